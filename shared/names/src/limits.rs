@@ -1,0 +1,59 @@
+//! Every bound, with its reason. Bytes from a peer, a file or a browser meet one of these before
+//! they are parsed. What belongs to admission is fixed per protocol version: nodes of one version
+//! must answer alike, so changing such a limit needs a new version.
+
+/// The oldest protocol version this build speaks.
+pub const PROTOCOL_MIN: u16 = 1;
+/// The newest protocol version this build speaks.
+pub const PROTOCOL_MAX: u16 = 1;
+
+/// Admission: the raw bytes of one change. A long note is 20 KB; 1 MiB is the run's bound.
+pub const CHANGE_BYTES_MAX: usize = 1 << 20;
+/// Admission: direct dependencies of one change. More heads than this never met in 10^6 schedules.
+pub const CHANGE_DEPS_MAX: usize = 64;
+/// Admission: actors a change may name besides its own.
+pub const CHANGE_ACTORS_MAX: usize = 4_096;
+/// Admission: operations in one change, added up without expanding: a 113-byte change of 10
+/// million run-length-encoded operations costs Automerge 45 s (`reference/reliability.md` 0.2).
+pub const CHANGE_OPS_MAX: u64 = 20_000;
+/// Admission: the greatest operation counter. Automerge keeps them in 32 bits and panics above.
+pub const OP_COUNTER_MAX: u64 = 1 << 31;
+/// Admission: the bytes of one run; the unit that one signature closes.
+pub const RUN_BYTES_MAX: usize = 1 << 20;
+/// Admission: the changes of one run.
+pub const RUN_CHANGES_MAX: usize = 256;
+/// Admission: scopes in one placement. A case is in its site, a caseload and a compartment or two.
+pub const PLACEMENT_SCOPES_MAX: usize = 16;
+/// Admission: bytes of any signed payload that is not a run.
+pub const SIGNED_BYTES_MAX: usize = 16 << 10;
+
+/// One frame on a stream, before it is parsed. A run and its envelope must fit.
+pub const FRAME_BYTES_MAX: usize = RUN_BYTES_MAX + (64 << 10);
+/// What a fill packs into one frame unless a single run is larger: about 50 ms at 40 Mbit/s.
+pub const FILL_FRAME_BYTES: usize = 256 << 10;
+/// Fill frames sent ahead of their acknowledgement: keeps a 300 ms link of 20 Mbit/s busy.
+pub const FILL_FRAMES_IN_FLIGHT: usize = 4;
+/// Rows in one page of an exact list: 32 bytes each, so a page is 128 KiB.
+pub const LIST_ROWS_MAX: usize = 4_096;
+/// Scopes one peer may name: a site edge has its site, compartments and some dozens of caseloads.
+pub const SCOPES_MAX: usize = 1_024;
+/// Writing processes of one store in a cursor.
+pub const WRITERS_MAX: usize = 64;
+
+/// One turn: bytes of runs it takes in. Commits stay below 20 ms on the machines measured.
+pub const TURN_BYTES_MAX: usize = 2 << 20;
+/// One turn: changes it takes in.
+pub const TURN_CHANGES_MAX: usize = 1_000;
+/// Openings (summaries, commands, views) under way at once; more wait in order.
+pub const OPENINGS_MAX: usize = 64;
+/// Commands waiting for one document while another is performed on it.
+pub const WAITING_PER_DOCUMENT_MAX: usize = 256;
+
+/// Text: one note, in bytes. Thirty dense pages.
+pub const NOTE_BYTES_MAX: usize = 64 << 10;
+/// Text: one plan, in Unicode scalar values inserted by one command.
+pub const PLAN_INSERT_MAX: usize = 64 << 10;
+/// Text: a name, a place, a reason, in bytes.
+pub const LINE_BYTES_MAX: usize = 512;
+/// Entry ids that one act may say it has seen.
+pub const SEEN_MAX: usize = 256;
