@@ -1,0 +1,91 @@
+//! What two people said differently without knowing of each other, for a person to settle.
+
+use std::fmt;
+
+use names::{EntryId, Moment, SiteId, WorkerId};
+use serde::{Deserialize, Serialize};
+
+use crate::code::{AlertCode, Slot};
+use crate::entry::Attender;
+use crate::text::Text;
+
+/// What a conflict is about.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Subject {
+    /// An identifier of the person.
+    Identifier {
+        /// Which.
+        slot: Slot,
+    },
+    /// A safety fact: cleared here, raised there. It stands meanwhile.
+    Alert {
+        /// Which.
+        code: AlertCode,
+    },
+    /// The case's status.
+    Status,
+    /// The lead worker.
+    Lead,
+    /// The next review; the earliest operates meanwhile.
+    ReviewDate,
+    /// A task's due date; the earliest operates meanwhile.
+    TaskDue {
+        /// The task's entry.
+        task: EntryId,
+    },
+    /// A session's planned end or kind, given differently by two who began it.
+    Plan,
+    /// A session's real times.
+    Times,
+    /// A mark in the register.
+    Attendance {
+        /// Of whom.
+        attender: Attender,
+    },
+    /// The cash counted.
+    CashCount,
+    /// The people counted.
+    HeadCount,
+}
+
+/// One of the values that stand against each other.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// The entry that says so.
+    pub entry: EntryId,
+    /// The value as a screen shows it.
+    pub value: Text,
+    /// Who said so.
+    pub by: WorkerId,
+    /// Where.
+    pub site: SiteId,
+    /// When, by the clock of where it was made.
+    pub at: Moment,
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({}, {} bytes)", self.entry, self.value.len())
+    }
+}
+
+/// Values that stand against each other, and what operates until a person settles it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// What it is about.
+    pub about: Subject,
+    /// Every standing value, with who, where and when.
+    pub values: Vec<Version>,
+    /// What the screens, lists and reports go by meanwhile.
+    pub operational: Text,
+}
+
+impl fmt::Debug for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conflict")
+            .field("about", &self.about)
+            .field("values", &self.values)
+            .finish_non_exhaustive()
+    }
+}

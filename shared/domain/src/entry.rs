@@ -1,0 +1,447 @@
+//! What a person did: one immutable entry, for ever.
+
+use std::{fmt, str::FromStr};
+
+use names::{DocumentId, EntryId, Moment, SiteId, WorkerId};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use crate::code::{
+    AlertCode, Attendance, ChecklistItem, ContactMode, Field, Instrument, OutcomePoint,
+    SessionForm, Slot, Status, Theme, UnknownCode,
+};
+use crate::text::Text;
+use crate::time::{Day, TimeOfDay};
+
+/// One thing a person did. Entries are only ever added.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Entry {
+    /// Drawn where it was made; the same command sent twice carries the same one.
+    pub id: EntryId,
+    /// When, by the clock of where it was made. Shown, never used to pick a winner.
+    pub at: Moment,
+    /// Who.
+    pub by: WorkerId,
+    /// At which site.
+    pub site: SiteId,
+    /// What.
+    #[serde(flatten)]
+    pub act: Act,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Entry({} {})", self.id, self.act.code())
+    }
+}
+
+/// What was done. Every field is one scalar (text, number, day, id) or a list of entry ids, so
+/// that an entry can be written down flat.
+///
+/// `seen` lists the entries this act knew of and is about; exactly those it replaces, covers or
+/// settles. `reason` is empty where the person gave none.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "kebab-case")]
+pub enum Act {
+    /// A case begins; its document's first entry.
+    OpenCase {
+        /// The day it was opened.
+        opened: Day,
+        /// Where the referral came from.
+        source: Text,
+    },
+    /// An identifier is given a value; an empty one takes it away.
+    Identify {
+        /// Which identifier.
+        slot: Slot,
+        /// Its value; an NHS number as ten digits, a date of birth as an ISO date.
+        value: Text,
+        /// Why, when it settles a conflict.
+        reason: Text,
+        /// The standing values of the slot that were known.
+        seen: Vec<EntryId>,
+    },
+    /// A contact or a note about the case.
+    AddNote {
+        /// The day it is about.
+        happened: Day,
+        /// How the contact took place.
+        mode: ContactMode,
+        /// Minutes of contact.
+        minutes: u32,
+        /// The note.
+        text: Text,
+        /// The newest notes and changes of status that were known: a closing that is not among
+        /// them (or before them) and did not know of this note is contested.
+        seen: Vec<EntryId>,
+    },
+    /// A note is corrected; the old words stay, struck through.
+    CorrectNote {
+        /// The note.
+        note: EntryId,
+        /// What it should say.
+        text: Text,
+        /// Why.
+        reason: Text,
+    },
+    /// A safety fact is raised.
+    RaiseAlert {
+        /// Which.
+        code: AlertCode,
+        /// What was seen or said.
+        detail: Text,
+        /// When it should be reviewed.
+        review_by: Option<Day>,
+        /// The newest raises and reviews of this code that were known.
+        seen: Vec<EntryId>,
+    },
+    /// A safety fact is reviewed. Only a clearing review takes raises away, and exactly those it
+    /// has seen.
+    ReviewAlert {
+        /// Which.
+        code: AlertCode,
+        /// Whether the raises it has seen stand no longer.
+        clear: bool,
+        /// Why.
+        reason: Text,
+        /// The raises it covers, and the reviews that were known.
+        seen: Vec<EntryId>,
+    },
+    /// Something is to be done.
+    AddTask {
+        /// What.
+        what: Text,
+        /// By when.
+        due: Option<Day>,
+        /// By whom; nobody in particular if absent.
+        whom: Option<WorkerId>,
+    },
+    /// A task is given another due date.
+    MoveTask {
+        /// The task's entry.
+        task: EntryId,
+        /// The new date.
+        due: Day,
+        /// Why.
+        reason: Text,
+        /// The due dates that were known: the task's own entry or moves of it.
+        seen: Vec<EntryId>,
+    },
+    /// A task was done. Two completions are both kept.
+    CompleteTask {
+        /// The task's entry.
+        task: EntryId,
+        /// What came of it.
+        result: Text,
+    },
+    /// An outcome measure's total.
+    RecordOutcome {
+        /// Which measure.
+        instrument: Instrument,
+        /// The total in points; for SWEMWBS the raw one.
+        total: u32,
+        /// The day it was taken.
+        taken: Day,
+        /// At which point of the support.
+        point: OutcomePoint,
+        /// The outcome entry this one corrects, which stays readable.
+        replaces: Option<EntryId>,
+        /// Why it replaces one.
+        reason: Text,
+    },
+    /// The case's status changes.
+    SetStatus {
+        /// To what.
+        status: Status,
+        /// Why.
+        reason: Text,
+        /// The standing statuses, and the newest notes, that were known.
+        seen: Vec<EntryId>,
+    },
+    /// The case gets a lead worker.
+    SetLead {
+        /// Who leads now.
+        worker: WorkerId,
+        /// Why.
+        reason: Text,
+        /// The standing leads that were known.
+        seen: Vec<EntryId>,
+    },
+    /// The next review is fixed.
+    SetReviewDate {
+        /// For when.
+        date: Day,
+        /// Why.
+        reason: Text,
+        /// The standing dates that were known.
+        seen: Vec<EntryId>,
+    },
+    /// A theme of the case.
+    AddTheme {
+        /// Which.
+        theme: Theme,
+    },
+    /// The document's text was edited; the edit itself is in the text.
+    EditText {
+        /// Characters inserted (Unicode scalar values).
+        inserted: u32,
+        /// Characters deleted.
+        deleted: u32,
+    },
+    /// A low-harm field was set.
+    SetField {
+        /// Which.
+        field: Field,
+        /// To what.
+        value: Text,
+    },
+    /// A session begins; its document's first entry.
+    OpenSession {
+        /// The venue, by its code.
+        venue: Text,
+        /// The day.
+        date: Day,
+        /// The planned start; with venue and date it names the session.
+        start: TimeOfDay,
+        /// The planned end.
+        end: Option<TimeOfDay>,
+        /// What kind of session.
+        form: SessionForm,
+    },
+    /// The times at which the session really began and ended.
+    SetTimes {
+        /// Began.
+        start: TimeOfDay,
+        /// Ended.
+        end: TimeOfDay,
+        /// Why, when it settles a conflict.
+        reason: Text,
+        /// The standing times that were known.
+        seen: Vec<EntryId>,
+    },
+    /// A mark in the register.
+    Mark {
+        /// Whom it is about.
+        attender: Attender,
+        /// The mark.
+        attendance: Attendance,
+        /// When the attender came, if noted.
+        arrived: Option<TimeOfDay>,
+        /// When the attender left, if noted.
+        left: Option<TimeOfDay>,
+        /// Why, when it settles a conflict.
+        reason: Text,
+        /// The standing marks of this attender that were known.
+        seen: Vec<EntryId>,
+    },
+    /// Cash was received.
+    TakeCash {
+        /// How much, in pence.
+        pence: u32,
+        /// From whom, if it is to be told.
+        from: Option<Attender>,
+        /// What for.
+        what: Text,
+    },
+    /// Cash was paid out.
+    PayOut {
+        /// How much, in pence.
+        pence: u32,
+        /// What for.
+        what: Text,
+    },
+    /// Cash was counted.
+    CountCash {
+        /// How much there was, in pence.
+        pence: u32,
+        /// Why, when it settles a conflict.
+        reason: Text,
+        /// The standing counts that were known.
+        seen: Vec<EntryId>,
+    },
+    /// A receipt or a payment is taken back; both stay in the book.
+    ReverseCash {
+        /// The entry that is taken back.
+        cash: EntryId,
+        /// Why.
+        reason: Text,
+    },
+    /// People in the room, counted by hand.
+    HeadCount {
+        /// How many.
+        people: u32,
+        /// Why, when it settles a conflict.
+        reason: Text,
+        /// The standing counts that were known.
+        seen: Vec<EntryId>,
+    },
+    /// A checklist item was done.
+    Tick {
+        /// Which.
+        item: ChecklistItem,
+    },
+}
+
+impl Act {
+    /// The act's code: the value of `act` in its written form.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Act::OpenCase { .. } => "open-case",
+            Act::Identify { .. } => "identify",
+            Act::AddNote { .. } => "add-note",
+            Act::CorrectNote { .. } => "correct-note",
+            Act::RaiseAlert { .. } => "raise-alert",
+            Act::ReviewAlert { .. } => "review-alert",
+            Act::AddTask { .. } => "add-task",
+            Act::MoveTask { .. } => "move-task",
+            Act::CompleteTask { .. } => "complete-task",
+            Act::RecordOutcome { .. } => "record-outcome",
+            Act::SetStatus { .. } => "set-status",
+            Act::SetLead { .. } => "set-lead",
+            Act::SetReviewDate { .. } => "set-review-date",
+            Act::AddTheme { .. } => "add-theme",
+            Act::EditText { .. } => "edit-text",
+            Act::SetField { .. } => "set-field",
+            Act::OpenSession { .. } => "open-session",
+            Act::SetTimes { .. } => "set-times",
+            Act::Mark { .. } => "mark",
+            Act::TakeCash { .. } => "take-cash",
+            Act::PayOut { .. } => "pay-out",
+            Act::CountCash { .. } => "count-cash",
+            Act::ReverseCash { .. } => "reverse-cash",
+            Act::HeadCount { .. } => "head-count",
+            Act::Tick { .. } => "tick",
+        }
+    }
+
+    /// The entries this act has seen; empty for acts that replace nothing.
+    pub fn seen(&self) -> &[EntryId] {
+        match self {
+            Act::Identify { seen, .. }
+            | Act::AddNote { seen, .. }
+            | Act::RaiseAlert { seen, .. }
+            | Act::ReviewAlert { seen, .. }
+            | Act::MoveTask { seen, .. }
+            | Act::SetStatus { seen, .. }
+            | Act::SetLead { seen, .. }
+            | Act::SetReviewDate { seen, .. }
+            | Act::SetTimes { seen, .. }
+            | Act::Mark { seen, .. }
+            | Act::CountCash { seen, .. }
+            | Act::HeadCount { seen, .. } => seen,
+            Act::OpenCase { .. }
+            | Act::CorrectNote { .. }
+            | Act::AddTask { .. }
+            | Act::CompleteTask { .. }
+            | Act::RecordOutcome { .. }
+            | Act::AddTheme { .. }
+            | Act::EditText { .. }
+            | Act::SetField { .. }
+            | Act::OpenSession { .. }
+            | Act::TakeCash { .. }
+            | Act::PayOut { .. }
+            | Act::ReverseCash { .. }
+            | Act::Tick { .. } => &[],
+        }
+    }
+
+    /// The same act having seen `entries` instead; unchanged for acts that replace nothing.
+    ///
+    /// The same command performed on two nodes differs in nothing but this list, because the
+    /// two nodes showed different things.
+    #[must_use]
+    pub fn with_seen(mut self, entries: Vec<EntryId>) -> Act {
+        match &mut self {
+            Act::Identify { seen, .. }
+            | Act::AddNote { seen, .. }
+            | Act::RaiseAlert { seen, .. }
+            | Act::ReviewAlert { seen, .. }
+            | Act::MoveTask { seen, .. }
+            | Act::SetStatus { seen, .. }
+            | Act::SetLead { seen, .. }
+            | Act::SetReviewDate { seen, .. }
+            | Act::SetTimes { seen, .. }
+            | Act::Mark { seen, .. }
+            | Act::CountCash { seen, .. }
+            | Act::HeadCount { seen, .. } => *seen = entries,
+            Act::OpenCase { .. }
+            | Act::CorrectNote { .. }
+            | Act::AddTask { .. }
+            | Act::CompleteTask { .. }
+            | Act::RecordOutcome { .. }
+            | Act::AddTheme { .. }
+            | Act::EditText { .. }
+            | Act::SetField { .. }
+            | Act::OpenSession { .. }
+            | Act::TakeCash { .. }
+            | Act::PayOut { .. }
+            | Act::ReverseCash { .. }
+            | Act::Tick { .. } => {}
+        }
+        self
+    }
+}
+
+impl fmt::Debug for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Act({}, {} seen)", self.code(), self.seen().len())
+    }
+}
+
+/// Somebody in a register: a person with a case, or a guest of whom only a name is known.
+///
+/// Its text form is `person:<document id>` or `guest:<name>`. Guests of one name are one row;
+/// the head count beside the register shows when that is wrong.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Attender {
+    /// The person's case.
+    Person(DocumentId),
+    /// The guest's name.
+    Guest(Text),
+}
+
+impl Attender {
+    /// The text form. Holds a name if it is a guest's.
+    pub fn to_text(&self) -> String {
+        match self {
+            Attender::Person(document) => format!("person:{document}"),
+            Attender::Guest(name) => format!("guest:{}", name.as_str()),
+        }
+    }
+}
+
+impl fmt::Debug for Attender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Attender::Person(document) => write!(f, "Person({document})"),
+            Attender::Guest(name) => write!(f, "Guest({} bytes)", name.len()),
+        }
+    }
+}
+
+impl FromStr for Attender {
+    type Err = UnknownCode;
+    fn from_str(text: &str) -> Result<Attender, UnknownCode> {
+        const FORM: UnknownCode = UnknownCode {
+            expected: "person:<document id>, guest:<name>",
+        };
+        match text.split_once(':') {
+            Some(("person", document)) => document.parse().map(Attender::Person).map_err(|_| FORM),
+            Some(("guest", name)) => Ok(Attender::Guest(Text::from(name))),
+            _ => Err(FORM),
+        }
+    }
+}
+
+impl Serialize for Attender {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_text())
+    }
+}
+
+impl<'de> Deserialize<'de> for Attender {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Attender, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
