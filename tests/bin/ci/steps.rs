@@ -1,0 +1,172 @@
+//! The steps, in the order in which they run: what fails fastest first, what another step needs
+//! before it.
+
+use crate::{Outcome, tool, wasm};
+
+/// One thing that must hold.
+pub(crate) struct Step {
+    /// What `--only` and `--skip` call it.
+    pub(crate) name: &'static str,
+    /// What it checks, in one line.
+    pub(crate) checks: &'static str,
+    /// Runs it, its set-up included.
+    pub(crate) run: fn() -> Result<Outcome, String>,
+}
+
+/// Every step.
+pub(crate) const STEPS: &[Step] = &[
+    Step {
+        name: "fmt",
+        checks: "the code is formatted",
+        run: fmt,
+    },
+    Step {
+        name: "js",
+        checks: "the .automerge reader (public npm package) works",
+        run: js,
+    },
+    Step {
+        name: "clippy",
+        checks: "no warning in any crate, test or command",
+        run: clippy,
+    },
+    Step {
+        name: "test",
+        checks: "unit tests and the suite, tidy among them",
+        run: test,
+    },
+    Step {
+        name: "sim",
+        checks: "simulated schedules with faults",
+        run: sim,
+    },
+    Step {
+        name: "docs",
+        checks: "the documentation builds without a warning",
+        run: docs,
+    },
+    Step {
+        name: "deny",
+        checks: "licences, sources and banned versions",
+        run: deny,
+    },
+    Step {
+        name: "wasm",
+        checks: "shared crates but runtime check for wasm32",
+        run: wasm::step,
+    },
+];
+
+/// Schedules that every run draws; `cargo sim --count 500` is the release figure.
+const SIM_COUNT: &str = "60";
+
+/// The version of cargo-deny that is installed where there is none.
+const DENY_VERSION: &str = "0.20.2";
+
+fn fmt() -> Result<Outcome, String> {
+    tool::run(&mut tool::cargo(&["fmt", "--all", "--check"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn clippy() -> Result<Outcome, String> {
+    let args = [
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    tool::run(&mut tool::cargo(&args))?;
+    Ok(Outcome::Passed)
+}
+
+fn test() -> Result<Outcome, String> {
+    tool::run(&mut tool::cargo(&["test", "--workspace", "--locked"]))?;
+    Ok(match tool::shared() {
+        Some(_) => Outcome::Passed,
+        None => Outcome::PassedExcept("without ../shared: no recorded trace was replayed".into()),
+    })
+}
+
+fn sim() -> Result<Outcome, String> {
+    let args = [
+        "run",
+        "--quiet",
+        "--locked",
+        "--package",
+        "ridgeway-tests",
+        "--bin",
+        "sim",
+        "--",
+    ];
+    tool::run(tool::cargo(&args).args(["--count", SIM_COUNT]))?;
+    Ok(Outcome::Passed)
+}
+
+fn docs() -> Result<Outcome, String> {
+    let args = ["doc", "--quiet", "--workspace", "--no-deps", "--locked"];
+    tool::run(tool::cargo(&args).env("RUSTDOCFLAGS", "-D warnings"))?;
+    Ok(Outcome::Passed)
+}
+
+/// Installs cargo-deny where there is none (five minutes on two cores), then checks all that needs
+/// no network, and the advisories where their database can be had.
+fn deny() -> Result<Outcome, String> {
+    if tool::answer(&mut tool::cargo(&["deny", "--version"])).is_none() {
+        let install = [
+            "install",
+            "--quiet",
+            "--locked",
+            "cargo-deny",
+            "--version",
+            DENY_VERSION,
+        ];
+        if let Err(message) = tool::run(&mut tool::cargo(&install)) {
+            return Ok(Outcome::Skipped(format!(
+                "cargo-deny cannot be installed: {message}"
+            )));
+        }
+    }
+    let args = [
+        "deny",
+        "--offline",
+        "--all-features",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ];
+    tool::run(&mut tool::cargo(&args))?;
+    if tool::answer(&mut tool::cargo(&["deny", "fetch", "db"])).is_none() {
+        let note = "no advisories: their database cannot be fetched here, \
+                    the floors in deny.toml stand in";
+        println!("{note}");
+        return Ok(Outcome::PassedExcept(note.into()));
+    }
+    tool::run(&mut tool::cargo(&[
+        "deny",
+        "check",
+        "--disable-fetch",
+        "advisories",
+    ]))?;
+    Ok(Outcome::Passed)
+}
+
+/// Installs the npm package that reads exported documents; later steps hold exports against it.
+fn js() -> Result<Outcome, String> {
+    if !tool::has("node") || !tool::has("npm") {
+        return Ok(Outcome::Skipped("node and npm are not here".into()));
+    }
+    let folder = tool::root().join("tests/js");
+    let install = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
+    tool::run(tool::command("npm").args(install).current_dir(&folder))?;
+    tool::run(
+        tool::command("npm")
+            .args(["test", "--silent"])
+            .current_dir(&folder),
+    )?;
+    Ok(Outcome::Passed)
+}
