@@ -1,0 +1,339 @@
+//! What stands in the frames.
+
+use minicbor::{Decode, Encode};
+use names::{
+    ActorId, DeviceId, DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId, TenantId,
+    limits::{CHANGE_ACTORS_MAX, LIST_ROWS_MAX, SCOPES_MAX},
+};
+
+use crate::{
+    codec,
+    digest::{Digest, DocState},
+    directory::{SignedStatement, StatementId},
+    hash::{self, label},
+    log::{Cursor, Position},
+    placement::{PlacementId, SignedPlacement},
+    signed::{Run, SignatureName},
+};
+
+/// Who a node is, and what it holds in sum.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Hello {
+    /// The oldest protocol version it speaks.
+    #[n(0)]
+    pub version_min: u16,
+    /// The newest protocol version it speaks.
+    #[n(1)]
+    pub version_max: u16,
+    /// Its organisation.
+    #[cbor(n(2), with = "codec::wire")]
+    pub tenant: TenantId,
+    /// Its device, which the link must have proven.
+    #[cbor(n(3), with = "codec::wire")]
+    pub device: DeviceId,
+    /// Its store.
+    #[cbor(n(4), with = "codec::wire")]
+    pub store: StoreId,
+    /// The life of its store; a restored one is new.
+    #[cbor(n(5), with = "codec::wire")]
+    pub incarnation: Incarnation,
+    /// Its clock. Shown, never obeyed.
+    #[cbor(n(6), with = "codec::wire")]
+    pub now: Moment,
+    /// The digest over its statements.
+    #[cbor(n(7), with = "codec::wire")]
+    pub directory: Digest,
+    /// How many statements it holds.
+    #[n(8)]
+    pub statements: u64,
+    /// The [`table_root`] over the scopes that it believes both may see.
+    #[cbor(n(9), with = "codec::wire")]
+    pub root: Digest,
+}
+
+/// Ids of statements, ascending.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct StatementIds {
+    /// The ids: at most [`LIST_ROWS_MAX`].
+    #[cbor(
+        n(0),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<LIST_ROWS_MAX, _, _>"
+    )]
+    pub ids: Vec<StatementId>,
+    /// Whether no further page follows.
+    #[n(1)]
+    pub last: bool,
+}
+
+/// Statements, each proven by its own signature.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct StatementBatch {
+    /// The statements: at most [`LIST_ROWS_MAX`], and a frame is full earlier.
+    #[cbor(
+        n(0),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<LIST_ROWS_MAX, _, _>"
+    )]
+    pub statements: Vec<SignedStatement>,
+    /// Whether nothing that was wanted is still to come.
+    #[n(1)]
+    pub last: bool,
+}
+
+/// Where a node stands in one scope.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct ScopeRow {
+    /// The scope.
+    #[cbor(n(0), with = "codec::wire")]
+    pub scope: ScopeId,
+    /// The digest over its documents.
+    #[cbor(n(1), with = "codec::wire")]
+    pub digest: Digest,
+    /// How many documents it has.
+    #[n(2)]
+    pub count: u64,
+    /// The ends of my own logs.
+    #[n(3)]
+    pub mine: Cursor,
+    /// How far I have taken yours.
+    #[n(4)]
+    pub yours: Cursor,
+}
+
+/// Where a node stands in the scopes that both share.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Table {
+    /// A row for each scope, by scope: at most [`SCOPES_MAX`].
+    #[cbor(
+        n(0),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<SCOPES_MAX, _, _>"
+    )]
+    pub rows: Vec<ScopeRow>,
+}
+
+/// What a fill is going to be, so that progress can be shown and space be checked.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Totals {
+    /// The scope that is filled.
+    #[cbor(n(0), with = "codec::wire")]
+    pub scope: ScopeId,
+    /// Documents of which something will come.
+    #[n(1)]
+    pub documents: u64,
+    /// Runs that will come.
+    #[n(2)]
+    pub runs: u64,
+    /// Changes in them.
+    #[n(3)]
+    pub changes: u64,
+    /// Bytes of these changes.
+    #[n(4)]
+    pub bytes: u64,
+}
+
+/// Placements and runs of one scope. Placements count before runs, and earlier before later.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Batch {
+    /// The scope.
+    #[cbor(n(0), with = "codec::wire")]
+    pub scope: ScopeId,
+    /// Placements: at most [`LIST_ROWS_MAX`].
+    #[cbor(
+        n(1),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<LIST_ROWS_MAX, _, _>"
+    )]
+    pub placements: Vec<SignedPlacement>,
+    /// Runs: at most [`LIST_ROWS_MAX`], and a frame is full earlier.
+    #[cbor(
+        n(2),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<LIST_ROWS_MAX, _, _>"
+    )]
+    pub runs: Vec<Run>,
+    /// Where the sender's log stands after these; none when they repair and follow no log.
+    #[cbor(n(3), with = "codec::wire", has_nil)]
+    pub after: Option<Position>,
+}
+
+/// One run that was made durable.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct HeldRun {
+    /// Its document.
+    #[cbor(n(0), with = "codec::wire")]
+    pub document: DocumentId,
+    /// Its actor.
+    #[cbor(n(1), with = "codec::wire")]
+    pub actor: ActorId,
+    /// The sequence number of its last change.
+    #[n(2)]
+    pub seq: u64,
+    /// The name of the signature that closes it.
+    #[cbor(n(3), with = "codec::wire")]
+    pub signature: SignatureName,
+}
+
+/// What was made durable: the answer to each [`Batch`].
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Held {
+    /// The scope of the batch.
+    #[cbor(n(0), with = "codec::wire")]
+    pub scope: ScopeId,
+    /// Every run of the batch that is now durable here, also if it was before.
+    #[cbor(
+        n(1),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<LIST_ROWS_MAX, _, _>"
+    )]
+    pub runs: Vec<HeldRun>,
+    /// What the batch said; the cursor has moved there.
+    #[cbor(n(2), with = "codec::wire", has_nil)]
+    pub after: Option<Position>,
+}
+
+/// A side has sent all that it believed the other lacked.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Done {
+    /// The scope.
+    #[cbor(n(0), with = "codec::wire")]
+    pub scope: ScopeId,
+    /// The digest over its documents now.
+    #[cbor(n(1), with = "codec::wire")]
+    pub digest: Digest,
+    /// How many documents it has now.
+    #[n(2)]
+    pub count: u64,
+    /// The ends of the logs that were sent: the other side may take its cursor there.
+    #[n(3)]
+    pub logs: Cursor,
+}
+
+/// The exact state of a scope, a page of it.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct List {
+    /// The scope.
+    #[cbor(n(0), with = "codec::wire")]
+    pub scope: ScopeId,
+    /// The last document of the page before; none on the first. This page is about all documents
+    /// after it, up to and including its own last, or all there are if it is the last page.
+    #[cbor(n(1), with = "codec::wire")]
+    pub after: Option<DocumentId>,
+    /// Each document with its state, ascending: at most [`LIST_ROWS_MAX`].
+    #[cbor(
+        n(2),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<LIST_ROWS_MAX, _, _>"
+    )]
+    pub rows: Vec<(DocumentId, DocState)>,
+    /// Whether this is the last page.
+    #[n(3)]
+    pub last: bool,
+}
+
+/// What a side has of one document.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Difference {
+    /// The document.
+    #[cbor(n(0), with = "codec::wire")]
+    pub document: DocumentId,
+    /// The last sequence number of each actor, by actor; empty when the document is not here.
+    #[cbor(
+        n(1),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<CHANGE_ACTORS_MAX, _, _>"
+    )]
+    pub actors: Vec<(ActorId, u64)>,
+    /// Every placement of it, ascending.
+    #[cbor(
+        n(2),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<LIST_ROWS_MAX, _, _>"
+    )]
+    pub placements: Vec<PlacementId>,
+}
+
+/// What a side has of the documents that differ.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Differ {
+    /// The scope.
+    #[cbor(n(0), with = "codec::wire")]
+    pub scope: ScopeId,
+    /// The documents, ascending: at most [`LIST_ROWS_MAX`], and a frame is full earlier.
+    #[cbor(
+        n(1),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<LIST_ROWS_MAX, _, _>"
+    )]
+    pub documents: Vec<Difference>,
+    /// Whether these are all.
+    #[n(2)]
+    pub last: bool,
+}
+
+/// One thing that was not taken.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Fault {
+    /// Its document.
+    #[cbor(n(0), with = "codec::wire")]
+    pub document: DocumentId,
+    /// Why.
+    #[cbor(n(1), with = "codec::wire")]
+    pub reason: Reason,
+    /// The actor and last sequence number, if it was a run.
+    #[cbor(n(2), with = "codec::wire", has_nil)]
+    pub run: Option<(ActorId, u64)>,
+    /// The placement, if it was one.
+    #[cbor(n(3), with = "codec::wire", has_nil)]
+    pub placement: Option<PlacementId>,
+}
+
+/// What was not taken.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Refused {
+    /// The scope in which it came.
+    #[cbor(n(0), with = "codec::wire")]
+    pub scope: ScopeId,
+    /// Each thing: at most [`LIST_ROWS_MAX`].
+    #[cbor(
+        n(1),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<LIST_ROWS_MAX, _, _>"
+    )]
+    pub faults: Vec<Fault>,
+}
+
+/// A question that is answered with itself.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Ping {
+    /// Any number.
+    #[n(0)]
+    pub token: u64,
+}
+
+/// Why a conversation ends.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Bye {
+    /// The reason.
+    #[cbor(n(0), with = "codec::wire")]
+    pub reason: Reason,
+}
+
+codec::wire_struct!(ScopeRow, HeldRun, Difference, Fault);
+
+/// One digest over the scopes that two nodes share, so that HELLO stays small: over each row's
+/// scope, digest and count, by scope. Cursors are hints and not in it.
+pub fn table_root(rows: &[ScopeRow]) -> Digest {
+    let mut rows: Vec<&ScopeRow> = rows.iter().collect();
+    rows.sort_by(|a, b| a.scope.cmp(&b.scope));
+    let mut hasher = hash::hasher(label::TABLE, &[]);
+    for row in rows {
+        let scope = row.scope.to_string();
+        hasher.update(&(scope.len() as u64).to_le_bytes());
+        hasher.update(scope.as_bytes());
+        hasher.update(row.digest.as_ref());
+        hasher.update(&row.count.to_le_bytes());
+    }
+    Digest(*hasher.finalize().as_bytes())
+}

@@ -1,0 +1,267 @@
+//! Where a document belongs: a small signed record outside the document itself.
+//!
+//! Nobody opens a document to route it, and nobody pulls another site's document by writing a
+//! field. A document's first placement creates it; each later one names the placement that it
+//! supersedes. Those that no other supersedes are *standing*; more than one means that two people
+//! placed the document at the same time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use minicbor::{Decode, Encode};
+use names::{
+    DeviceId, DocumentId, Kind, Moment, Reason, ScopeId, SiteId, TenantId, WorkerId,
+    limits::{LINE_BYTES_MAX, PLACEMENT_SCOPES_MAX, SIGNED_BYTES_MAX},
+};
+
+use crate::{
+    bytes::byte_value,
+    codec,
+    hash::{self, label},
+    signed::{DeviceKey, PublicKey, Signature, device_id},
+};
+
+byte_value!(
+    /// A placement: 16 bytes of a hash. For the root of a derived document it is a hash of
+    /// (document, kind, scopes, root) alone, so that two sites that create the same register
+    /// while apart make one placement; else it is a hash of the payload.
+    PlacementId, 16
+);
+
+/// What the id of a derived document was made from.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct Root {
+    /// The venue's owner in the directory, never the writer's site.
+    #[cbor(n(0), with = "codec::wire")]
+    pub site: SiteId,
+    /// The venue.
+    #[cbor(n(1), encode_with = "codec::wire::encode", decode_with = "codec::line")]
+    pub venue: String,
+    /// The day, as `document` writes it.
+    #[cbor(n(2), encode_with = "codec::wire::encode", decode_with = "codec::line")]
+    pub date: String,
+    /// The time it begins, as `document` writes it.
+    #[cbor(n(3), encode_with = "codec::wire::encode", decode_with = "codec::line")]
+    pub start: String,
+}
+
+impl fmt::Debug for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Root({})", self.site)
+    }
+}
+
+/// What a device says about where a document belongs.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Placement {
+    /// The document.
+    #[cbor(n(0), with = "codec::wire")]
+    pub document: DocumentId,
+    /// Its kind, which names its genesis; never changes.
+    #[cbor(n(1), with = "codec::wire")]
+    pub kind: Kind,
+    /// Every scope it is in from here on: 1 to [`PLACEMENT_SCOPES_MAX`], never the directory.
+    #[cbor(
+        n(2),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<PLACEMENT_SCOPES_MAX, _, _>"
+    )]
+    pub scopes: BTreeSet<ScopeId>,
+    /// The device that signs.
+    #[cbor(n(3), with = "codec::wire")]
+    pub device: DeviceId,
+    /// For whom.
+    #[cbor(n(4), with = "codec::wire")]
+    pub worker: WorkerId,
+    /// When, by the device's clock.
+    #[cbor(n(5), with = "codec::wire")]
+    pub at: Moment,
+    /// What a derived document's id was made from. Only a first placement has it.
+    #[cbor(n(6), with = "codec::wire", has_nil)]
+    pub root: Option<Root>,
+    /// The placement that this one supersedes; none when it creates the document.
+    #[cbor(n(7), with = "codec::wire", has_nil)]
+    pub previous: Option<PlacementId>,
+    /// Why, in a person's words. Only a later placement needs it.
+    #[cbor(
+        n(8),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::line",
+        nil = "codec::wire::nil",
+        is_nil = "codec::wire::is_nil"
+    )]
+    pub reason: Option<String>,
+}
+
+impl Placement {
+    /// Whether this creates the document.
+    pub fn is_first(&self) -> bool {
+        self.previous.is_none()
+    }
+
+    /// What bytes alone tell about a placement.
+    ///
+    /// # Errors
+    /// [`Reason::TooLarge`] beyond a limit; [`Reason::Malformed`] when it names no scope, the
+    /// directory, or a root that is not first or names another site than its scopes.
+    pub fn check(&self) -> Result<(), Reason> {
+        let texts = self
+            .root
+            .iter()
+            .flat_map(|root| [&root.venue, &root.date, &root.start]);
+        let long = texts
+            .chain(&self.reason)
+            .any(|text| text.len() > LINE_BYTES_MAX);
+        if long || self.scopes.len() > PLACEMENT_SCOPES_MAX {
+            return Err(Reason::TooLarge);
+        }
+        let nowhere = self.scopes.is_empty() || self.scopes.contains(&ScopeId::Directory);
+        let misplaced_root = self.root.as_ref().is_some_and(|root| {
+            !self.is_first()
+                || self
+                    .scopes
+                    .iter()
+                    .any(|scope| !belongs_to(scope, &root.site))
+        });
+        if nowhere || misplaced_root {
+            Err(Reason::Malformed)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn id(&self, payload: &[u8]) -> PlacementId {
+        PlacementId(match &self.root {
+            None => hash::hash16(label::PLACEMENT, &[payload]),
+            Some(root) => {
+                let identity = RootIdentity {
+                    document: self.document,
+                    kind: self.kind,
+                    scopes: self.scopes.clone(),
+                    root: root.clone(),
+                };
+                hash::hash16(label::ROOT, &[&codec::encode(&identity)])
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Placement")
+            .field("document", &self.document)
+            .field("kind", &self.kind)
+            .field("scopes", &self.scopes)
+            .field("device", &self.device)
+            .field("worker", &self.worker)
+            .field("root", &self.root)
+            .field("previous", &self.previous)
+            .finish_non_exhaustive()
+    }
+}
+
+fn belongs_to(scope: &ScopeId, site: &SiteId) -> bool {
+    match scope {
+        ScopeId::Site(owner) | ScopeId::Compartment(owner, _) => owner == site,
+        ScopeId::Directory | ScopeId::Caseload(_) => false,
+    }
+}
+
+/// What makes two first placements of a derived document the same one. Its form is fixed for
+/// ever: the bytes are hashed.
+#[derive(Encode)]
+struct RootIdentity {
+    #[cbor(n(0), with = "codec::wire")]
+    document: DocumentId,
+    #[cbor(n(1), with = "codec::wire")]
+    kind: Kind,
+    #[cbor(n(2), with = "codec::wire")]
+    scopes: BTreeSet<ScopeId>,
+    #[cbor(n(3), with = "codec::wire")]
+    root: Root,
+}
+
+/// A placement with its signature, as it travels and as it is kept.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct SignedPlacement {
+    /// The bytes that were signed.
+    #[cbor(
+        n(0),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<SIGNED_BYTES_MAX, _, _>"
+    )]
+    pub payload: Vec<u8>,
+    /// The signature over tenant and payload.
+    #[cbor(n(1), with = "codec::wire")]
+    pub signature: Signature,
+}
+
+impl SignedPlacement {
+    /// Signs a placement that has passed [`Placement::check`].
+    pub fn sign(key: &DeviceKey, tenant: &TenantId, placement: &Placement) -> SignedPlacement {
+        let payload = codec::encode(placement);
+        let message = hash::message(label::PLACEMENT, tenant, &[], &payload);
+        SignedPlacement {
+            signature: key.sign(&message),
+            payload,
+        }
+    }
+
+    /// What it says, unproven: good for finding the device whose key proves it.
+    ///
+    /// # Errors
+    /// [`Reason::TooLarge`] or [`Reason::Malformed`].
+    pub fn claim(&self) -> Result<(PlacementId, Placement), Reason> {
+        if self.payload.len() > SIGNED_BYTES_MAX {
+            return Err(Reason::TooLarge);
+        }
+        let placement: Placement = codec::decode(&self.payload)?;
+        placement.check()?;
+        Ok((placement.id(&self.payload), placement))
+    }
+
+    /// What it says, proven: `key` signed it for this tenant.
+    ///
+    /// That a derived document's id is what its root makes is for the caller to compare, who
+    /// holds the tenant's key.
+    ///
+    /// # Errors
+    /// [`Reason::TooLarge`], [`Reason::Malformed`], [`Reason::UnknownSigner`] when it names another
+    /// device than the key's, or [`Reason::BadSignature`].
+    pub fn verify(
+        &self,
+        tenant: &TenantId,
+        key: &PublicKey,
+    ) -> Result<(PlacementId, Placement), Reason> {
+        let (id, placement) = self.claim()?;
+        if placement.device != device_id(key) {
+            return Err(Reason::UnknownSigner);
+        }
+        let message = hash::message(label::PLACEMENT, tenant, &[], &self.payload);
+        key.verify(&message, &self.signature)?;
+        Ok((id, placement))
+    }
+}
+
+impl fmt::Debug for SignedPlacement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SignedPlacement({} bytes)", self.payload.len())
+    }
+}
+
+codec::wire_struct!(Root, Placement, SignedPlacement);
+
+/// The placements of one document that no other of them supersedes: what the digest covers.
+pub fn standing(placements: &BTreeMap<PlacementId, Placement>) -> BTreeSet<PlacementId> {
+    let superseded: BTreeSet<&PlacementId> = placements
+        .values()
+        .filter_map(|placement| placement.previous.as_ref())
+        .collect();
+    placements
+        .keys()
+        .filter(|id| !superseded.contains(id))
+        .copied()
+        .collect()
+}

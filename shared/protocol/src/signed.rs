@@ -1,0 +1,290 @@
+//! Who wrote a run of changes: device keys, self-certifying actors, and the signed head.
+//!
+//! An actor is a hash of tenant, device key, document, opening nonce and worker, so only the
+//! device that holds the key can speak for it, one store opening cannot continue another's, and
+//! a change cannot be replayed into another document. A run is closed by one signature over its
+//! last change's hash; pre-flight enforces that each change names its actor's previous one, so
+//! that signature covers all before it.
+
+use std::fmt;
+
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use minicbor::{Decode, Encode};
+use names::{
+    ActorId, ChangeHash, DeviceId, DocumentId, Moment, Nonce, Reason, TenantId, WorkerId,
+    limits::{RUN_BYTES_MAX, RUN_CHANGES_MAX, SIGNED_BYTES_MAX},
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    bytes::byte_value,
+    codec,
+    hash::{self, label},
+};
+
+byte_value!(
+    /// The public half of an Ed25519 key. Any 32 bytes may stand here; what is no key verifies
+    /// nothing.
+    PublicKey, 32
+);
+byte_value!(
+    /// An Ed25519 signature.
+    Signature, 64
+);
+byte_value!(
+    /// 16 bytes of a hash of a signature: what receipts call the run that it closes.
+    SignatureName, 16
+);
+
+impl PublicKey {
+    /// Checks a signature over `message`, by the strict rules: no key of small order, one form
+    /// per signature, so that every node answers alike.
+    pub(crate) fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), Reason> {
+        VerifyingKey::from_bytes(&self.0)
+            .and_then(|key| {
+                key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&signature.0))
+            })
+            .map_err(|_| Reason::BadSignature)
+    }
+}
+
+/// The device that holds the private half of `key`.
+pub fn device_id(key: &PublicKey) -> DeviceId {
+    DeviceId(hash::hash16(label::DEVICE, &[key.as_ref()]))
+}
+
+/// What receipts call the run that `signature` closes.
+pub fn signature_name(signature: &Signature) -> SignatureName {
+    SignatureName(hash::hash16(label::SIGNATURE, &[signature.as_ref()]))
+}
+
+/// The actor as which a device writes into one document, for one worker, from one opening of its
+/// store to the next.
+pub fn derive_actor(
+    tenant: &TenantId,
+    key: &PublicKey,
+    document: &DocumentId,
+    nonce: &Nonce,
+    worker: &WorkerId,
+) -> ActorId {
+    let parts: [&[u8]; 5] = [
+        tenant.as_ref(),
+        key.as_ref(),
+        document.as_ref(),
+        nonce.as_ref(),
+        worker.as_str().as_bytes(),
+    ];
+    ActorId(hash::hash16(label::ACTOR, &parts))
+}
+
+/// A private Ed25519 key: a device's, or the authority's. Wiped from memory when dropped.
+pub struct DeviceKey(SigningKey);
+
+impl DeviceKey {
+    /// The key of a seed: 32 bytes from a good source of randomness, drawn by the shell.
+    pub fn from_seed(seed: &[u8; 32]) -> DeviceKey {
+        DeviceKey(SigningKey::from_bytes(seed))
+    }
+
+    /// The seed, to be sealed into the store and nowhere else.
+    pub fn seed(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_bytes())
+    }
+
+    /// The public half.
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key().to_bytes())
+    }
+
+    /// The device that this key makes.
+    pub fn device_id(&self) -> DeviceId {
+        device_id(&self.public())
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> Signature {
+        Signature(self.0.sign(message).to_bytes())
+    }
+}
+
+impl fmt::Debug for DeviceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DeviceKey({})", self.device_id())
+    }
+}
+
+/// What a device says when it closes a run.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Head {
+    /// The device that signs.
+    #[cbor(n(0), with = "codec::wire")]
+    pub device: DeviceId,
+    /// What its store drew when it was opened.
+    #[cbor(n(1), with = "codec::wire")]
+    pub nonce: Nonce,
+    /// For whom it writes; the device's word until phones sign for themselves.
+    #[cbor(n(2), with = "codec::wire")]
+    pub worker: WorkerId,
+    /// The sequence number of the run's last change.
+    #[n(3)]
+    pub seq: u64,
+    /// The hash of the run's last change.
+    #[cbor(n(4), with = "codec::wire")]
+    pub hash: ChangeHash,
+    /// How many statements of the directory the writer had seen: rights are judged by them.
+    #[n(5)]
+    pub directory_seen: u64,
+    /// The time before which this was certainly not written, as the writer's node knew it.
+    #[cbor(n(6), with = "codec::wire")]
+    pub floor: Moment,
+    /// The actor's signature before this one; none on its first.
+    #[cbor(n(7), with = "codec::wire", has_nil)]
+    pub previous: Option<SignatureName>,
+}
+
+/// A head with its signature, as it travels and as it is kept.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct SignedHead {
+    /// The bytes that were signed.
+    #[cbor(
+        n(0),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<SIGNED_BYTES_MAX, _, _>"
+    )]
+    pub payload: Vec<u8>,
+    /// The signature over tenant, document, actor and payload.
+    #[cbor(n(1), with = "codec::wire")]
+    pub signature: Signature,
+}
+
+impl SignedHead {
+    /// Closes a run of `actor` in `document`.
+    pub fn sign(
+        key: &DeviceKey,
+        tenant: &TenantId,
+        document: &DocumentId,
+        actor: &ActorId,
+        head: &Head,
+    ) -> SignedHead {
+        let payload = codec::encode(head);
+        let message = head_message(tenant, document, actor, &payload);
+        SignedHead {
+            signature: key.sign(&message),
+            payload,
+        }
+    }
+
+    /// What the head says, unproven: good for finding the device whose key proves it.
+    ///
+    /// # Errors
+    /// [`Reason::TooLarge`] or [`Reason::Malformed`].
+    pub fn claim(&self) -> Result<Head, Reason> {
+        if self.payload.len() > SIGNED_BYTES_MAX {
+            return Err(Reason::TooLarge);
+        }
+        codec::decode(&self.payload)
+    }
+
+    /// What the head says, proven: `key` signed it for this tenant, document and actor, and the
+    /// actor is the one that this key, document, nonce and worker make.
+    ///
+    /// Whether `head.hash` and `head.seq` are those of the run's last change is for the caller to
+    /// compare, who alone can read changes.
+    ///
+    /// # Errors
+    /// [`Reason::TooLarge`], [`Reason::Malformed`], [`Reason::WrongActor`] or
+    /// [`Reason::BadSignature`].
+    pub fn verify(
+        &self,
+        tenant: &TenantId,
+        document: &DocumentId,
+        actor: &ActorId,
+        key: &PublicKey,
+    ) -> Result<Head, Reason> {
+        let head = self.claim()?;
+        let speaks_for = derive_actor(tenant, key, document, &head.nonce, &head.worker);
+        if head.device != device_id(key) || *actor != speaks_for {
+            return Err(Reason::WrongActor);
+        }
+        let message = head_message(tenant, document, actor, &self.payload);
+        key.verify(&message, &self.signature)?;
+        Ok(head)
+    }
+
+    /// What receipts call the run that this head closes.
+    pub fn name(&self) -> SignatureName {
+        signature_name(&self.signature)
+    }
+}
+
+impl fmt::Debug for SignedHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SignedHead({})", self.name())
+    }
+}
+
+fn head_message(
+    tenant: &TenantId,
+    document: &DocumentId,
+    actor: &ActorId,
+    payload: &[u8],
+) -> Vec<u8> {
+    hash::message(
+        label::HEAD,
+        tenant,
+        &[document.as_ref(), actor.as_ref()],
+        payload,
+    )
+}
+
+/// Consecutive changes of one actor in one document, closed by a signed head: the unit of
+/// admission.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Run {
+    /// The document they belong to.
+    #[cbor(n(0), with = "codec::wire")]
+    pub document: DocumentId,
+    /// The changes as raw chunks, oldest first: 1 to [`RUN_CHANGES_MAX`].
+    #[cbor(
+        n(1),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<RUN_CHANGES_MAX, _, _>"
+    )]
+    pub changes: Vec<Vec<u8>>,
+    /// The signature that closes them.
+    #[cbor(n(2), with = "codec::wire")]
+    pub head: SignedHead,
+}
+
+impl Run {
+    /// The bytes of the changes, which count against [`RUN_BYTES_MAX`].
+    pub fn bytes(&self) -> usize {
+        self.changes.iter().map(Vec::len).sum()
+    }
+
+    /// Whether the run keeps the limits of one.
+    ///
+    /// # Errors
+    /// [`Reason::Malformed`] when it is empty, [`Reason::TooLarge`] when it is too long.
+    pub fn check_size(&self) -> Result<(), Reason> {
+        if self.changes.is_empty() {
+            return Err(Reason::Malformed);
+        }
+        if self.changes.len() > RUN_CHANGES_MAX || self.bytes() > RUN_BYTES_MAX {
+            return Err(Reason::TooLarge);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run")
+            .field("document", &self.document)
+            .field("changes", &self.changes.len())
+            .field("bytes", &self.bytes())
+            .field("head", &self.head)
+            .finish()
+    }
+}
+
+codec::wire_struct!(Head, SignedHead, Run);
