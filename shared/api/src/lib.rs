@@ -1,0 +1,1 @@
+//! The HTTP surface that both binaries give.

@@ -1,0 +1,229 @@
+//! Admission, second half: what needs the document's rows.
+//!
+//! [`crate::verify`] has checked what bytes and directory alone can tell. Here a run is checked
+//! against what is already held: that it is the next of its author's line, that what it builds on
+//! is here, that nobody else stands in its place. Header rows tell all of it; no document is
+//! opened. The verdict is the same on every node that holds the same changes.
+
+use names::{ActorId, ChangeHash, DocumentId, Incarnation, Reason};
+use protocol::placement::standing;
+use store::{Snapshot, StoreError, Table};
+
+use crate::{
+    draft::Draft,
+    rows::{ActorRow, ChangeRow, DocumentRow, LogItem, change_name},
+    verify::{VerifiedPlacement, VerifiedRun},
+};
+
+/// What became of something that asked to be admitted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    /// It is new and will be on disk when the turn is.
+    Admitted,
+    /// It was here before.
+    Held,
+    /// It was not taken; nothing of it was written.
+    Refused(Reason),
+}
+
+/// Admits a placement. The first one of a document makes its header row.
+pub(crate) fn placement<P: Snapshot>(
+    draft: &mut Draft<P>,
+    placement: &VerifiedPlacement,
+    origin: Option<Incarnation>,
+) -> Result<Verdict, StoreError> {
+    let claim = placement.placement();
+    let document = claim.document;
+    let Some(genesis) = document::genesis::genesis(claim.kind) else {
+        return Ok(Verdict::Refused(Reason::NoCommonVersion));
+    };
+    let mut row = draft.document(document)?.unwrap_or_else(|| DocumentRow {
+        kind: claim.kind,
+        heads: vec![genesis.hash],
+        actors: Vec::new(),
+        arrivals: 0,
+        changes: 0,
+        bytes: 0,
+        placement_count: 0,
+        placements: Vec::new(),
+        placed: Vec::new(),
+        memberships: Vec::new(),
+    });
+    if row.kind != claim.kind {
+        return Ok(Verdict::Refused(Reason::Malformed));
+    }
+    let mut known = std::collections::BTreeMap::new();
+    for number in 0..row.placement_count {
+        if let Some(kept) = VerifiedPlacement::kept(draft, document, number)? {
+            known.insert(kept.id(), kept.placement().clone());
+        }
+    }
+    if known.contains_key(&placement.id()) {
+        return Ok(Verdict::Held);
+    }
+    if claim.previous.is_some_and(|previous| !known.contains_key(&previous)) {
+        return Ok(Verdict::Refused(Reason::MissingDependency));
+    }
+    known.insert(placement.id(), claim.clone());
+    let number = row.placement_count;
+    row.placement_count += 1;
+    row.placements = standing(&known).into_iter().collect();
+    let scopes: std::collections::BTreeSet<_> = row
+        .placements
+        .iter()
+        .filter_map(|id| known.get(id))
+        .flat_map(|placement| placement.scopes.iter().cloned())
+        .collect();
+    row.placed = scopes.into_iter().collect();
+    draft.put(Table::Placement, document.0, number, placement.signed());
+    draft.put_document(document, &row)?;
+    let item = if row.arrivals == 0 {
+        LogItem::Placement(number)
+    } else {
+        LogItem::Whole(row.arrivals)
+    };
+    draft.happened(document, item, origin);
+    Ok(Verdict::Admitted)
+}
+
+/// Admits a run: all its changes, or none of them.
+pub(crate) fn run<P: Snapshot>(
+    draft: &mut Draft<P>,
+    run: &VerifiedRun,
+    origin: Option<Incarnation>,
+) -> Result<Verdict, StoreError> {
+    let document = run.document();
+    let Some(mut row) = draft.document(document)? else {
+        return Ok(Verdict::Refused(Reason::NotPlaced));
+    };
+    let slot = row.actors.iter().position(|actor| *actor == run.actor());
+    let line: Option<ActorRow> = match slot {
+        Some(slot) => draft.row(Table::Actor, document.as_ref(), slot as u64)?,
+        None => None,
+    };
+    match place_in_line(draft, run, line.as_ref())? {
+        Verdict::Admitted => {}
+        other @ (Verdict::Held | Verdict::Refused(_)) => return Ok(other),
+    }
+    if let Err(reason) = check_dependencies(draft, run, &row)? {
+        return Ok(Verdict::Refused(reason));
+    }
+    let slot = slot.unwrap_or_else(|| {
+        row.actors.push(run.actor());
+        row.actors.len() - 1
+    });
+    write_run(draft, run, &mut row, slot as u64, line.as_ref());
+    let arrival = row.arrivals;
+    row.arrivals += 1;
+    draft.put_document(document, &row)?;
+    draft.put_bytes(Table::Stale, document.0, 0, Vec::new());
+    draft.happened(document, LogItem::Run(arrival), origin);
+    Ok(Verdict::Admitted)
+}
+
+/// Whether the run is the next of its author's line.
+fn place_in_line<P: Snapshot>(
+    draft: &Draft<P>,
+    run: &VerifiedRun,
+    line: Option<&ActorRow>,
+) -> Result<Verdict, StoreError> {
+    let first = run.first();
+    let known = line.map_or(0, |line| line.seq);
+    if first.seq <= known {
+        let name = change_name(run.document(), &run.head().hash);
+        let held = draft.row::<ChangeRow>(Table::Change, &name, 0)?.is_some();
+        let verdict = if held { Verdict::Held } else { Verdict::Refused(Reason::Equivocation) };
+        return Ok(verdict);
+    }
+    if first.seq != known + 1 {
+        return Ok(Verdict::Refused(Reason::WrongSequence));
+    }
+    // Automerge writes the direct link and does not check it; without the check one signature
+    // would not cover all before it (`reference/reliability.md` 5.1).
+    let linked = line.is_none_or(|line| first.deps.contains(&line.hash));
+    let chained = run.head().previous == line.map(|line| line.signature);
+    if linked && chained {
+        Ok(Verdict::Admitted)
+    } else {
+        Ok(Verdict::Refused(Reason::WrongSequence))
+    }
+}
+
+/// Whether everything the run builds on is here, and its operation counters come after.
+fn check_dependencies<P: Snapshot>(
+    draft: &Draft<P>,
+    run: &VerifiedRun,
+    row: &DocumentRow,
+) -> Result<Result<(), Reason>, StoreError> {
+    let genesis = document::genesis::genesis(row.kind);
+    let mut within: Vec<(ChangeHash, u64)> = Vec::new();
+    for header in run.headers() {
+        let mut highest = 0;
+        for dep in &header.deps {
+            let fixed = genesis.filter(|fixed| fixed.hash == *dep).map(|fixed| fixed.max_op);
+            let own = within.iter().find(|(hash, _)| hash == dep).map(|(_, max_op)| *max_op);
+            let max_op = match fixed.or(own) {
+                Some(max_op) => Some(max_op),
+                None => draft
+                    .row::<ChangeRow>(Table::Change, &change_name(run.document(), dep), 0)?
+                    .map(|change| change.max_op),
+            };
+            match max_op {
+                Some(max_op) => highest = highest.max(max_op),
+                None => return Ok(Err(Reason::MissingDependency)),
+            }
+        }
+        if header.deps.is_empty() || header.start_op <= highest {
+            return Ok(Err(Reason::Malformed));
+        }
+        within.push((header.hash, header.max_op));
+    }
+    Ok(Ok(()))
+}
+
+fn write_run<P: Snapshot>(
+    draft: &mut Draft<P>,
+    run: &VerifiedRun,
+    row: &mut DocumentRow,
+    slot: u64,
+    line: Option<&ActorRow>,
+) {
+    let document = run.document();
+    for header in run.headers() {
+        row.heads.retain(|head| !header.deps.contains(head));
+        row.heads.push(header.hash);
+        let change = ChangeRow { slot, seq: header.seq, max_op: header.max_op };
+        draft.put(Table::Change, change_name(document, &header.hash), 0, &change);
+    }
+    row.heads.sort_unstable();
+    row.changes += run.headers().len() as u64;
+    row.bytes += run.bytes().len() as u64;
+    let head = run.head();
+    let line = ActorRow {
+        actor: run.actor(),
+        device: head.device,
+        worker: head.worker.clone(),
+        seq: head.seq,
+        hash: head.hash,
+        signature: run.signature(),
+        centre: line.map_or(0, |line| line.centre),
+    };
+    draft.put(Table::Actor, document.0, slot, &line);
+    draft.put_bytes(Table::Run, document.0, row.arrivals, run.bytes().to_vec());
+}
+
+/// An author's line in a document, by its actor.
+pub(crate) fn line<P: Snapshot>(
+    draft: &Draft<P>,
+    document: DocumentId,
+    actor: ActorId,
+) -> Result<Option<(u64, ActorRow)>, StoreError> {
+    let Some(row) = draft.document(document)? else {
+        return Ok(None);
+    };
+    let Some(slot) = row.actors.iter().position(|known| *known == actor) else {
+        return Ok(None);
+    };
+    let line = draft.row(Table::Actor, document.as_ref(), slot as u64)?;
+    Ok(line.map(|line| (slot as u64, line)))
+}

@@ -1,0 +1,257 @@
+//! What one turn is about to write: the snapshot it began with, and its own changes on top.
+//!
+//! A turn reads through its draft, so it sees what it has written itself; the draft becomes one
+//! batch at the end. Digests, members and logs are brought up to date once per turn, in
+//! [`Draft::settle`], from what was touched.
+
+use std::collections::BTreeMap;
+
+use minicbor::{Decode, Encode};
+use names::{DocumentId, Incarnation, ScopeId, WriterId};
+use protocol::{
+    codec,
+    digest::{LtHash, document_element},
+    log::Position,
+};
+use store::{Batch, Damage, Snapshot, StoreError, Table};
+
+use crate::rows::{
+    DocumentRow, LogItem, LogRow, MemberRow, Membership, ScopeRow, log_name, scope_name,
+};
+
+/// Something that happened to a document in this turn and belongs in the logs of its scopes.
+struct Happening {
+    document: DocumentId,
+    item: LogItem,
+    origin: Option<Incarnation>,
+}
+
+/// The writes of one turn, over the state it began with.
+pub(crate) struct Draft<P> {
+    snapshot: P,
+    batch: Batch,
+    /// Documents touched, with the row each had before.
+    touched: BTreeMap<DocumentId, Option<DocumentRow>>,
+    happenings: Vec<Happening>,
+}
+
+impl<P: Snapshot> Draft<P> {
+    /// A draft without changes over `snapshot`.
+    pub(crate) fn new(snapshot: P) -> Self {
+        Draft {
+            snapshot,
+            batch: Batch::new(),
+            touched: BTreeMap::new(),
+            happenings: Vec::new(),
+        }
+    }
+
+    /// One row, as this turn sees it.
+    pub(crate) fn row<T>(
+        &self,
+        table: Table,
+        name: &[u8],
+        position: u64,
+    ) -> Result<Option<T>, StoreError>
+    where
+        T: for<'b> Decode<'b, ()>,
+    {
+        if let Some(own) = self.batch.get(table, name, position) {
+            return own.map(|bytes| decode_row(table, bytes)).transpose();
+        }
+        read_row(&self.snapshot, table, name, position)
+    }
+
+    /// Writes one row.
+    pub(crate) fn put<T: Encode<()>>(
+        &mut self,
+        table: Table,
+        name: impl Into<Vec<u8>>,
+        position: u64,
+        row: &T,
+    ) {
+        self.batch.put(table, name, position, codec::encode(row));
+    }
+
+    /// Writes bytes that are a row as they are.
+    pub(crate) fn put_bytes(
+        &mut self,
+        table: Table,
+        name: impl Into<Vec<u8>>,
+        position: u64,
+        bytes: Vec<u8>,
+    ) {
+        self.batch.put(table, name, position, bytes);
+    }
+
+    /// Removes one row.
+    pub(crate) fn delete(&mut self, table: Table, name: impl Into<Vec<u8>>, position: u64) {
+        self.batch.delete(table, name, position);
+    }
+
+    /// The state the turn began with.
+    pub(crate) fn snapshot(&self) -> &P {
+        &self.snapshot
+    }
+
+    /// A document's header row.
+    pub(crate) fn document(&self, document: DocumentId) -> Result<Option<DocumentRow>, StoreError> {
+        self.row(Table::Document, document.as_ref(), 0)
+    }
+
+    /// Writes a document's header row; its digests follow in [`Draft::settle`].
+    pub(crate) fn put_document(
+        &mut self,
+        document: DocumentId,
+        row: &DocumentRow,
+    ) -> Result<(), StoreError> {
+        if !self.touched.contains_key(&document) {
+            let before = read_row(&self.snapshot, Table::Document, document.as_ref(), 0)?;
+            self.touched.insert(document, before);
+        }
+        self.put(Table::Document, document.0, 0, row);
+        Ok(())
+    }
+
+    /// Notes something for the logs of the document's scopes. `origin` is the incarnation of the
+    /// store it came from, `None` when it was made here.
+    pub(crate) fn happened(
+        &mut self,
+        document: DocumentId,
+        item: LogItem,
+        origin: Option<Incarnation>,
+    ) {
+        self.happenings.push(Happening {
+            document,
+            item,
+            origin,
+        });
+    }
+
+    /// Brings members, digests and logs up to date with what was touched; answers the batch.
+    pub(crate) fn settle(mut self, writer: WriterId) -> Result<Batch, StoreError> {
+        let mut scopes = BTreeMap::new();
+        for (document, before) in std::mem::take(&mut self.touched) {
+            self.settle_document(document, before.as_ref(), &mut scopes)?;
+        }
+        for happening in std::mem::take(&mut self.happenings) {
+            self.settle_log(&happening, writer, &mut scopes)?;
+        }
+        for (scope, row) in scopes {
+            self.put(Table::Scope, scope_name(&scope), 0, &row);
+        }
+        Ok(self.batch)
+    }
+
+    fn scope<'m>(
+        &self,
+        scope: &ScopeId,
+        scopes: &'m mut BTreeMap<ScopeId, ScopeRow>,
+    ) -> Result<&'m mut ScopeRow, StoreError> {
+        if !scopes.contains_key(scope) {
+            let row = self
+                .row(Table::Scope, &scope_name(scope), 0)?
+                .unwrap_or_default();
+            scopes.insert(scope.clone(), row);
+        }
+        scopes.get_mut(scope).ok_or(StoreError::Dead)
+    }
+
+    fn settle_document(
+        &mut self,
+        document: DocumentId,
+        before: Option<&DocumentRow>,
+        scopes: &mut BTreeMap<ScopeId, ScopeRow>,
+    ) -> Result<(), StoreError> {
+        let Some(mut after) = self.document(document)? else {
+            return Ok(());
+        };
+        let new = document_element(&document, &after.heads, &after.placements);
+        let old = before.map(|row| document_element(&document, &row.heads, &row.placements));
+        let mut joined = false;
+        for scope in after.placed.clone() {
+            let row = self.scope(&scope, scopes)?;
+            let mut hash = LtHash::from_bytes(&row.digest).unwrap_or_default();
+            let slot = match after.memberships.iter().find(|known| known.scope == scope) {
+                Some(known) => {
+                    if let Some(old) = &old {
+                        hash.remove(old);
+                    }
+                    known.slot
+                }
+                None => {
+                    joined = true;
+                    let slot = row.count;
+                    row.count += 1;
+                    after.memberships.push(Membership {
+                        scope: scope.clone(),
+                        slot,
+                    });
+                    slot
+                }
+            };
+            hash.add(&new);
+            row.digest = hash.to_bytes();
+            let member = MemberRow {
+                document,
+                state: new.state(),
+            };
+            self.put(Table::Member, scope_name(&scope), slot, &member);
+        }
+        if joined {
+            self.put(Table::Document, document.0, 0, &after);
+        }
+        Ok(())
+    }
+
+    fn settle_log(
+        &mut self,
+        happening: &Happening,
+        writer: WriterId,
+        scopes: &mut BTreeMap<ScopeId, ScopeRow>,
+    ) -> Result<(), StoreError> {
+        let Some(document) = self.document(happening.document)? else {
+            return Ok(());
+        };
+        for scope in &document.placed {
+            let row = self.scope(scope, scopes)?;
+            let number = row.heads.number(&writer) + 1;
+            row.heads.advance(Position { writer, number });
+            let entry = LogRow {
+                document: happening.document,
+                item: happening.item,
+                origin: happening.origin,
+            };
+            self.put(Table::Log, log_name(scope, writer), number, &entry);
+        }
+        Ok(())
+    }
+}
+
+/// Reads one row of a snapshot. A row that does not decode is damage, not absence.
+pub(crate) fn read_row<T, P>(
+    snapshot: &P,
+    table: Table,
+    name: &[u8],
+    position: u64,
+) -> Result<Option<T>, StoreError>
+where
+    T: for<'b> Decode<'b, ()>,
+    P: Snapshot,
+{
+    let bytes = snapshot.get(table, name, position)?;
+    bytes.map(|bytes| decode_row(table, &bytes)).transpose()
+}
+
+/// Decodes one row of `table`.
+pub(crate) fn decode_row<T>(table: Table, bytes: &[u8]) -> Result<T, StoreError>
+where
+    T: for<'b> Decode<'b, ()>,
+{
+    codec::decode(bytes).map_err(|_| damaged(table))
+}
+
+/// The error for a row of ours that cannot be read back.
+pub(crate) fn damaged(table: Table) -> StoreError {
+    StoreError::Corrupt(Damage::Row(table))
+}

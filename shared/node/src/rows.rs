@@ -1,0 +1,257 @@
+//! What a node keeps: one row type per table, and where each row stands.
+//!
+//! | table | name | position | row |
+//! |---|---|---|---|
+//! | Meta | `node` | 0 | [`MetaRow`] |
+//! | Statement | empty | order of arrival | a signed statement |
+//! | Document | document | 0 | [`DocumentRow`] |
+//! | Actor | document | slot of the actor | [`ActorRow`] |
+//! | Change | document + change hash | 0 | [`ChangeRow`] |
+//! | Run | document | arrival | a run, as it travelled |
+//! | Placement | document | order of arrival | a signed placement |
+//! | Scope | scope | 0 | [`ScopeRow`] |
+//! | Member | scope | slot of the document | [`MemberRow`] |
+//! | Log | scope + writer | position | [`LogRow`] |
+//! | Peer | peer's store + scope | 0 | [`PeerRow`] |
+//! | Summary | document | 0 | [`SummaryRow`] |
+//! | Entry | entry id | 0 | [`EntryRow`] |
+//! | Outbox | empty | order of writing | [`OutboxRow`] |
+//! | Stale | document | 0 | empty: the summary is older than the chunks |
+//!
+//! Rows of one turn are committed together, so every invariant between them holds after any
+//! crash: a scope's digest covers exactly its members, a member's state is its document's heads,
+//! a log names nothing that is not there.
+
+use minicbor::{Decode, Encode};
+use names::{
+    ActorId, ChangeHash, DeviceId, DocumentId, EntryId, Incarnation, Kind, Moment, ScopeId, SiteId,
+    StoreId, TenantId, WorkerId, WriterId,
+};
+use protocol::{
+    codec,
+    digest::DocState,
+    log::Cursor,
+    placement::PlacementId,
+    signed::SignatureName,
+};
+
+/// Who this store is.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct MetaRow {
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) tenant: TenantId,
+    #[cbor(n(1), with = "codec::wire")]
+    pub(crate) store: StoreId,
+    #[cbor(n(2), with = "codec::wire")]
+    pub(crate) incarnation: Incarnation,
+    #[cbor(n(3), with = "codec::wire")]
+    pub(crate) writer: WriterId,
+    /// How often the store was opened: a number for the operator, trusted by nobody.
+    #[n(4)]
+    pub(crate) openings: u64,
+}
+
+/// A document's header row: all that routing, admission and proof need, without opening it.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct DocumentRow {
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) kind: Kind,
+    /// The heads of all admitted changes, sorted; genesis alone when there are none.
+    #[cbor(n(1), with = "codec::wire")]
+    pub(crate) heads: Vec<ChangeHash>,
+    /// Its authors' lines; an actor's place here is its slot.
+    #[cbor(n(2), with = "codec::wire")]
+    pub(crate) actors: Vec<ActorId>,
+    /// Runs admitted so far: the next one's arrival number.
+    #[n(3)]
+    pub(crate) arrivals: u64,
+    #[n(4)]
+    pub(crate) changes: u64,
+    #[n(5)]
+    pub(crate) bytes: u64,
+    /// Placements kept so far: the next one's number.
+    #[n(6)]
+    pub(crate) placement_count: u64,
+    /// Placements that no other supersedes, sorted.
+    #[cbor(n(7), with = "codec::wire")]
+    pub(crate) placements: Vec<PlacementId>,
+    /// The scopes these placements name together, sorted.
+    #[cbor(n(8), with = "codec::wire")]
+    pub(crate) placed: Vec<ScopeId>,
+    /// Where it stands among the members of each scope it was ever in here.
+    #[cbor(n(9), with = "codec::wire")]
+    pub(crate) memberships: Vec<Membership>,
+}
+
+/// A document's place among the members of one scope.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct Membership {
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) scope: ScopeId,
+    #[n(1)]
+    pub(crate) slot: u64,
+}
+
+codec::wire_struct!(Membership);
+
+/// One author's line of changes in one document.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct ActorRow {
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) actor: ActorId,
+    #[cbor(n(1), with = "codec::wire")]
+    pub(crate) device: DeviceId,
+    #[cbor(n(2), with = "codec::wire")]
+    pub(crate) worker: WorkerId,
+    /// The last sequence number admitted.
+    #[n(3)]
+    pub(crate) seq: u64,
+    /// The change that has it.
+    #[cbor(n(4), with = "codec::wire")]
+    pub(crate) hash: ChangeHash,
+    /// The name of the signature that closes it.
+    #[cbor(n(5), with = "codec::wire")]
+    pub(crate) signature: SignatureName,
+    /// The last sequence number the centre has said it holds.
+    #[n(6)]
+    pub(crate) centre: u64,
+}
+
+/// Where one change stands; what a change that builds on it is checked against.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct ChangeRow {
+    #[n(0)]
+    pub(crate) slot: u64,
+    #[n(1)]
+    pub(crate) seq: u64,
+    #[n(2)]
+    pub(crate) max_op: u64,
+}
+
+/// What is kept per scope: the proof, and how far its logs go.
+#[derive(Clone, Debug, Default, Encode, Decode)]
+pub(crate) struct ScopeRow {
+    /// The additive digest's lanes; empty when nothing was ever added.
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) digest: Vec<u8>,
+    /// Documents in it; also the next member's slot, since none leaves yet.
+    #[n(1)]
+    pub(crate) count: u64,
+    /// The last position of each writing process' log.
+    #[cbor(n(2), with = "codec::wire")]
+    pub(crate) heads: Cursor,
+}
+
+/// One member of a scope.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct MemberRow {
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) document: DocumentId,
+    #[cbor(n(1), with = "codec::wire")]
+    pub(crate) state: DocState,
+}
+
+/// What a log entry says has happened to a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum LogItem {
+    /// A placement was kept under this number.
+    #[n(0)]
+    Placement(#[n(0)] u64),
+    /// A run was admitted with this arrival number.
+    #[n(1)]
+    Run(#[n(0)] u64),
+    /// It came into this scope with all it had: every placement and every run below this arrival.
+    #[n(2)]
+    Whole(#[n(0)] u64),
+}
+
+/// One entry of a scope's log.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct LogRow {
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) document: DocumentId,
+    #[n(1)]
+    pub(crate) item: LogItem,
+    /// The incarnation it came from; it is not sent back there.
+    #[cbor(n(2), with = "codec::wire", has_nil)]
+    pub(crate) origin: Option<Incarnation>,
+}
+
+/// What is known of one peer in one scope.
+#[derive(Clone, Debug, Default, Encode, Decode)]
+pub(crate) struct PeerRow {
+    /// How far this store has taken the peer's logs.
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) taken: Cursor,
+    /// How far the peer last said it had taken this store's logs.
+    #[cbor(n(1), with = "codec::wire")]
+    pub(crate) given: Cursor,
+}
+
+/// A document's summary, as `domain` makes it.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct SummaryRow {
+    /// How many runs it was made from.
+    #[n(0)]
+    pub(crate) arrivals: u64,
+    /// The version of the code that made it.
+    #[n(1)]
+    pub(crate) version: u16,
+    /// The summary as JSON, the form the API gives it in.
+    #[cbor(n(2), with = "codec::wire")]
+    pub(crate) json: Vec<u8>,
+}
+
+/// Where an entry made here was written.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct EntryRow {
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) document: DocumentId,
+    #[n(1)]
+    pub(crate) slot: u64,
+    #[n(2)]
+    pub(crate) seq: u64,
+}
+
+/// A run written here that the centre has not yet said it holds.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct OutboxRow {
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) document: DocumentId,
+    #[n(1)]
+    pub(crate) slot: u64,
+    #[n(2)]
+    pub(crate) seq: u64,
+    #[cbor(n(3), with = "codec::wire")]
+    pub(crate) entry: EntryId,
+    #[cbor(n(4), with = "codec::wire")]
+    pub(crate) at: Moment,
+}
+
+/// The name of a scope's rows.
+pub(crate) fn scope_name(scope: &ScopeId) -> Vec<u8> {
+    scope.to_string().into_bytes()
+}
+
+/// The name of a log: the scope, and the process that writes it.
+pub(crate) fn log_name(scope: &ScopeId, writer: WriterId) -> Vec<u8> {
+    let mut name = scope_name(scope);
+    name.push(0);
+    name.extend_from_slice(writer.as_ref());
+    name
+}
+
+/// The name of what is known of a peer in a scope.
+pub(crate) fn peer_name(peer: StoreId, scope: &ScopeId) -> Vec<u8> {
+    let mut name = peer.as_ref().to_vec();
+    name.extend_from_slice(&scope_name(scope));
+    name
+}
+
+/// The name of a change's row: changes are known by (document, change), since fixed changes are
+/// the same in every document.
+pub(crate) fn change_name(document: DocumentId, hash: &ChangeHash) -> Vec<u8> {
+    let mut name = document.as_ref().to_vec();
+    name.extend_from_slice(hash.as_ref());
+    name
+}
