@@ -1,0 +1,455 @@
+//! The operations of a change, read one after another from their columns.
+//!
+//! What is refused here is what Automerge takes and later cannot save, load or apply: a deletion
+//! that deletes nothing, a reference to something later, a value whose length does not fit, an
+//! actor that is named and not used.
+
+use names::{ActorId, Reason, limits};
+
+use super::{
+    column::{Delta, Flags, Rle},
+    input::Input,
+};
+
+/// The id of an operation: its counter, and its actor's place in the change's own list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OpId {
+    pub(crate) counter: u64,
+    pub(crate) actor: usize,
+}
+
+/// The object an operation is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Object {
+    Root,
+    Made(OpId),
+}
+
+/// Where in its object an operation is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key<'a> {
+    Name(&'a str),
+    /// The beginning of a list or text; only insertions refer to it.
+    Head,
+    Element(OpId),
+}
+
+/// What an operation does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    MakeMap,
+    Put,
+    MakeList,
+    Delete,
+    MakeText,
+    Increment,
+    MakeTable,
+    Mark,
+}
+
+impl Action {
+    fn from_code(code: u64) -> Result<Action, Reason> {
+        Ok(match code {
+            0 => Action::MakeMap,
+            1 => Action::Put,
+            2 => Action::MakeList,
+            3 => Action::Delete,
+            4 => Action::MakeText,
+            5 => Action::Increment,
+            6 => Action::MakeTable,
+            7 => Action::Mark,
+            _ => return Err(Reason::Malformed),
+        })
+    }
+
+    fn makes(self) -> bool {
+        match self {
+            Action::MakeMap | Action::MakeList | Action::MakeText | Action::MakeTable => true,
+            Action::Put | Action::Delete | Action::Increment | Action::Mark => false,
+        }
+    }
+}
+
+/// The type of an operation's value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Value {
+    Null,
+    Text,
+    Number,
+    Other,
+}
+
+/// One operation.
+#[derive(Clone, Copy)]
+pub(crate) struct Op<'a> {
+    pub(crate) object: Object,
+    pub(crate) key: Key<'a>,
+    pub(crate) insert: bool,
+    pub(crate) action: Action,
+    pub(crate) value: Value,
+    /// How many earlier operations this one replaces.
+    pub(crate) replaces: u64,
+}
+
+/// What a later operation of the same change may need to know of an earlier one.
+struct Earlier {
+    object: Object,
+    insert: bool,
+    action: Action,
+}
+
+macro_rules! columns {
+    ($($field:ident = $spec:literal,)*) => {
+        /// The columns of a change, by the numbers the format gives them: an id, times 16, plus a
+        /// type. The bit with the value 8 would say that a column is deflated.
+        #[derive(Clone, Copy, Default)]
+        pub(crate) struct Columns<'a> {
+            $($field: &'a [u8],)*
+        }
+
+        impl<'a> Columns<'a> {
+            fn slot(&mut self, spec: u64) -> Result<&mut &'a [u8], Reason> {
+                match spec {
+                    $($spec => Ok(&mut self.$field),)*
+                    _ => Err(Reason::Malformed),
+                }
+            }
+        }
+    };
+}
+
+columns! {
+    object_actor = 0x01,
+    object_counter = 0x02,
+    key_actor = 0x11,
+    key_counter = 0x13,
+    key_name = 0x15,
+    insert = 0x34,
+    action = 0x42,
+    value_meta = 0x56,
+    value = 0x57,
+    replaces = 0x70,
+    replaced_actor = 0x71,
+    replaced_counter = 0x73,
+    expand = 0x94,
+    mark_name = 0xa5,
+}
+
+/// More columns than the format has.
+const COLUMNS_MAX: usize = 14;
+
+impl<'a> Columns<'a> {
+    /// Reads the list of columns and cuts their data out of what follows.
+    pub(crate) fn read(input: &mut Input<'a>) -> Result<Columns<'a>, Reason> {
+        let count = input.length(COLUMNS_MAX)?;
+        let mut listed = Vec::with_capacity(count);
+        let mut last = None;
+        for _ in 0..count {
+            let spec = input.uleb()?;
+            let length = usize::try_from(input.uleb()?).map_err(|_| Reason::Malformed)?;
+            if length == 0 || last.is_some_and(|last| last >= spec) {
+                return Err(Reason::Malformed);
+            }
+            last = Some(spec);
+            listed.push((spec, length));
+        }
+        let mut columns = Columns::default();
+        for (spec, length) in listed {
+            *columns.slot(spec)? = input.take(length)?;
+        }
+        Ok(columns)
+    }
+
+    /// How many operations there are, added up from the runs without expanding any.
+    pub(crate) fn count(&self) -> Result<u64, Reason> {
+        let mut actions = Rle::<u64>::new(self.action);
+        let mut total = 0u64;
+        while let Some((action, count)) = actions.next_run()? {
+            action.ok_or(Reason::Malformed)?;
+            total = total.saturating_add(count);
+            if total > limits::CHANGE_OPS_MAX {
+                return Err(Reason::TooLarge);
+            }
+        }
+        Ok(total)
+    }
+
+    /// How many operations are replaced in all; as bounded as the operations themselves, because
+    /// one operation that claims to replace ten million costs as much as ten million.
+    fn count_replaced(&self) -> Result<u64, Reason> {
+        let mut replaces = Rle::<u64>::new(self.replaces);
+        let mut total = 0u64;
+        while let Some((each, count)) = replaces.next_run()? {
+            let each = each.ok_or(Reason::Malformed)?;
+            total = total.saturating_add(each.saturating_mul(count));
+            if total > limits::CHANGE_OPS_MAX {
+                return Err(Reason::TooLarge);
+            }
+        }
+        Ok(total)
+    }
+}
+
+/// Reads every operation of a change and hands it to `visit`.
+pub(crate) struct Reader<'a, 'b> {
+    /// The change's own actor, then the others it names.
+    actors: &'b [ActorId],
+    used: Vec<bool>,
+    start: u64,
+    earlier: Vec<Earlier>,
+    object: (Rle<'a, u64>, Rle<'a, u64>),
+    key: (Rle<'a, u64>, Delta<'a>, Rle<'a, &'a str>),
+    insert: Flags<'a>,
+    action: Rle<'a, u64>,
+    value_meta: Rle<'a, u64>,
+    value: Input<'a>,
+    replaces: Rle<'a, u64>,
+    replaced: (Rle<'a, u64>, Delta<'a>),
+    expand: Flags<'a>,
+    mark_name: Rle<'a, &'a str>,
+}
+
+impl<'a, 'b> Reader<'a, 'b> {
+    /// Reads `count` operations, as [`Columns::count`] found them, the first of which has the
+    /// counter `start`.
+    pub(crate) fn read(
+        columns: &Columns<'a>,
+        actors: &'b [ActorId],
+        start: u64,
+        count: u64,
+        visit: &mut dyn FnMut(&Op<'a>) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
+        columns.count_replaced()?;
+        let mut used = vec![false; actors.len()];
+        if let Some(own) = used.first_mut() {
+            *own = true;
+        }
+        let mut reader = Reader {
+            actors,
+            used,
+            start,
+            earlier: Vec::with_capacity(usize::try_from(count).unwrap_or(0)),
+            object: (
+                Rle::new(columns.object_actor),
+                Rle::new(columns.object_counter),
+            ),
+            key: (
+                Rle::new(columns.key_actor),
+                Delta::new(columns.key_counter),
+                Rle::new(columns.key_name),
+            ),
+            insert: Flags::new(columns.insert),
+            action: Rle::new(columns.action),
+            value_meta: Rle::new(columns.value_meta),
+            value: Input::new(columns.value),
+            replaces: Rle::new(columns.replaces),
+            replaced: (
+                Rle::new(columns.replaced_actor),
+                Delta::new(columns.replaced_counter),
+            ),
+            expand: Flags::new(columns.expand),
+            mark_name: Rle::new(columns.mark_name),
+        };
+        for counter in start..start.saturating_add(count) {
+            let op = reader.next(counter)?;
+            visit(&op)?;
+            reader.earlier.push(Earlier {
+                object: op.object,
+                insert: op.insert,
+                action: op.action,
+            });
+        }
+        reader.finish()
+    }
+
+    fn next(&mut self, counter: u64) -> Result<Op<'a>, Reason> {
+        let action = Action::from_code(self.action.next()?.ok_or(Reason::Malformed)?)?;
+        let insert = self.insert.next()?;
+        let object = self.next_object(counter)?;
+        let key = self.next_key(counter, object)?;
+        let value = self.next_value()?;
+        let replaces = self.next_replaced(counter, object)?;
+        let expand = self.expand.next()?;
+        let mark = self.mark_name.next()?;
+        let op = Op {
+            object,
+            key,
+            insert,
+            action,
+            value,
+            replaces,
+        };
+        // A mark without a name is the end of one, and an end has no value.
+        let marked = match action == Action::Mark {
+            true if mark.is_none() => value == Value::Null,
+            true => true,
+            false => !expand && mark.is_none(),
+        };
+        if !marked {
+            return Err(Reason::Malformed);
+        }
+        if is_sound(&op) {
+            Ok(op)
+        } else {
+            Err(Reason::Malformed)
+        }
+    }
+
+    fn next_object(&mut self, counter: u64) -> Result<Object, Reason> {
+        let object = match (self.object.0.next()?, self.object.1.next()?) {
+            (None, None) => return Ok(Object::Root),
+            (Some(actor), Some(made)) => self.reference(actor, made, counter)?,
+            (Some(_), None) | (None, Some(_)) => return Err(Reason::Malformed),
+        };
+        match self.earlier(object) {
+            Some(earlier) if !earlier.action.makes() => Err(Reason::Malformed),
+            Some(_) | None => Ok(Object::Made(object)),
+        }
+    }
+
+    fn next_key(&mut self, counter: u64, object: Object) -> Result<Key<'a>, Reason> {
+        let key = match (self.key.0.next()?, self.key.1.next()?, self.key.2.next()?) {
+            (None, None, Some(name)) => return self.named(name, object),
+            (None, Some(0), None) => Key::Head,
+            (Some(actor), Some(element), None) => {
+                let element = self.reference(actor, element, counter)?;
+                let foreign = |earlier: &Earlier| !earlier.insert || earlier.object != object;
+                if self.earlier(element).is_some_and(foreign) {
+                    return Err(Reason::Malformed);
+                }
+                Key::Element(element)
+            }
+            (_, _, _) => return Err(Reason::Malformed),
+        };
+        let Object::Made(id) = object else {
+            return Err(Reason::Malformed);
+        };
+        match self.earlier(id).map(|earlier| earlier.action) {
+            None | Some(Action::MakeList | Action::MakeText) => Ok(key),
+            Some(_) => Err(Reason::Malformed),
+        }
+    }
+
+    fn named(&self, name: &'a str, object: Object) -> Result<Key<'a>, Reason> {
+        let Object::Made(id) = object else {
+            return Ok(Key::Name(name));
+        };
+        match self.earlier(id).map(|earlier| earlier.action) {
+            None | Some(Action::MakeMap | Action::MakeTable) => Ok(Key::Name(name)),
+            Some(_) => Err(Reason::Malformed),
+        }
+    }
+
+    fn next_value(&mut self) -> Result<Value, Reason> {
+        let meta = self.value_meta.next()?.ok_or(Reason::Malformed)?;
+        let length = usize::try_from(meta >> 4).map_err(|_| Reason::Malformed)?;
+        let bytes = self.value.take(length)?;
+        let mut inner = Input::new(bytes);
+        let value = match meta & 0xf {
+            0 if length == 0 => Value::Null,
+            1 | 2 if length == 0 => Value::Other,
+            3 => inner.uleb().map(|_| Value::Number)?,
+            4 => inner.sleb().map(|_| Value::Number)?,
+            8 | 9 => inner.sleb().map(|_| Value::Other)?,
+            5 if length == 8 => return Ok(Value::Other),
+            6 => {
+                return std::str::from_utf8(bytes)
+                    .map(|_| Value::Text)
+                    .map_err(|_| Reason::Malformed);
+            }
+            7 => return Ok(Value::Other),
+            _ => return Err(Reason::Malformed),
+        };
+        if inner.is_empty() {
+            Ok(value)
+        } else {
+            Err(Reason::Malformed)
+        }
+    }
+
+    fn next_replaced(&mut self, counter: u64, object: Object) -> Result<u64, Reason> {
+        let count = self.replaces.next()?.ok_or(Reason::Malformed)?;
+        let mut last: Option<OpId> = None;
+        for _ in 0..count {
+            let (Some(actor), Some(replaced)) = (self.replaced.0.next()?, self.replaced.1.next()?)
+            else {
+                return Err(Reason::Malformed);
+            };
+            let id = self.reference(actor, replaced, counter)?;
+            if self
+                .earlier(id)
+                .is_some_and(|earlier| earlier.object != object)
+            {
+                return Err(Reason::Malformed);
+            }
+            if last.is_some_and(|last| self.order(last) >= self.order(id)) {
+                return Err(Reason::Malformed);
+            }
+            last = Some(id);
+        }
+        Ok(count)
+    }
+
+    /// An id that some operation before `counter` may have.
+    fn reference(&mut self, actor: u64, counter: u64, before: u64) -> Result<OpId, Reason> {
+        let actor = usize::try_from(actor).map_err(|_| Reason::Malformed)?;
+        let used = self.used.get_mut(actor).ok_or(Reason::Malformed)?;
+        *used = true;
+        if counter == 0 || counter >= before {
+            return Err(Reason::Malformed);
+        }
+        Ok(OpId { counter, actor })
+    }
+
+    /// The operation of this same change that has this id, if it is one.
+    fn earlier(&self, id: OpId) -> Option<&Earlier> {
+        let place = id
+            .counter
+            .checked_sub(self.start)
+            .filter(|_| id.actor == 0)?;
+        self.earlier.get(usize::try_from(place).ok()?)
+    }
+
+    fn order(&self, id: OpId) -> (u64, Option<&ActorId>) {
+        (id.counter, self.actors.get(id.actor))
+    }
+
+    fn finish(self) -> Result<(), Reason> {
+        self.object.0.finish()?;
+        self.object.1.finish()?;
+        self.key.0.finish()?;
+        self.key.1.finish()?;
+        self.key.2.finish()?;
+        self.insert.finish()?;
+        self.action.finish()?;
+        self.value_meta.finish()?;
+        self.replaces.finish()?;
+        self.replaced.0.finish()?;
+        self.replaced.1.finish()?;
+        self.expand.finish()?;
+        self.mark_name.finish()?;
+        if self.value.is_empty() && self.used.iter().all(|used| *used) {
+            Ok(())
+        } else {
+            Err(Reason::Malformed)
+        }
+    }
+}
+
+/// Whether action, key and value go together.
+fn is_sound(op: &Op<'_>) -> bool {
+    let in_place = match op.key {
+        Key::Name(_) => !op.insert,
+        Key::Head => op.insert,
+        Key::Element(_) => true,
+    };
+    let action = match op.action {
+        Action::Put | Action::Mark => true,
+        Action::Delete => !op.insert && op.replaces > 0 && op.value == Value::Null,
+        Action::Increment => !op.insert && op.replaces > 0 && op.value == Value::Number,
+        Action::MakeMap | Action::MakeList | Action::MakeText | Action::MakeTable => {
+            op.value == Value::Null
+        }
+    };
+    in_place && action && !(op.insert && op.replaces > 0)
+}
