@@ -28,6 +28,8 @@ pub mod log;
 pub mod message;
 pub mod placement;
 pub mod signed;
+#[cfg(test)]
+mod testing;
 
 pub use digest::{Digest, DocState, Element, LtHash};
 pub use directory::{Directory, Rights, SignedStatement, Statement, StatementId};

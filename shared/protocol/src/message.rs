@@ -107,3 +107,148 @@ fn write<T: Encode<()>>(number: u8, body: &T) -> Vec<u8> {
     minicbor::encode(body, &mut bytes).expect("memory takes every byte");
     bytes
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::testing::{frames, one_of_each};
+
+    /// A frame of each type as version 1 wrote it, one a line: its name, its bytes.
+    const GOLDEN: &str = include_str!("../golden/frames-v1.txt");
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn unhex(text: &str) -> Vec<u8> {
+        let digits = text.as_bytes().chunks(2);
+        digits
+            .map(|two| u8::from_str_radix(str::from_utf8(two).unwrap(), 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn frames_of_version_1_are_read_and_written_for_ever() {
+        let written: Vec<String> = one_of_each()
+            .iter()
+            .map(|frame| format!("{} {}", frame.name(), hex(&frame.encode())))
+            .collect();
+        let golden: Vec<&str> = GOLDEN.lines().collect();
+        assert_eq!(written, golden, "now written:\n{}\n", written.join("\n"));
+        for (line, frame) in golden.iter().zip(one_of_each()) {
+            let (_, bytes) = line.split_once(' ').unwrap();
+            assert_eq!(Frame::decode(&unhex(bytes)), Ok(Some(frame)));
+        }
+    }
+
+    #[test]
+    fn every_type_has_its_own_number() {
+        let numbers: Vec<u8> = one_of_each().iter().map(Frame::number).collect();
+        assert_eq!(numbers, (1..=16).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn unknown_types_are_skipped_or_fatal() {
+        for number in 0..=u8::MAX {
+            let answer = Frame::decode(&[number]);
+            if number >= 128 {
+                assert_eq!(answer, Ok(None), "type {number}");
+            } else {
+                assert_eq!(answer, Err(Reason::Malformed), "type {number}");
+            }
+        }
+        assert_eq!(Frame::decode(&[]), Err(Reason::Malformed));
+    }
+
+    #[test]
+    fn a_frame_is_bounded_before_it_is_read() {
+        let mut bytes = vec![200; FRAME_BYTES_MAX];
+        assert_eq!(Frame::decode(&bytes), Ok(None));
+        bytes.push(0);
+        assert_eq!(Frame::decode(&bytes), Err(Reason::TooLarge));
+    }
+
+    #[test]
+    fn the_largest_run_fits_into_a_frame() {
+        use names::limits::{RUN_BYTES_MAX, RUN_CHANGES_MAX, SIGNED_BYTES_MAX};
+        let Some(Frame::Fill(mut batch)) = one_of_each().into_iter().nth(6) else {
+            panic!()
+        };
+        let run = &mut batch.runs[0];
+        run.changes = vec![vec![0; RUN_BYTES_MAX / RUN_CHANGES_MAX]; RUN_CHANGES_MAX];
+        run.head.payload = vec![0; SIGNED_BYTES_MAX];
+        batch.placements[0].payload = vec![0; SIGNED_BYTES_MAX];
+        let frame = Frame::Fill(batch);
+        assert_eq!(Frame::decode(&frame.encode()), Ok(Some(frame)));
+    }
+
+    #[test]
+    fn an_announced_length_reserves_nothing() {
+        // StatementIds announcing 2^32 ids, then 2^63; and one more than the limit, all there.
+        let announced = [
+            &[2, 0x82, 0x9A, 0xFF, 0xFF, 0xFF, 0xFF][..],
+            &[2, 0x82, 0x9B, 0x7F],
+        ];
+        for bytes in announced {
+            assert_eq!(Frame::decode(bytes), Err(Reason::Malformed));
+        }
+        let ids = vec![crate::StatementId([0; 16]); names::limits::LIST_ROWS_MAX + 1];
+        let bytes = Frame::StatementIds(StatementIds { ids, last: true }).encode();
+        assert_eq!(Frame::decode(&bytes), Err(Reason::Malformed));
+    }
+
+    #[test]
+    fn every_frame_takes_fields_of_a_newer_version() {
+        for frame in one_of_each() {
+            let mut bytes = frame.encode();
+            assert!((0x80..0x97).contains(&bytes[1]), "a body is a short array");
+            bytes[1] += 2;
+            // A map with a nested open-ended list, and a text, after all that is known.
+            bytes.extend([0xA1, 0x01, 0x9F, 0x82, 0x01, 0x02, 0xFF, 0x61, b'x']);
+            // A field left out at the end is written as null as soon as another follows it.
+            if !matches!(frame, Frame::Fill(Batch { after: None, .. })) {
+                assert_eq!(Frame::decode(&bytes), Ok(Some(frame)));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(frame in frames()) {
+            prop_assert_eq!(Frame::decode(&frame.encode()), Ok(Some(frame)));
+        }
+
+        #[test]
+        fn any_bytes_give_an_answer(number in 0u8..20, body in vec(any::<u8>(), 0..400)) {
+            let mut bytes = vec![number];
+            bytes.extend(body);
+            let _ = Frame::decode(&bytes);
+        }
+
+        #[test]
+        fn a_damaged_frame_gives_an_answer(
+            frame in frames(),
+            damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = frame.encode();
+            for (place, byte) in damage {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+            let _ = Frame::decode(&bytes);
+            bytes.truncate(cut.index(bytes.len()));
+            let _ = Frame::decode(&bytes);
+        }
+
+        #[test]
+        fn a_frame_cut_short_is_refused(frame in frames(), cut in any::<prop::sample::Index>()) {
+            let bytes = frame.encode();
+            let cut = cut.index(bytes.len());
+            prop_assert_eq!(Frame::decode(&bytes[..cut]), Err(Reason::Malformed));
+        }
+    }
+}
