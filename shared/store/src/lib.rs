@@ -3,10 +3,21 @@
 //! [`contract`] says what a store promises; [`conformance`] checks it. The crate knows nothing of
 //! documents, peers or time, and draws no randomness of its own.
 
+pub mod conformance;
 pub mod contract;
 mod error;
+#[cfg(not(target_family = "wasm"))]
+mod file;
+mod key;
+mod memory;
+mod redb;
+mod seal;
 
 pub use contract::{
     Batch, Key, NAME_BYTES_MAX, Page, Row, Snapshot, Store, Table, VALUE_BYTES_MAX, each,
 };
 pub use error::{Damage, StoreError};
+pub use key::{InvalidKey, StoreKey};
+pub use memory::{MemorySnapshot, MemoryStore};
+pub use redb::{Config, RedbSnapshot, RedbStore};
+pub use seal::{Entropy, Sealed, SealedSnapshot};

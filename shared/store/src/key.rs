@@ -1,0 +1,166 @@
+//! The key a store opens with, and what is derived from it.
+//!
+//! Where the key comes from (a key file, a passphrase, hardware) is the binary's business. Here
+//! it is 32 bytes that are never printed and are wiped when they are dropped.
+
+use std::fmt;
+
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
+use names::StoreId;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::Table;
+
+/// The domains of the derived keys. Part of the stored format: a change makes every store
+/// unreadable.
+const NAMES: &str = "ridgeway store v1: names of rows";
+const CHECK: &str = "ridgeway store v1: does this key fit";
+const VALUES: &str = "ridgeway store v1: values, epoch 0";
+
+/// Bytes of a name as a sealed store writes it.
+pub(crate) const HASHED_NAME_BYTES: usize = 16;
+
+/// The key of a whole store. Has no `Debug`, no `Clone`, and is wiped when dropped.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct StoreKey([u8; 32]);
+
+impl StoreKey {
+    /// A key from bytes that somebody drew or derived.
+    pub fn from_bytes(bytes: [u8; 32]) -> StoreKey {
+        StoreKey(bytes)
+    }
+
+    /// A key from the text of a key file: 64 hexadecimal digits, and white space around them.
+    ///
+    /// # Errors
+    /// [`InvalidKey`] says what such a file must hold, and nothing of what it did hold.
+    pub fn parse(text: &str) -> Result<StoreKey, InvalidKey> {
+        let digits = text.trim().as_bytes();
+        if digits.len() != 64 {
+            return Err(InvalidKey);
+        }
+        let mut key = StoreKey([0; 32]);
+        for (byte, pair) in key.0.iter_mut().zip(digits.chunks_exact(2)) {
+            let [high, low] = pair else {
+                return Err(InvalidKey);
+            };
+            *byte = digit(*high).ok_or(InvalidKey)? << 4 | digit(*low).ok_or(InvalidKey)?;
+        }
+        Ok(key)
+    }
+
+    /// The text of a key file that holds this key. Wiped when dropped.
+    pub fn to_text(&self) -> Zeroizing<String> {
+        // The capacity is exact, so that no piece is left behind by growing.
+        let mut text = Zeroizing::new(String::with_capacity(65));
+        for byte in &self.0 {
+            for nibble in [byte >> 4, byte & 15] {
+                text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+            }
+        }
+        text.push('\n');
+        text
+    }
+
+    /// The keys a store works with. Those for values are bound to the store's id as well, so that
+    /// two stores under one key never share a pair of key and nonce.
+    pub(crate) fn derive(&self, store: StoreId) -> Keys {
+        let mut material = Zeroizing::new([0u8; 48]);
+        let (key, id) = material.split_at_mut(32);
+        key.copy_from_slice(&self.0);
+        id.copy_from_slice(store.as_ref());
+        let derived = |domain| Zeroizing::new(blake3::derive_key(domain, material.as_slice()));
+        let values = derived(VALUES);
+        Keys {
+            names: derived(NAMES),
+            check: derived(CHECK),
+            values: XChaCha20Poly1305::new((&*values).into()),
+        }
+    }
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// A key file does not hold a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InvalidKey;
+
+impl fmt::Display for InvalidKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the key file does not hold a key: it must be 64 hexadecimal digits and nothing else",
+        )
+    }
+}
+
+impl std::error::Error for InvalidKey {}
+
+/// The derived keys of one open store; wiped when dropped (the cipher wipes its own).
+pub(crate) struct Keys {
+    names: Zeroizing<[u8; 32]>,
+    check: Zeroizing<[u8; 32]>,
+    pub(crate) values: XChaCha20Poly1305,
+}
+
+impl Keys {
+    /// What a name looks like in this store. The table is hashed too, so that nobody can tell
+    /// which rows of two tables belong together.
+    pub(crate) fn hashed_name(&self, table: Table, name: &[u8]) -> [u8; HASHED_NAME_BYTES] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.names);
+        hasher.update(&[table.code()]);
+        hasher.update(name);
+        let mut out = [0; HASHED_NAME_BYTES];
+        hasher.finalize_xof().fill(&mut out);
+        out
+    }
+
+    /// Proves knowledge of the key, and tells nothing of it.
+    pub(crate) fn check(&self, about: &[u8]) -> blake3::Hash {
+        blake3::keyed_hash(&self.check, about)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_file_reads_back() {
+        let key = StoreKey::from_bytes(std::array::from_fn(|i| u8::try_from(i * 7).unwrap_or(0)));
+        let text = key.to_text();
+        assert_eq!(text.len(), 65);
+        assert!(StoreKey::parse(&text).is_ok_and(|read| read.0 == key.0));
+        assert!(StoreKey::parse(&format!("  {}\r\n", text.to_uppercase())).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_a_key_is_refused_without_being_repeated() {
+        let long = "a".repeat(65);
+        let wide = "ä".repeat(32);
+        for text in ["", "secret", long.as_str(), wide.as_str(), &"g".repeat(64)] {
+            let refused = StoreKey::parse(text).err().map(|error| error.to_string());
+            assert!(refused.is_some_and(|words| text.len() < 6 || !words.contains(text)));
+        }
+    }
+
+    #[test]
+    fn names_differ_by_table_store_and_key() {
+        let hash = |key: u8, store: u8, table| {
+            let keys = StoreKey::from_bytes([key; 32]).derive(StoreId([store; 16]));
+            keys.hashed_name(table, b"name")
+        };
+        let one = hash(1, 1, Table::Run);
+        assert_eq!(one, hash(1, 1, Table::Run));
+        assert_ne!(one, hash(2, 1, Table::Run));
+        assert_ne!(one, hash(1, 2, Table::Run));
+        assert_ne!(one, hash(1, 1, Table::Change));
+    }
+}
