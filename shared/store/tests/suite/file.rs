@@ -1,11 +1,6 @@
 //! Stores in files: creation by renaming, and a clear answer for everything that can be wrong.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-#![expect(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "files are its subject"
-)]
+#![expect(clippy::disallowed_methods, reason = "files are what it is about")]
 
 use std::{
     fs,
@@ -18,8 +13,7 @@ use store::{
     Batch, Config, Damage, RedbStore, Sealed, Snapshot, Store, StoreError, StoreKey, Table,
 };
 
-mod media;
-use media::Medium;
+use crate::medium::Medium;
 
 /// A folder of the test's own, removed when the test has passed.
 struct Folder(PathBuf);
@@ -223,6 +217,10 @@ fn a_flipped_bit_never_gives_a_wrong_value() {
             &mut checked,
         );
     }
-    println!("plain {plain:?}, checked {checked:?}");
     assert_eq!(checked.missing, 0, "a checked store hides no row");
+    assert!(
+        plain.noticed > 20 && checked.noticed > plain.noticed,
+        "{plain:?} {checked:?}"
+    );
+    assert!(checked.intact > 0, "{checked:?}");
 }

@@ -7,19 +7,19 @@ use std::{
 
 /// A file, as far as redb is concerned. Clones are the same file.
 #[derive(Clone, Default)]
-pub struct Medium(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Medium(Arc<Mutex<Vec<u8>>>);
 
 impl Medium {
-    pub fn new() -> Medium {
+    pub(crate) fn new() -> Medium {
         Medium::default()
     }
 
     /// A medium that holds these bytes.
-    pub fn with(bytes: Vec<u8>) -> Medium {
+    pub(crate) fn with(bytes: Vec<u8>) -> Medium {
         Medium(Arc::new(Mutex::new(bytes)))
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         self.lock().clone()
     }
 

@@ -1,7 +1,5 @@
 //! Every store through the contract, and the sealed ones through what sealing promises.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-
 use names::StoreId;
 use proptest::prelude::*;
 use store::{
@@ -9,8 +7,7 @@ use store::{
     StoreKey, Table, conformance, each,
 };
 
-mod media;
-use media::Medium;
+use crate::medium::Medium;
 
 const STORE: StoreId = StoreId([0x5A; 16]);
 
@@ -347,13 +344,16 @@ fn nothing_that_is_printed_holds_data() {
     assert!(!printed.contains("77, 97, 114"));
 }
 
-fn operation() -> impl Strategy<Value = (Table, u8, u64, Option<Vec<u8>>)> {
+/// Table, name, position, and the value or its removal.
+type Operation = (Table, u8, u64, Option<Vec<u8>>);
+
+fn operation() -> impl Strategy<Value = Operation> {
     let table = prop::sample::select(Table::ALL);
     let value = prop::option::of(prop::collection::vec(any::<u8>(), 0..600));
     (table, 0u8..6, 0u64..4, value)
 }
 
-fn batches() -> impl Strategy<Value = Vec<Vec<(Table, u8, u64, Option<Vec<u8>>)>>> {
+fn batches() -> impl Strategy<Value = Vec<Vec<Operation>>> {
     prop::collection::vec(prop::collection::vec(operation(), 0..20), 1..12)
 }
 
