@@ -210,6 +210,17 @@ pub enum Command {
         /// What kind of session.
         form: SessionForm,
     },
+    /// Change the planned end and the kind of session.
+    SetPlan {
+        /// The planned end.
+        #[serde(default)]
+        end: Option<TimeOfDay>,
+        /// What kind of session.
+        form: SessionForm,
+        /// Why.
+        #[serde(default)]
+        reason: Text,
+    },
     /// Say when the session really began and ended.
     SetTimes {
         /// Began.
@@ -297,6 +308,7 @@ impl Command {
             Command::EditText { .. } => "edit-text",
             Command::SetField { .. } => "set-field",
             Command::OpenSession { .. } => "open-session",
+            Command::SetPlan { .. } => "set-plan",
             Command::SetTimes { .. } => "set-times",
             Command::Mark { .. } => "mark",
             Command::TakeCash { .. } => "take-cash",

@@ -207,6 +207,17 @@ pub enum Act {
         /// What kind of session.
         form: SessionForm,
     },
+    /// The planned end and the kind of session are changed.
+    SetPlan {
+        /// The planned end.
+        end: Option<TimeOfDay>,
+        /// What kind of session.
+        form: SessionForm,
+        /// Why.
+        reason: Text,
+        /// The standing plans that were known: the session's first entries, or changes of them.
+        seen: Vec<EntryId>,
+    },
     /// The times at which the session really began and ended.
     SetTimes {
         /// Began.
@@ -302,6 +313,7 @@ impl Act {
             Act::EditText { .. } => "edit-text",
             Act::SetField { .. } => "set-field",
             Act::OpenSession { .. } => "open-session",
+            Act::SetPlan { .. } => "set-plan",
             Act::SetTimes { .. } => "set-times",
             Act::Mark { .. } => "mark",
             Act::TakeCash { .. } => "take-cash",
@@ -324,6 +336,7 @@ impl Act {
             | Act::SetStatus { seen, .. }
             | Act::SetLead { seen, .. }
             | Act::SetReviewDate { seen, .. }
+            | Act::SetPlan { seen, .. }
             | Act::SetTimes { seen, .. }
             | Act::Mark { seen, .. }
             | Act::CountCash { seen, .. }
@@ -359,6 +372,7 @@ impl Act {
             | Act::SetStatus { seen, .. }
             | Act::SetLead { seen, .. }
             | Act::SetReviewDate { seen, .. }
+            | Act::SetPlan { seen, .. }
             | Act::SetTimes { seen, .. }
             | Act::Mark { seen, .. }
             | Act::CountCash { seen, .. }
