@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::code::{AlertCode, Slot};
 use crate::entry::Attender;
+use crate::merge::{MultiValue, Row};
 use crate::text::Text;
 
 /// What a conflict is about.
@@ -64,6 +65,20 @@ pub struct Version {
     pub at: Moment,
 }
 
+impl Version {
+    /// A row, with what it says in words.
+    pub(crate) fn of<T>(row: &Row<'_, T>, value: Text) -> Version {
+        let made = row.made;
+        Version {
+            entry: row.entry,
+            value,
+            by: made.by.clone(),
+            site: made.site.clone(),
+            at: made.at,
+        }
+    }
+}
+
 impl fmt::Debug for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Version({}, {} bytes)", self.entry, self.value.len())
@@ -77,8 +92,32 @@ pub struct Conflict {
     pub about: Subject,
     /// Every standing value, with who, where and when.
     pub values: Vec<Version>,
-    /// What the screens, lists and reports go by meanwhile.
+    /// What the screens, lists and reports go by meanwhile; empty where none of the values is
+    /// the safer one and all are shown.
     pub operational: Text,
+}
+
+impl Conflict {
+    /// The conflict among the standing values of a field, if they differ.
+    pub(crate) fn among<T: Ord + Clone>(
+        about: Subject,
+        field: &MultiValue<T>,
+        words: impl Fn(&T) -> Text,
+        operational: Text,
+    ) -> Option<Conflict> {
+        if !field.is_contested() {
+            return None;
+        }
+        let standing = field.standing();
+        let values = standing
+            .iter()
+            .map(|row| Version::of(row, words(&row.value.value)));
+        Some(Conflict {
+            about,
+            values: values.collect(),
+            operational,
+        })
+    }
 }
 
 impl fmt::Debug for Conflict {

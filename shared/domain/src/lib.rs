@@ -31,8 +31,9 @@ mod state;
 mod summary;
 mod text;
 mod time;
+mod view;
 
-pub use case::{Case, Note, Task};
+pub use case::{Case, Completion, Correction, Note, Opening, Outcome, Raise, Task};
 pub use code::{
     AlertCode, Attendance, ChecklistItem, ContactMode, Field, Instrument, OutcomePoint,
     SessionForm, Slot, Status, Theme, UnknownCode,
@@ -47,7 +48,7 @@ pub use nhs::{NhsNumber, NhsProblem};
 pub use refusal::Refusal;
 pub use role::{Power, Role};
 pub use rules::{RULES, Rule, RuleRow};
-pub use session::Session;
+pub use session::{Cash, Marked, Opening as SessionOpening, Plan, Session, Times};
 pub use state::State;
 pub use summary::{SUMMARY_VERSION, Summary, TaskRow};
 pub use text::Text;

@@ -1,14 +1,15 @@
 //! What a document says when it is read: a case or a session.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use names::Kind;
+use names::{EntryId, Kind, Reason};
 use serde::Serialize;
 
 use crate::case::Case;
 use crate::conflict::Conflict;
-use crate::entry::Entry;
-use crate::flaw::Flaw;
+use crate::entry::{Act, Entry};
+use crate::flaw::{Flaw, FlawAt};
+use crate::merge::{EntryLog, Prose};
 use crate::session::Session;
 use crate::summary::Summary;
 
@@ -31,27 +32,41 @@ impl State {
         fields: &BTreeMap<String, String>,
         text: &str,
     ) -> Option<State> {
-        let _ = (entries, fields, text);
-        match kind {
-            Kind::CASE => Some(State::Case(Box::default())),
-            Kind::SESSION => Some(State::Session(Box::default())),
-            Kind(_) => None,
-        }
+        let mut state = match kind {
+            Kind::CASE => State::Case(Box::default()),
+            Kind::SESSION => State::Session(Box::default()),
+            Kind(_) => return None,
+        };
+        entries.iter().for_each(|entry| state.add(entry));
+        fields
+            .iter()
+            .for_each(|(field, value)| state.set_field(field, value));
+        state.set_text(text);
+        Some(state)
     }
 
     /// Takes one more entry in; the same as folding with it.
     pub fn add(&mut self, entry: &Entry) {
-        let _ = entry;
+        match self {
+            State::Case(case) => case.add(entry),
+            State::Session(session) => session.add(entry),
+        }
     }
 
     /// Puts a plain field to what the document now says.
     pub fn set_field(&mut self, field: &str, value: &str) {
-        let _ = (field, value);
+        match self {
+            State::Case(case) => case.fields.set(field, value),
+            State::Session(session) => session.fields.set(field, value),
+        }
     }
 
     /// Puts the text to what the document now says.
     pub fn set_text(&mut self, text: &str) {
-        let _ = text;
+        match self {
+            State::Case(case) => case.plan.set(text),
+            State::Session(session) => session.notes.set(text),
+        }
     }
 
     /// The kind of document.
@@ -62,19 +77,68 @@ impl State {
         }
     }
 
+    /// Every entry, without what it had seen.
+    pub fn journal(&self) -> &EntryLog<Act> {
+        match self {
+            State::Case(case) => &case.journal,
+            State::Session(session) => &session.journal,
+        }
+    }
+
+    /// The document's text: a case's plan, a session's shared notes.
+    pub fn prose(&self) -> &Prose {
+        match self {
+            State::Case(case) => &case.plan,
+            State::Session(session) => &session.notes,
+        }
+    }
+
+    /// Whether the document's first entry is there.
+    pub fn is_open(&self) -> bool {
+        match self {
+            State::Case(case) => case.is_open(),
+            State::Session(session) => session.is_open(),
+        }
+    }
+
     /// What waits for a person.
     pub fn conflicts(&self) -> Vec<Conflict> {
-        Vec::new()
+        match self {
+            State::Case(case) => case.conflicts(),
+            State::Session(session) => session.conflicts(),
+        }
     }
 
-    /// Entries that do not belong into this kind of document, or share an id.
+    /// Entries that do not belong into this kind of document ([`Reason::Malformed`]), and ids
+    /// under which different things were entered ([`Reason::Equivocation`]; both are shown).
     pub fn flaws(&self) -> Vec<Flaw> {
-        Vec::new()
+        let strays = match self {
+            State::Case(case) => &case.strays,
+            State::Session(session) => &session.strays,
+        };
+        let stray = |entry: &EntryId| (*entry, Reason::Malformed);
+        let mut flaws: BTreeSet<(EntryId, Reason)> = strays.iter().map(stray).collect();
+        let mut before = None;
+        for row in self.journal().rows() {
+            if before == Some(row.entry) {
+                flaws.insert((row.entry, Reason::Equivocation));
+            }
+            before = Some(row.entry);
+        }
+        let flaw = |(entry, reason)| Flaw {
+            at: FlawAt::Entry(entry),
+            reason,
+        };
+        flaws.into_iter().map(flaw).collect()
     }
 
-    /// The row for lists; `flaws` is how many places could not be read, these ones included.
+    /// The row for lists; `flaws` is how many places could not be read, [`State::flaws`]
+    /// included.
     pub fn summary(&self, flaws: usize) -> Summary {
-        let _ = flaws;
-        unimplemented!("follows")
+        let flaws = u32::try_from(flaws).unwrap_or(u32::MAX);
+        match self {
+            State::Case(case) => case.summary(flaws),
+            State::Session(session) => session.summary(flaws),
+        }
     }
 }

@@ -61,6 +61,35 @@ pub struct Summary {
     pub flaws: u32,
 }
 
+impl Summary {
+    pub(crate) fn empty(kind: Kind, flaws: u32) -> Summary {
+        Summary {
+            version: SUMMARY_VERSION,
+            kind,
+            site: None,
+            title: Vec::new(),
+            known_as: Vec::new(),
+            date_of_birth: Vec::new(),
+            nhs_number: Vec::new(),
+            status: None,
+            contested: false,
+            lead: Vec::new(),
+            alerts: Vec::new(),
+            conflicts: 0,
+            tasks: Vec::new(),
+            next_review: None,
+            venue: None,
+            date: None,
+            start: None,
+            attended: 0,
+            cash_pence: 0,
+            entries: 0,
+            last_at: None,
+            flaws,
+        }
+    }
+}
+
 impl fmt::Debug for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Summary")
