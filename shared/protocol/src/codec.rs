@@ -10,6 +10,7 @@
 //! Our ids live in `names`, which knows no codec, so a field says how it is written:
 //!
 //! ```
+//! # use ridgeway_protocol as protocol;
 //! use names::{DocumentId, ScopeId, limits::SCOPES_MAX};
 //! use protocol::codec;
 //!
@@ -163,4 +164,171 @@ macro_rules! wire_struct {
             }
         }
     )+};
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use names::{DocumentId, Kind, Moment, ScopeId, SiteId, WorkerId};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One of everything that has a form.
+    #[derive(Clone, PartialEq, Debug, Encode, Decode)]
+    struct All {
+        #[cbor(n(0), with = "wire")]
+        document: DocumentId,
+        #[cbor(n(1), with = "wire")]
+        site: SiteId,
+        #[cbor(n(2), with = "wire")]
+        scope: ScopeId,
+        #[cbor(n(3), with = "wire")]
+        at: Moment,
+        #[cbor(n(4), with = "wire")]
+        kind: Kind,
+        #[cbor(n(5), with = "wire")]
+        reason: Reason,
+        #[cbor(n(6), with = "wire")]
+        missing: Option<WorkerId>,
+        #[cbor(n(7), encode_with = "wire::encode", decode_with = "at_most::<3, _, _>")]
+        bytes: Vec<u8>,
+        #[cbor(n(8), encode_with = "wire::encode", decode_with = "at_most::<3, _, _>")]
+        list: Vec<u64>,
+        #[cbor(n(9), encode_with = "wire::encode", decode_with = "at_most::<3, _, _>")]
+        set: BTreeSet<u64>,
+        #[cbor(
+            n(10),
+            encode_with = "wire::encode",
+            decode_with = "at_most::<3, _, _>"
+        )]
+        map: BTreeMap<u64, bool>,
+        #[cbor(
+            n(11),
+            encode_with = "wire::encode",
+            decode_with = "at_most::<3, _, _>"
+        )]
+        text: String,
+        #[cbor(n(12), with = "wire")]
+        pair: (u16, i64),
+        #[cbor(n(13), with = "wire")]
+        array: [u8; 4],
+        #[cbor(n(14), with = "wire", has_nil)]
+        appended: Option<Moment>,
+    }
+
+    fn all() -> All {
+        All {
+            document: DocumentId([1; 16]),
+            site: "bath".parse().expect("a site"),
+            scope: "site:bath/safeguarding".parse().expect("a scope"),
+            at: Moment(-5),
+            kind: Kind::CASE,
+            reason: Reason::Busy,
+            missing: None,
+            bytes: vec![1, 2, 3],
+            list: vec![3, 2, 2],
+            set: BTreeSet::from([1, 2, 3]),
+            map: BTreeMap::from([(1, true), (2, false)]),
+            text: "abc".to_owned(),
+            pair: (7, i64::MIN),
+            array: [1, 2, 3, 4],
+            appended: Some(Moment(1)),
+        }
+    }
+
+    #[test]
+    fn everything_reads_back() {
+        let without = All {
+            appended: None,
+            missing: "w-1".parse().ok(),
+            ..all()
+        };
+        assert_eq!(codec_round(&without), Ok(without.clone()));
+        assert_eq!(codec_round(&all()), Ok(all()));
+        assert!(
+            encode(&without).len() > 40,
+            "and what is missing at the end is not written"
+        );
+        assert_eq!(encode(&without).first(), Some(&0x8E));
+        assert_eq!(encode(&all()).first(), Some(&0x8F));
+    }
+
+    fn codec_round(all: &All) -> Result<All, Reason> {
+        decode(&encode(all))
+    }
+
+    #[test]
+    fn what_is_larger_than_its_limit_is_refused() {
+        for larger in [
+            All {
+                bytes: vec![0; 4],
+                ..all()
+            },
+            All {
+                list: vec![0; 4],
+                ..all()
+            },
+            All {
+                set: (0..4).collect(),
+                ..all()
+            },
+            All {
+                map: (0..4).map(|n| (n, true)).collect(),
+                ..all()
+            },
+            All {
+                text: "abcd".to_owned(),
+                ..all()
+            },
+        ] {
+            assert_eq!(codec_round(&larger), Err(Reason::Malformed));
+        }
+    }
+
+    #[test]
+    fn each_value_has_one_form() {
+        let set = |bytes: &[u8]| decode::<InSet>(bytes).map(|InSet { set }| set);
+        assert_eq!(set(&[0x81, 0x82, 1, 2]), Ok(BTreeSet::from([1, 2])));
+        assert_eq!(
+            set(&[0x81, 0x82, 2, 1]),
+            Err(Reason::Malformed),
+            "out of order"
+        );
+        assert_eq!(set(&[0x81, 0x82, 1, 1]), Err(Reason::Malformed), "twice");
+        assert_eq!(
+            set(&[0x81, 0x9F, 1, 2, 0xFF]),
+            Err(Reason::Malformed),
+            "open-ended"
+        );
+        assert_eq!(
+            set(&[0x81, 0x82, 1, 2, 0]),
+            Err(Reason::Malformed),
+            "something follows"
+        );
+    }
+
+    #[derive(Encode, Decode)]
+    struct InSet {
+        #[cbor(n(0), with = "wire")]
+        set: BTreeSet<u64>,
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode::<All>(&bytes);
+        }
+
+        #[test]
+        fn a_damaged_value_gives_an_answer(place in any::<prop::sample::Index>(), byte: u8) {
+            let mut bytes = encode(&all());
+            let place = place.index(bytes.len());
+            if let Some(slot) = bytes.get_mut(place) {
+                *slot = byte;
+            }
+            let _ = decode::<All>(&bytes);
+        }
+    }
 }

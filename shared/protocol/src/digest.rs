@@ -142,3 +142,101 @@ impl fmt::Debug for LtHash {
         write!(f, "LtHash({})", self.value())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::testing::DOCUMENT;
+
+    fn sum(elements: &[Element]) -> LtHash {
+        elements.iter().fold(LtHash::new(), |mut sum, element| {
+            sum.add(element);
+            sum
+        })
+    }
+
+    fn elements() -> impl Strategy<Value = Vec<Element>> {
+        vec(
+            any::<[u8; 16]>().prop_map(|id| statement_element(&StatementId(id))),
+            0..12,
+        )
+    }
+
+    #[test]
+    fn digests_keep_their_value_for_ever() {
+        let head = ChangeHash([1; 32]);
+        let element = document_element(&DOCUMENT, &[head], &[PlacementId([2; 16])]);
+        let value = sum(&[element, statement_element(&StatementId([3; 16]))]).value();
+        assert_eq!(
+            [
+                LtHash::new().value().to_string(),
+                element.state().to_string(),
+                value.to_string()
+            ],
+            [
+                "758fb7d2d72e7e1d34c060bcd7e85c8f24971a33935b01ee58c7d51f7413b6c6",
+                "c371c0d80c7d21f7615d37b7965cbf56",
+                "722c283fed6632ac65a43b81625abdf8662d9abc2298401603e60d6202ef64bd"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_element_tells_heads_from_placements_and_documents_apart() {
+        let [one, two] = [ChangeHash([1; 32]), ChangeHash([2; 32])];
+        let [here, there] = [PlacementId([1; 16]), PlacementId([2; 16])];
+        let other = DocumentId([9; 16]);
+        let states: BTreeSet<DocState> = [
+            document_element(&DOCUMENT, &[], &[]),
+            document_element(&other, &[], &[]),
+            document_element(&DOCUMENT, &[one], &[]),
+            document_element(&DOCUMENT, &[one, two], &[]),
+            document_element(&DOCUMENT, &[], &[here]),
+            document_element(&DOCUMENT, &[], &[there]),
+            document_element(&DOCUMENT, &[], &[here, there]),
+            document_element(&DOCUMENT, &[one], &[here]),
+        ]
+        .iter()
+        .map(Element::state)
+        .collect();
+        assert_eq!(states.len(), 8);
+        let [forth, back] = [[one, two], [two, one]];
+        let placed = |heads: &[ChangeHash]| document_element(&DOCUMENT, heads, &[there, here]);
+        assert_eq!(placed(&forth), placed(&back));
+    }
+
+    #[test]
+    fn a_stored_sum_must_be_whole() {
+        assert_eq!(LtHash::from_bytes(&[0; LTHASH_BYTES]), Ok(LtHash::new()));
+        for length in [0, LTHASH_BYTES - 1, LTHASH_BYTES + 1] {
+            assert_eq!(LtHash::from_bytes(&vec![0; length]), Err(Reason::Malformed));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn order_does_not_matter(
+            (one, other) in elements().prop_flat_map(|one| (Just(one.clone()), Just(one).prop_shuffle()))
+        ) {
+            prop_assert_eq!(sum(&one), sum(&other));
+        }
+
+        #[test]
+        fn removing_undoes_adding(kept in elements(), gone in elements()) {
+            let mut both = sum(&kept);
+            gone.iter().for_each(|element| both.add(element));
+            prop_assert_eq!(gone.is_empty(), both == sum(&kept));
+            gone.iter().rev().for_each(|element| both.remove(element));
+            prop_assert_eq!(both.value(), sum(&kept).value());
+        }
+
+        #[test]
+        fn a_sum_reads_back(elements in elements()) {
+            let sum = sum(&elements);
+            prop_assert_eq!(LtHash::from_bytes(&sum.to_bytes()), Ok(sum));
+        }
+    }
+}

@@ -226,3 +226,82 @@ impl EnrolReply {
 }
 
 codec::wire_struct!(EnrolAnswer);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{
+        directory::Statement,
+        testing::{TENANT, key, statement},
+    };
+
+    fn answer() -> EnrolAnswer {
+        EnrolAnswer {
+            chain: vec![vec![1, 2], vec![3]],
+            ca: vec![4, 5],
+            tenant: TENANT,
+            tenant_key: TenantKey([6; 32]),
+            authority: key(9).public(),
+            statements: vec![statement(
+                1,
+                1,
+                Statement::Organisation {
+                    name: "R".to_owned(),
+                },
+            )],
+            site: Some("bath".parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn a_request_proves_that_its_sender_holds_the_key() {
+        let request = EnrolRequest::sign(&key(1), Token([7; 16]), "office laptop".to_owned());
+        let request = EnrolRequest::decode(&request.encode()).unwrap();
+        assert_eq!(request.verify(), Ok(()));
+        let other_key = EnrolRequest {
+            key: key(2).public(),
+            ..request.clone()
+        };
+        let other_token = EnrolRequest {
+            token: Token([8; 16]),
+            ..request.clone()
+        };
+        let other_name = EnrolRequest {
+            name: "laptop".to_owned(),
+            ..request
+        };
+        for wrong in [other_key, other_token, other_name] {
+            assert_eq!(wrong.verify(), Err(Reason::BadSignature));
+        }
+    }
+
+    #[test]
+    fn replies_read_back() {
+        let enrolled = EnrolReply::Enrolled(Box::new(answer()));
+        for reply in [enrolled, EnrolReply::Refused(Reason::NotFound)] {
+            assert_eq!(EnrolReply::decode(&reply.encode()), Ok(reply));
+        }
+        let both = Reply {
+            answer: Some(answer()),
+            refused: Some(Reason::Busy),
+        };
+        let neither = Reply {
+            answer: None,
+            refused: None,
+        };
+        for wrong in [both, neither] {
+            let bytes = codec::encode(&wrong);
+            assert_eq!(EnrolReply::decode(&bytes), Err(Reason::Malformed));
+        }
+    }
+
+    #[test]
+    fn secrets_and_names_are_not_printed() {
+        let request = EnrolRequest::sign(&key(1), Token([7; 16]), "Anna's phone".to_owned());
+        let printed = format!("{request:?} {:?} {:?}", answer(), answer().tenant_key);
+        for secret in ["Anna", "0707", "0606", "6, 6"] {
+            assert!(!printed.contains(secret), "{printed}");
+        }
+    }
+}

@@ -126,3 +126,65 @@ impl<'b, C> Decode<'b, C> for Cursor {
         Cursor::read(decoder)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use names::Reason;
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn at(writer: u8, number: u64) -> Position {
+        Position {
+            writer: WriterId([writer; 16]),
+            number,
+        }
+    }
+
+    fn cursors() -> impl Strategy<Value = Cursor> {
+        vec((0u8..4, 0u64..6), 0..6)
+            .prop_map(|positions| positions.into_iter().map(|(w, n)| at(w, n)).collect())
+    }
+
+    #[test]
+    fn a_cursor_only_moves_forward() {
+        let mut cursor = Cursor::new();
+        assert!(cursor.is_empty() && cursor.contains(at(1, 0)) && !cursor.advance(at(1, 0)));
+        assert!(cursor.advance(at(1, 5)));
+        assert!(!cursor.advance(at(1, 4)) && !cursor.advance(at(1, 5)));
+        assert!(cursor.contains(at(1, 5)) && !cursor.contains(at(1, 6)));
+        assert_eq!(
+            (
+                cursor.number(&WriterId([1; 16])),
+                cursor.number(&WriterId([2; 16]))
+            ),
+            (5, 0)
+        );
+    }
+
+    #[test]
+    fn a_cursor_names_a_bounded_number_of_writers() {
+        let of = |writers: u8| -> Cursor { (0..writers).map(|writer| at(writer, 1)).collect() };
+        let most = of(64);
+        assert_eq!(codec::decode(&codec::encode(&most)), Ok(most));
+        assert_eq!(
+            codec::decode::<Cursor>(&codec::encode(&of(65))),
+            Err(Reason::Malformed)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_cursor_reads_back(cursor in cursors()) {
+            prop_assert_eq!(codec::decode(&codec::encode(&cursor)), Ok(cursor));
+        }
+
+        #[test]
+        fn advancing_covers_both(one in cursors(), other in cursors()) {
+            let mut both = one.clone();
+            both.advance_to(&other);
+            prop_assert!(both.covers(&one) && both.covers(&other));
+            prop_assert_eq!(both == one, one.covers(&other));
+        }
+    }
+}

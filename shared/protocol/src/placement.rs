@@ -265,3 +265,210 @@ pub fn standing(placements: &BTreeMap<PlacementId, Placement>) -> BTreeSet<Place
         .copied()
         .collect()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::testing::{TENANT, key, placement, scope};
+
+    fn derived(by: &DeviceKey, at: i64) -> Placement {
+        Placement {
+            kind: Kind::SESSION,
+            at: Moment(at),
+            root: Some(Root {
+                site: "devizes".parse().unwrap(),
+                venue: "town-hall".to_owned(),
+                date: "2026-11-24".to_owned(),
+                start: "14:00".to_owned(),
+            }),
+            ..placement(by)
+        }
+    }
+
+    fn id(key: &DeviceKey, placement: &Placement) -> PlacementId {
+        SignedPlacement::sign(key, &TENANT, placement)
+            .claim()
+            .unwrap()
+            .0
+    }
+
+    #[test]
+    fn a_placement_proves_what_it_says() {
+        let [mine, theirs] = [key(1), key(2)];
+        let said = placement(&mine);
+        let signed = SignedPlacement::sign(&mine, &TENANT, &said);
+        let proven = signed.verify(&TENANT, &mine.public()).unwrap();
+        assert_eq!(proven, (id(&mine, &said), said));
+        assert_eq!(
+            signed.verify(&TENANT, &theirs.public()),
+            Err(Reason::UnknownSigner)
+        );
+        let stranger = TenantId([0; 16]);
+        assert_eq!(
+            signed.verify(&stranger, &mine.public()),
+            Err(Reason::BadSignature)
+        );
+        let forged = SignedPlacement::sign(&theirs, &TENANT, &placement(&mine));
+        assert_eq!(
+            forged.verify(&TENANT, &mine.public()),
+            Err(Reason::BadSignature)
+        );
+    }
+
+    #[test]
+    fn two_sites_that_create_one_register_make_one_placement() {
+        let [here, there] = [key(1), key(2)];
+        assert_eq!(
+            id(&here, &derived(&here, 1)),
+            id(&there, &derived(&there, 2))
+        );
+        let mut elsewhere = derived(&here, 1);
+        elsewhere.scopes.insert(scope("site:devizes/safeguarding"));
+        assert_ne!(id(&here, &derived(&here, 1)), id(&here, &elsewhere));
+        // What is not derived is two documents' worth of placements.
+        let later = Placement {
+            at: Moment(0),
+            ..placement(&here)
+        };
+        assert_ne!(id(&here, &placement(&here)), id(&here, &later));
+    }
+
+    fn check(placement: &Placement, answer: Result<(), Reason>) {
+        assert_eq!(placement.check(), answer, "{placement:?}");
+        let signed = SignedPlacement::sign(&key(1), &TENANT, placement);
+        assert_eq!(
+            signed.verify(&TENANT, &key(1).public()).is_ok(),
+            answer.is_ok()
+        );
+    }
+
+    #[test]
+    fn a_placement_names_scopes_that_its_root_allows() {
+        let with_scopes = |scopes: &[&str]| Placement {
+            scopes: scopes.iter().map(|text| scope(text)).collect(),
+            ..derived(&key(1), 1)
+        };
+        check(&derived(&key(1), 1), Ok(()));
+        check(
+            &with_scopes(&["site:devizes", "site:devizes/safeguarding"]),
+            Ok(()),
+        );
+        check(
+            &Placement {
+                root: None,
+                ..with_scopes(&["site:bath", "caseload:w-17"])
+            },
+            Ok(()),
+        );
+        for scopes in [
+            &[][..],
+            &["directory"],
+            &["site:devizes", "site:bath"],
+            &["site:bath/safeguarding"],
+            &["caseload:w-17"],
+        ] {
+            check(&with_scopes(scopes), Err(Reason::Malformed));
+        }
+        let later = Placement {
+            previous: Some(PlacementId([0; 16])),
+            ..derived(&key(1), 1)
+        };
+        check(&later, Err(Reason::Malformed));
+    }
+
+    #[test]
+    fn a_placement_is_bounded() {
+        let many = (0..=PLACEMENT_SCOPES_MAX)
+            .map(|n| scope(&format!("site:s{n}")))
+            .collect();
+        check(
+            &Placement {
+                scopes: many,
+                ..placement(&key(1))
+            },
+            Err(Reason::TooLarge),
+        );
+        let long = "x".repeat(LINE_BYTES_MAX + 1);
+        let wordy = Placement {
+            reason: Some(long.clone()),
+            ..placement(&key(1))
+        };
+        check(&wordy, Err(Reason::TooLarge));
+        let mut far = derived(&key(1), 1);
+        far.root = far.root.map(|root| Root {
+            venue: long,
+            ..root
+        });
+        check(&far, Err(Reason::TooLarge));
+    }
+
+    #[test]
+    fn scopes_out_of_order_are_refused() {
+        let device = key(1);
+        let scopes = BTreeSet::from([scope("site:bath"), scope("site:kent")]);
+        let payload = codec::encode(&Placement {
+            scopes,
+            ..placement(&device)
+        });
+        let mut swapped = payload.clone();
+        for (place, window) in payload.windows(4).enumerate() {
+            let other: &[u8] = match window {
+                b"bath" => b"kent",
+                b"kent" => b"bath",
+                _ => continue,
+            };
+            swapped.splice(place..place + 4, other.iter().copied());
+        }
+        assert_ne!(swapped, payload);
+        let payload = swapped;
+        let message = hash::message(label::PLACEMENT, &TENANT, &[], &payload);
+        let forged = SignedPlacement {
+            signature: device.sign(&message),
+            payload,
+        };
+        assert_eq!(
+            forged.verify(&TENANT, &device.public()),
+            Err(Reason::Malformed)
+        );
+    }
+
+    #[test]
+    fn what_no_other_supersedes_stands() {
+        let device = key(1);
+        let first = placement(&device);
+        let first_id = id(&device, &first);
+        let after = |at| Placement {
+            at: Moment(at),
+            previous: Some(first_id),
+            ..first.clone()
+        };
+        let [one, two] = [after(2), after(3)];
+        let mut known = BTreeMap::from([(first_id, first.clone())]);
+        assert_eq!(standing(&known), BTreeSet::from([first_id]));
+        known.insert(id(&device, &one), one.clone());
+        assert_eq!(standing(&known), BTreeSet::from([id(&device, &one)]));
+        known.insert(id(&device, &two), two.clone());
+        assert_eq!(
+            standing(&known),
+            BTreeSet::from([id(&device, &one), id(&device, &two)])
+        );
+    }
+
+    #[test]
+    fn what_people_wrote_is_not_printed() {
+        let device = key(1);
+        let said = Placement {
+            reason: Some("moved in with Aunt Mabel".to_owned()),
+            ..derived(&device, 1)
+        };
+        let printed = format!(
+            "{said:?} {:?}",
+            SignedPlacement::sign(&device, &TENANT, &said)
+        );
+        assert!(
+            !printed.contains("Mabel") && !printed.contains("town-hall"),
+            "{printed}"
+        );
+    }
+}

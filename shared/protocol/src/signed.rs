@@ -288,3 +288,174 @@ impl fmt::Debug for Run {
 }
 
 codec::wire_struct!(Head, SignedHead, Run);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{DOCUMENT, TENANT, actor, head, key, signed_head};
+
+    #[test]
+    fn names_keep_their_value_for_ever() {
+        let key = key(1);
+        let names = [
+            key.device_id().to_string(),
+            actor(&key, &head(&key)).to_string(),
+            signed_head(&key).name().to_string(),
+        ];
+        assert_eq!(
+            names,
+            [
+                "45e5471240426434997fd9a25e4a2516",
+                "5f8920988242923c931603e70e6b2d6d",
+                "47904e4f7a7706844dabd70c09aad571"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_head_proves_what_it_says() {
+        let key = key(1);
+        let said = head(&key);
+        let signed = signed_head(&key);
+        let proven = signed.verify(&TENANT, &DOCUMENT, &actor(&key, &said), &key.public());
+        assert_eq!(proven, Ok(said.clone()));
+        assert_eq!(signed.claim(), Ok(said));
+    }
+
+    #[test]
+    fn a_head_fits_no_other_tenant_document_actor_or_key() {
+        let [mine, theirs] = [key(1), key(2)];
+        let said = head(&mine);
+        let me = actor(&mine, &said);
+        let signed = signed_head(&mine);
+        let verify =
+            |tenant: &TenantId, document: &DocumentId, actor: &ActorId, key: &DeviceKey| {
+                signed.verify(tenant, document, actor, &key.public())
+            };
+        let elsewhere = DocumentId([0x23; 16]);
+        let stranger = TenantId([0x12; 16]);
+        for answer in [
+            verify(&stranger, &DOCUMENT, &me, &mine),
+            verify(&TENANT, &elsewhere, &me, &mine),
+            verify(&TENANT, &DOCUMENT, &ActorId([0; 16]), &mine),
+            verify(&TENANT, &DOCUMENT, &me, &theirs),
+        ] {
+            assert_eq!(answer, Err(Reason::WrongActor));
+        }
+        // Even with the actor that would belong there, the signature does not follow.
+        let there = derive_actor(
+            &TENANT,
+            &mine.public(),
+            &elsewhere,
+            &said.nonce,
+            &said.worker,
+        );
+        assert_eq!(
+            verify(&TENANT, &elsewhere, &there, &mine),
+            Err(Reason::BadSignature)
+        );
+        let there = derive_actor(
+            &stranger,
+            &mine.public(),
+            &DOCUMENT,
+            &said.nonce,
+            &said.worker,
+        );
+        assert_eq!(
+            verify(&stranger, &DOCUMENT, &there, &mine),
+            Err(Reason::BadSignature)
+        );
+    }
+
+    #[test]
+    fn nobody_signs_for_another_device() {
+        let [mine, theirs] = [key(1), key(2)];
+        let said = head(&theirs);
+        let actor = actor(&theirs, &said);
+        let signed = SignedHead::sign(&mine, &TENANT, &DOCUMENT, &actor, &said);
+        let answer = |key: &DeviceKey| signed.verify(&TENANT, &DOCUMENT, &actor, &key.public());
+        assert_eq!(answer(&theirs), Err(Reason::BadSignature));
+        assert_eq!(answer(&mine), Err(Reason::WrongActor));
+    }
+
+    #[test]
+    fn each_part_of_an_actor_counts() {
+        let [one, other] = [key(1).public(), key(2).public()];
+        let [here, there] = [DOCUMENT, DocumentId([1; 16])];
+        let [first, second] = [Nonce([1; 16]), Nonce([2; 16])];
+        let worker: WorkerId = "w-1".parse().unwrap();
+        let actors: std::collections::BTreeSet<ActorId> = [
+            derive_actor(&TENANT, &one, &here, &first, &worker),
+            derive_actor(&TenantId([0; 16]), &one, &here, &first, &worker),
+            derive_actor(&TENANT, &other, &here, &first, &worker),
+            derive_actor(&TENANT, &one, &there, &first, &worker),
+            derive_actor(&TENANT, &one, &here, &second, &worker),
+            derive_actor(&TENANT, &one, &here, &first, &"w-12".parse().unwrap()),
+        ]
+        .into();
+        assert_eq!(actors.len(), 6);
+    }
+
+    #[test]
+    fn a_key_that_is_none_verifies_nothing() {
+        // The neutral element has small order: with it, one signature would fit every message.
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        let mut signature = [0; 64];
+        signature[0] = 1;
+        for key in [
+            PublicKey(neutral),
+            PublicKey([0; 32]),
+            PublicKey([0xFF; 32]),
+        ] {
+            assert_eq!(
+                key.verify(b"any", &Signature(signature)),
+                Err(Reason::BadSignature)
+            );
+        }
+    }
+
+    #[test]
+    fn a_run_keeps_its_limits() {
+        let run = |changes| Run {
+            document: DOCUMENT,
+            changes,
+            head: signed_head(&key(1)),
+        };
+        assert_eq!(run(vec![]).check_size(), Err(Reason::Malformed));
+        assert_eq!(run(vec![vec![0]; RUN_CHANGES_MAX]).check_size(), Ok(()));
+        assert_eq!(
+            run(vec![vec![0]; RUN_CHANGES_MAX + 1]).check_size(),
+            Err(Reason::TooLarge)
+        );
+        assert_eq!(
+            run(vec![vec![0; RUN_BYTES_MAX], vec![0]]).check_size(),
+            Err(Reason::TooLarge)
+        );
+    }
+
+    #[test]
+    fn a_seed_comes_back_and_is_never_printed() {
+        let key = key(0xA7);
+        assert_eq!(*key.seed(), [0xA7; 32]);
+        assert!(!format!("{key:?}").contains("a7a7") && !format!("{key:?}").contains("167"));
+    }
+
+    proptest! {
+        #[test]
+        fn one_bit_changed_proves_nothing(place in any::<prop::sample::Index>(), bit in 0u8..8) {
+            let key = key(1);
+            let actor = actor(&key, &head(&key));
+            let mut signed = signed_head(&key);
+            let place = place.index(signed.payload.len() + 64);
+            match signed.payload.get_mut(place) {
+                Some(byte) => *byte ^= 1 << bit,
+                None => signed.signature.0[place - signed.payload.len()] ^= 1 << bit,
+            }
+            prop_assert!(signed.verify(&TENANT, &DOCUMENT, &actor, &key.public()).is_err());
+        }
+    }
+}

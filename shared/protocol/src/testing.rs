@@ -80,25 +80,30 @@ pub(crate) fn statement(number: u64, at: i64, statement: Statement) -> SignedSta
     SignedStatement::sign(&key(9), &TENANT, &issue(number, at, statement)).expect("in bounds")
 }
 
-/// A frame of each kind, always the same.
-pub(crate) fn one_of_each() -> Vec<Frame> {
-    let position = Position {
+const DIGEST: Digest = Digest([0x88; 32]);
+const ACTOR: ActorId = ActorId([0xBB; 16]);
+
+fn position() -> Position {
+    Position {
         writer: WriterId([0x77; 16]),
         number: 300,
-    };
-    let cursor = Cursor::from_iter([position]);
-    let [digest, other] = [Digest([0x88; 32]), Digest([0x99; 32])];
-    let bath = scope("site:bath");
-    let batch = |after| Batch {
-        scope: scope("site:bath"),
-        placements: vec![SignedPlacement::sign(&key(1), &TENANT, &placement(&key(1)))],
-        runs: vec![Run {
-            document: DOCUMENT,
-            changes: vec![vec![1, 2, 3], vec![4]],
-            head: signed_head(&key(1)),
-        }],
-        after,
-    };
+    }
+}
+
+fn cursor() -> Cursor {
+    Cursor::from_iter([position()])
+}
+
+fn bath() -> ScopeId {
+    scope("site:bath")
+}
+
+/// A frame of each type, always the same, by type.
+pub(crate) fn one_of_each() -> Vec<Frame> {
+    [greeting_frames(), fill_frames(), repair_frames()].concat()
+}
+
+fn greeting_frames() -> Vec<Frame> {
     let ids = || StatementIds {
         ids: vec![StatementId([0xAA; 16])],
         last: true,
@@ -107,28 +112,11 @@ pub(crate) fn one_of_each() -> Vec<Frame> {
         name: "Ridgeway".to_owned(),
     };
     let row = ScopeRow {
-        scope: bath.clone(),
-        digest,
+        scope: bath(),
+        digest: DIGEST,
         count: 1_050,
-        mine: cursor.clone(),
+        mine: cursor(),
         yours: Cursor::new(),
-    };
-    let held = HeldRun {
-        document: DOCUMENT,
-        actor: ActorId([0xBB; 16]),
-        seq: 3,
-        signature: signed_head(&key(1)).name(),
-    };
-    let difference = Difference {
-        document: DOCUMENT,
-        actors: vec![(ActorId([0xBB; 16]), 3)],
-        placements: vec![PlacementId([0xCC; 16])],
-    };
-    let fault = Fault {
-        document: DOCUMENT,
-        reason: Reason::WrongSequence,
-        run: Some((ActorId([0xBB; 16]), 3)),
-        placement: None,
     };
     vec![
         Frame::Hello(Hello {
@@ -139,9 +127,9 @@ pub(crate) fn one_of_each() -> Vec<Frame> {
             store: StoreId([0xDD; 16]),
             incarnation: Incarnation([0xEE; 16]),
             now: Moment(1_790_000_000_000),
-            directory: digest,
+            directory: DIGEST,
             statements: 12,
-            root: other,
+            root: Digest([0x99; 32]),
         }),
         Frame::StatementIds(ids()),
         Frame::StatementsWanted(ids()),
@@ -150,39 +138,76 @@ pub(crate) fn one_of_each() -> Vec<Frame> {
             last: true,
         }),
         Frame::Table(Table { rows: vec![row] }),
+    ]
+}
+
+fn fill_frames() -> Vec<Frame> {
+    let batch = |after| Batch {
+        scope: bath(),
+        placements: vec![SignedPlacement::sign(&key(1), &TENANT, &placement(&key(1)))],
+        runs: vec![Run {
+            document: DOCUMENT,
+            changes: vec![vec![1, 2, 3], vec![4]],
+            head: signed_head(&key(1)),
+        }],
+        after,
+    };
+    let held = HeldRun {
+        document: DOCUMENT,
+        actor: ACTOR,
+        seq: 3,
+        signature: signed_head(&key(1)).name(),
+    };
+    vec![
         Frame::Totals(Totals {
-            scope: bath.clone(),
+            scope: bath(),
             documents: 1,
             runs: 2,
             changes: 30,
             bytes: 4_000,
         }),
         Frame::Fill(batch(None)),
-        Frame::Live(batch(Some(position))),
+        Frame::Live(batch(Some(position()))),
         Frame::Held(Held {
-            scope: bath.clone(),
+            scope: bath(),
             runs: vec![held],
-            after: Some(position),
+            after: Some(position()),
         }),
         Frame::Done(Done {
-            scope: bath.clone(),
-            digest,
+            scope: bath(),
+            digest: DIGEST,
             count: 1_050,
-            logs: cursor,
+            logs: cursor(),
         }),
+    ]
+}
+
+fn repair_frames() -> Vec<Frame> {
+    let difference = Difference {
+        document: DOCUMENT,
+        actors: vec![(ACTOR, 3)],
+        placements: vec![PlacementId([0xCC; 16])],
+    };
+    let fault = Fault {
+        document: DOCUMENT,
+        reason: Reason::WrongSequence,
+        run: Some((ACTOR, 3)),
+        placement: None,
+    };
+    vec![
         Frame::List(List {
-            scope: bath.clone(),
+            scope: bath(),
             after: None,
             rows: vec![(DOCUMENT, DocState([0xFF; 16]))],
             last: true,
         }),
         Frame::Differ(Differ {
-            scope: bath.clone(),
+            scope: bath(),
             documents: vec![difference],
             last: true,
         }),
         Frame::Refused(Refused {
-            scope: bath,
+            scope: bath(),
             faults: vec![fault],
         }),
         Frame::Ping(Ping { token: 7 }),

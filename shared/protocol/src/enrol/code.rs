@@ -189,3 +189,105 @@ fn from_symbols(symbols: &str) -> Option<Vec<u8>> {
     let rest = held & ((1 << bits) - 1);
     (bits < 5 && rest == 0).then_some(bytes)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn code() -> EnrolmentCode {
+        EnrolmentCode {
+            addresses: vec![
+                "centre.example.org:7443".to_owned(),
+                "192.0.2.7:7443".to_owned(),
+            ],
+            ca: Fingerprint([0xCA; 32]),
+            token: Token([0x70; 16]),
+            expires: Moment(1_790_000_000_000),
+        }
+    }
+
+    #[test]
+    fn a_code_reads_back_however_it_was_copied() {
+        let text = code().to_text();
+        let wrapped = text.replace("-", " \n");
+        for copy in [
+            &text,
+            &text.to_lowercase(),
+            &wrapped,
+            &text.replace("-", ""),
+        ] {
+            assert_eq!(copy.parse(), Ok(code()));
+        }
+        let misread = text.replacen("RW1", "rwl", 1);
+        assert_eq!(misread.parse::<EnrolmentCode>(), Err(InvalidCode::NotACode));
+        let misread = format!("RW1{}", text[3..].replace('0', "o").replace('1', "L"));
+        assert_eq!(misread.parse(), Ok(code()));
+    }
+
+    #[test]
+    fn a_code_keeps_its_form_for_ever() {
+        let golden = "RW1-BMGYV-V44G9-VP6SB-EEHS6-ABK5F-1GPTW-3CCMQ-6YWK7-78VK8-D1KDR-RKJCH-\
+            E60Q3-4BHQ7-8VK8D-1KB0G-CNJPA-SB5CN-JPASB-5CNJP-ASB5C-NJPAS-B5CNJ-PASB5-CNJPA-SB5CN-\
+            JJGE1-R70W3-GE1R7-0W3GE-1R70W-3GE0D-G0001-M3250-V00";
+        assert_eq!(code().to_text(), golden);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let text = code().to_text();
+        for (wrong, why) in [
+            (String::new(), InvalidCode::NotACode),
+            ("hello".to_owned(), InvalidCode::NotACode),
+            ("RW2-ABCDE".to_owned(), InvalidCode::Newer),
+            ("RW1".to_owned(), InvalidCode::Damaged),
+            ("RW1-!".to_owned(), InvalidCode::Damaged),
+            (text[..text.len() - 1].to_owned(), InvalidCode::Damaged),
+            (format!("{text}0"), InvalidCode::Damaged),
+            (text.repeat(2), InvalidCode::Damaged),
+            ("RW1".repeat(2_000), InvalidCode::NotACode),
+        ] {
+            assert_eq!(wrong.parse::<EnrolmentCode>(), Err(why), "{wrong}");
+        }
+        let nowhere = EnrolmentCode {
+            addresses: vec![],
+            ..code()
+        };
+        assert_eq!(
+            nowhere.to_text().parse::<EnrolmentCode>(),
+            Err(InvalidCode::NotACode)
+        );
+    }
+
+    #[test]
+    fn the_token_is_not_printed() {
+        assert!(!format!("{:?}", code()).contains("70"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_survive_as_symbols(bytes in vec(any::<u8>(), 0..40)) {
+            let symbols = String::from_utf8(to_symbols(&bytes)).unwrap();
+            prop_assert_eq!(from_symbols(&symbols), Some(bytes));
+        }
+
+        #[test]
+        fn any_text_gives_an_answer(text in "(RW1)?.{0,60}") {
+            prop_assert!(text.parse::<EnrolmentCode>().is_err());
+        }
+
+        #[test]
+        fn one_wrong_character_is_found(place in any::<prop::sample::Index>(), with in 0usize..32) {
+            let text = code().to_text();
+            let mut wrong = text.clone().into_bytes();
+            let place = 4 + place.index(wrong.len() - 4);
+            if wrong[place] != b'-' && wrong[place] != ALPHABET[with] {
+                wrong[place] = ALPHABET[with];
+                let wrong = String::from_utf8(wrong).unwrap();
+                prop_assert_eq!(wrong.parse::<EnrolmentCode>(), Err(InvalidCode::Damaged));
+            }
+        }
+    }
+}

@@ -1,0 +1,327 @@
+use names::limits::{LINE_BYTES_MAX, SIGNED_BYTES_MAX};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    codec,
+    hash::{self, label},
+    signed::DeviceKey,
+    testing::{TENANT, issue, key, scope, statement},
+};
+
+fn authority() -> DeviceKey {
+    key(9)
+}
+
+fn directory(statements: &[SignedStatement]) -> Directory {
+    let mut directory = Directory::new(TENANT, authority().public());
+    for statement in statements {
+        directory.admit(statement).unwrap();
+    }
+    directory
+}
+
+fn site(id: &str, name: &str) -> Statement {
+    Statement::Site(Site {
+        id: id.parse().unwrap(),
+        name: name.to_owned(),
+    })
+}
+
+fn worker(id: &str, name: &str) -> Statement {
+    Statement::Worker(Worker {
+        id: id.parse().unwrap(),
+        name: name.to_owned(),
+        site: "bath".parse().unwrap(),
+        roles: ["practitioner".parse().unwrap()].into(),
+    })
+}
+
+fn device(seed: u8, kind: DeviceKind, grants: &[(&str, Rights)]) -> Statement {
+    Statement::Device(Device {
+        key: key(seed).public(),
+        kind,
+        name: "a laptop".to_owned(),
+        grants: grants
+            .iter()
+            .map(|(at, rights)| Grant {
+                scope: scope(at),
+                rights: *rights,
+            })
+            .collect(),
+        site: Some("bath".parse().unwrap()),
+        worker: None,
+    })
+}
+
+fn site_rights() -> Rights {
+    Rights::READ.with(Rights::WRITE).with(Rights::PLACE)
+}
+
+/// Signs bytes as the authority, whatever they are.
+fn signed(payload: Vec<u8>) -> SignedStatement {
+    let message = hash::message(label::STATEMENT, &TENANT, &[], &payload);
+    SignedStatement {
+        signature: authority().sign(&message),
+        payload,
+    }
+}
+
+#[test]
+fn only_the_authority_of_this_tenant_is_believed() {
+    let mut directory = directory(&[]);
+    let said = issue(1, 1, site("bath", "Bath"));
+    let forged = SignedStatement::sign(&key(1), &TENANT, &said).unwrap();
+    assert_eq!(directory.admit(&forged), Err(Reason::BadSignature));
+    let elsewhere = SignedStatement::sign(&authority(), &TenantId([0; 16]), &said).unwrap();
+    assert_eq!(directory.admit(&elsewhere), Err(Reason::BadSignature));
+    let unreadable = signed(vec![0xFF]);
+    assert_eq!(directory.admit(&unreadable), Err(Reason::Malformed));
+    let too_large = signed(vec![0; SIGNED_BYTES_MAX + 1]);
+    assert_eq!(directory.admit(&too_large), Err(Reason::TooLarge));
+    assert_eq!(
+        (directory.count(), directory.digest()),
+        (0, LtHash::new().value())
+    );
+
+    let proven = SignedStatement::sign(&authority(), &TENANT, &said).unwrap();
+    assert_eq!(directory.admit(&proven), Ok(true));
+    assert_eq!(directory.admit(&proven), Ok(false));
+    assert_eq!(
+        (directory.count(), directory.statement(&proven.id())),
+        (1, Some(&proven))
+    );
+    assert_eq!(directory.sites().next().unwrap().name, "Bath");
+}
+
+#[test]
+fn a_placement_is_not_taken_for_a_statement() {
+    let statement = statement(1, 1, site("bath", "Bath"));
+    let message = hash::message(label::PLACEMENT, &TENANT, &[], &statement.payload);
+    let crossed = SignedStatement {
+        signature: authority().sign(&message),
+        ..statement
+    };
+    assert_eq!(directory(&[]).admit(&crossed), Err(Reason::BadSignature));
+}
+
+#[test]
+fn the_latest_word_about_a_thing_counts() {
+    let words = [
+        statement(1, 10, worker("w-1", "Ann")),
+        statement(2, 30, worker("w-1", "Ann Smith")),
+        // A restored authority counts from the beginning again, but its clock went on.
+        statement(1, 40, worker("w-1", "Ann Jones")),
+        statement(3, 40, worker("w-2", "Bob")),
+        statement(4, 40, worker("w-2", "Bob Brown")),
+        statement(
+            9,
+            20,
+            Statement::WorkerDisabled {
+                worker: "w-2".parse().unwrap(),
+            },
+        ),
+        statement(5, 50, worker("w-2", "Bob Brown")),
+    ];
+    let directory = directory(&words);
+    let name = |id: &str| directory.worker(&id.parse().unwrap()).unwrap().name.clone();
+    assert_eq!([name("w-1"), name("w-2")], ["Ann Jones", "Bob Brown"]);
+    let disabled = |id: &str| directory.is_disabled(&id.parse().unwrap());
+    assert_eq!(
+        [disabled("w-1"), disabled("w-2")],
+        [false, true],
+        "nothing enables again"
+    );
+    assert_eq!(directory.latest(), Some(Moment(50)));
+    assert_eq!(directory.next_number(&Incarnation([0x66; 16])), 10);
+    assert_eq!(directory.next_number(&Incarnation([0; 16])), 1);
+}
+
+#[test]
+fn devices_may_do_what_they_were_granted() {
+    let bath = [
+        ("site:bath", site_rights()),
+        ("site:bath/safeguarding", Rights::READ),
+    ];
+    let directory = directory(&[
+        statement(1, 1, site("bath", "Bath")),
+        statement(2, 2, site("kent", "Kent")),
+        statement(3, 3, device(1, DeviceKind::Centre, &[])),
+        statement(4, 4, device(2, DeviceKind::Edge, &bath)),
+        statement(
+            5,
+            5,
+            device(3, DeviceKind::Phone, &[("caseload:w-1", Rights::WRITE)]),
+        ),
+    ]);
+    let [centre, edge, phone, stranger] = [1, 2, 3, 4].map(|seed| key(seed).device_id());
+    let rights = |device, at: &str| directory.rights(device, &scope(at));
+    assert_eq!(rights(&edge, "site:bath"), site_rights());
+    assert!(!rights(&edge, "site:bath").contains(Rights::REVIEW));
+    assert_eq!(rights(&edge, "site:kent"), Rights::NONE);
+    assert_eq!(rights(&phone, "caseload:w-1"), Rights::WRITE);
+    assert_eq!(rights(&centre, "caseload:anyone"), Rights::ALL);
+    for device in [&centre, &edge, &phone] {
+        assert_eq!(rights(device, "directory"), Rights::READ);
+    }
+    assert_eq!(rights(&stranger, "directory"), Rights::NONE);
+
+    let scopes = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(|text| scope(text))
+            .collect::<BTreeSet<_>>()
+    };
+    assert_eq!(
+        directory.scopes_of(&edge),
+        scopes(&["site:bath", "site:bath/safeguarding"])
+    );
+    assert_eq!(
+        directory.scopes_of(&phone),
+        scopes(&[]),
+        "writing is not reading"
+    );
+    assert_eq!(directory.scopes_of(&stranger), scopes(&[]));
+    assert_eq!(
+        directory.scopes_of(&centre),
+        scopes(&[
+            "site:bath",
+            "site:bath/safeguarding",
+            "site:kent",
+            "caseload:w-1"
+        ])
+    );
+
+    assert!(directory.may_place(&edge, &scopes(&["site:bath"])));
+    assert!(!directory.may_place(&edge, &scopes(&["site:bath", "site:kent"])));
+    assert!(!directory.may_place(&edge, &scopes(&[])));
+    assert!(directory.may_place(&centre, &scopes(&["site:bath", "site:kent"])));
+    assert_eq!(directory.signer(&edge), Ok(key(2).public()));
+    assert_eq!(directory.signer(&stranger), Err(Reason::UnknownSigner));
+}
+
+#[test]
+fn what_a_newer_authority_says_is_kept_without_effect() {
+    // [authority, number, at, 900, body], [.., 3, a worker this version cannot read].
+    let head = [[0x85, 0x50].as_slice(), &[0x66; 16], &[1, 2]].concat();
+    let newer = signed([head.as_slice(), &[0x19, 0x03, 0x84, 0x41, 0x00]].concat());
+    let other = signed([head.as_slice(), &[0x03, 0x41, 0xFF]].concat());
+    let directory = directory(&[newer.clone(), other]);
+    assert_eq!(directory.count(), 2);
+    assert_eq!(directory.workers().count(), 0);
+    let said = newer.verify(&TENANT, &authority().public()).unwrap();
+    assert_eq!(said, issue(1, 2, Statement::Unknown));
+    assert_eq!(
+        SignedStatement::sign(&authority(), &TENANT, &said),
+        Err(Reason::Malformed),
+        "what cannot be read cannot be said"
+    );
+}
+
+#[test]
+fn the_authority_says_nothing_that_would_not_read_back() {
+    let sign = |statement| SignedStatement::sign(&authority(), &TENANT, &issue(1, 1, statement));
+    let long = "x".repeat(LINE_BYTES_MAX + 1);
+    assert_eq!(sign(site("bath", &long)), Err(Reason::Malformed));
+    assert!(sign(site("bath", &long[1..])).is_ok());
+    let many: Vec<String> = (0..1_000).map(|n| format!("caseload:worker-{n}")).collect();
+    let many: Vec<(&str, Rights)> = many.iter().map(|at| (at.as_str(), Rights::ALL)).collect();
+    assert_eq!(
+        sign(device(1, DeviceKind::Edge, &many)),
+        Err(Reason::TooLarge)
+    );
+    assert!(sign(device(1, DeviceKind::Other(7), &many[..100])).is_ok());
+}
+
+#[test]
+fn a_newer_field_of_a_known_statement_is_skipped() {
+    let Statement::Site(bath) = site("bath", "Bath") else {
+        panic!()
+    };
+    let mut body = codec::encode(&bath);
+    if let Some(first) = body.first_mut() {
+        *first += 1;
+    }
+    body.extend([0x61, b'x']);
+    let length = u8::try_from(body.len()).unwrap();
+    let payload = [
+        [0x85, 0x50].as_slice(),
+        &[0x66; 16],
+        &[1, 2, 2, 0x40 + length],
+        &body,
+    ];
+    let directory = directory(&[signed(payload.concat())]);
+    assert_eq!(directory.site(&bath.id), Some(&bath));
+}
+
+#[test]
+fn names_of_people_are_not_printed() {
+    let said = statement(1, 1, worker("w-1", "Ann Smith"));
+    let directory = directory(std::slice::from_ref(&said));
+    let read = said.verify(&TENANT, &authority().public());
+    let printed = format!(
+        "{said:?} {read:?} {directory:?} {:?}",
+        directory.workers().next()
+    );
+    assert!(
+        printed.contains("w-1") && !printed.contains("Ann"),
+        "{printed}"
+    );
+}
+
+/// Everything that can be asked of a directory.
+fn seen(directory: &Directory) -> String {
+    let names: Vec<&str> = directory
+        .workers()
+        .map(|worker| worker.name.as_str())
+        .collect();
+    let disabled: Vec<bool> = directory
+        .workers()
+        .map(|worker| directory.is_disabled(&worker.id))
+        .collect();
+    let devices: Vec<_> = directory.devices().collect();
+    let sites: Vec<_> = directory.sites().collect();
+    format!(
+        "{} {:?} {:?} {names:?} {disabled:?} {devices:?} {sites:?} {:?}",
+        directory.digest(),
+        directory.ids().collect::<Vec<_>>(),
+        directory.organisation(),
+        directory.latest(),
+    )
+}
+
+fn statements() -> impl Strategy<Value = Vec<SignedStatement>> {
+    let one =
+        (0u8..6, 0u8..3, 0u64..3, 0i64..3, 0u8..2).prop_map(|(what, which, number, at, n)| {
+            let id = format!("x-{which}");
+            let said = match what {
+                0 => Statement::Organisation {
+                    name: format!("Organisation {n}"),
+                },
+                1 => site(&id, &format!("Site {n}")),
+                2 => Statement::WorkerDisabled {
+                    worker: id.parse().unwrap(),
+                },
+                3 => device(
+                    which,
+                    [DeviceKind::Edge, DeviceKind::Phone][usize::from(n)],
+                    &[],
+                ),
+                _ => worker(&id, &format!("Worker {n}")),
+            };
+            statement(number, at, said)
+        });
+    proptest::collection::vec(one, 0..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn the_same_statements_make_the_same_directory(
+        (one, other) in statements()
+            .prop_flat_map(|said| (Just(said.clone()), Just(said).prop_shuffle()))
+    ) {
+        prop_assert_eq!(seen(&directory(&one)), seen(&directory(&other)));
+    }
+}
