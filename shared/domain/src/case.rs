@@ -1,5 +1,7 @@
 //! A case: one referral spell of one person, read from its entries.
 
+mod conflicts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -7,11 +9,9 @@ use names::{EntryId, Kind, WorkerId};
 use serde::{Serialize, Serializer};
 
 use crate::code::{AlertCode, ContactMode, Instrument, OutcomePoint, Slot, Status, Theme};
-use crate::conflict::{Conflict, Subject, Version};
 use crate::entry::{Act, Entry};
 use crate::merge::{
-    Edited, EntryLog, Fact, Lww, Made, MultiValue, Prose, ProtectiveSet, Row, Sealed, Stage,
-    Workflow,
+    Edited, EntryLog, Fact, Lww, Made, MultiValue, Prose, ProtectiveSet, Sealed, Stage, Workflow,
 };
 use crate::summary::{Summary, TaskRow};
 use crate::text::Text;
@@ -156,12 +156,19 @@ impl Case {
         let made = Made::of(entry);
         let words = entry.act.clone().with_seen(Vec::new());
         self.journal.add(entry.id, made.clone(), &[], words);
-        if !self.add_record(entry, &made) && !self.add_steering(entry, &made) {
+        let taken = self.add_record(entry, &made)
+            || self.add_safety(entry, &made)
+            || self.add_steering(entry, &made);
+        if !taken {
             self.strays.insert(entry.id);
         }
     }
 
     /// What is written about the person. False: not one of these acts.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the acts of the other groups"
+    )]
     fn add_record(&mut self, entry: &Entry, made: &Made) -> bool {
         let (id, made) = (entry.id, made.clone());
         match entry.act.clone() {
@@ -200,6 +207,26 @@ impl Case {
                 self.corrections
                     .add(id, made, &[], Correction { note, text, reason });
             }
+            Act::AddTheme { theme } => {
+                self.themes.entry(theme).or_default().add(id, made, &[], ());
+            }
+            Act::EditText { inserted, deleted } => {
+                self.plan.add(id, made, Edited { inserted, deleted });
+            }
+            Act::SetField { field, value } => self.fields.add(id, made, field, value),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Safety facts and outcome totals. False: not one of these acts.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the acts of the other groups"
+    )]
+    fn add_safety(&mut self, entry: &Entry, made: &Made) -> bool {
+        let (id, made) = (entry.id, made.clone());
+        match entry.act.clone() {
             Act::RaiseAlert {
                 code,
                 detail,
@@ -244,19 +271,16 @@ impl Case {
                 };
                 self.outcomes.add(id, made, replaces, outcome);
             }
-            Act::AddTheme { theme } => {
-                self.themes.entry(theme).or_default().add(id, made, &[], ());
-            }
-            Act::EditText { inserted, deleted } => {
-                self.plan.add(id, made, Edited { inserted, deleted });
-            }
-            Act::SetField { field, value } => self.fields.add(id, made, field, value),
             _ => return false,
         }
         true
     }
 
     /// How the case is steered. False: not one of these acts.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the acts of the other groups"
+    )]
     fn add_steering(&mut self, entry: &Entry, made: &Made) -> bool {
         let (id, made) = (entry.id, made.clone());
         match entry.act.clone() {
@@ -366,77 +390,6 @@ impl Case {
         rows
     }
 
-    /// What waits for a person, the safety facts first.
-    pub fn conflicts(&self) -> Vec<Conflict> {
-        let mut conflicts = self.alert_conflicts();
-        conflicts.extend(self.status_conflict());
-        for (slot, value) in &self.identifiers {
-            let about = Subject::Identifier { slot: *slot };
-            conflicts.extend(Conflict::among(about, value, Text::clone, Text::default()));
-        }
-        let worker = |worker: &WorkerId| Text::from(worker.as_str());
-        conflicts.extend(Conflict::among(
-            Subject::Lead,
-            &self.lead,
-            worker,
-            Text::default(),
-        ));
-        let day = |day: &Day| Text::from(day.to_string());
-        let earliest = self.review.least().map(day).unwrap_or_default();
-        conflicts.extend(Conflict::among(
-            Subject::ReviewDate,
-            &self.review,
-            day,
-            earliest,
-        ));
-        for (task, due) in &self.due {
-            let words = |due: &Option<Day>| due.as_ref().map(day).unwrap_or_default();
-            let earliest = self.due(*task).as_ref().map(day).unwrap_or_default();
-            conflicts.extend(Conflict::among(
-                Subject::TaskDue { task: *task },
-                due,
-                words,
-                earliest,
-            ));
-        }
-        conflicts
-    }
-
-    fn alert_conflicts(&self) -> Vec<Conflict> {
-        let mut conflicts = Vec::new();
-        for (code, set) in &self.alerts {
-            let disputed = set.disputed();
-            if !disputed.is_empty() {
-                conflicts.push(Conflict {
-                    about: Subject::Alert { code: *code },
-                    values: disputed.iter().map(alert_version).collect(),
-                    operational: Text::from("stands"),
-                });
-            }
-        }
-        conflicts
-    }
-
-    fn status_conflict(&self) -> Option<Conflict> {
-        if !self.status.is_contested() {
-            return None;
-        }
-        let moves = self.status.standing();
-        let moves = moves.iter().map(|row| {
-            let words = with_reason(row.value.value.as_str(), &row.value.reason);
-            Version::of(row, words)
-        });
-        let overlooked = self.status.overlooked();
-        let contacts = overlooked
-            .iter()
-            .map(|row| Version::of(row, Text::from("contact noted")));
-        Some(Conflict {
-            about: Subject::Status,
-            values: moves.chain(contacts).collect(),
-            operational: Text::from(self.status.operational().as_str()),
-        })
-    }
-
     /// The row for lists.
     pub(crate) fn summary(&self, flaws: u32) -> Summary {
         let first = self
@@ -461,23 +414,6 @@ impl Case {
             last_at: self.journal.rows().map(|row| row.made.at).max(),
             ..Summary::empty(Kind::CASE, flaws)
         }
-    }
-}
-
-fn alert_version(row: &Row<'_, Fact<Raise, Text>>) -> Version {
-    let words = match row.value {
-        Fact::Raise(raise) => with_reason("raised", &raise.detail),
-        Fact::Review { clear: true, said } => with_reason("cleared", said),
-        Fact::Review { clear: false, said } => with_reason("kept", said),
-    };
-    Version::of(row, words)
-}
-
-fn with_reason(what: &str, reason: &Text) -> Text {
-    if reason.is_empty() {
-        Text::from(what)
-    } else {
-        Text::from(format!("{what}: {}", reason.as_str()))
     }
 }
 

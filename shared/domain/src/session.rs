@@ -110,6 +110,10 @@ impl Session {
     }
 
     /// What goes on in the room. False: not one of these acts.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the acts of the other groups"
+    )]
     fn add_running(&mut self, entry: &Entry, made: &Made) -> bool {
         let (id, made) = (entry.id, made.clone());
         match entry.act.clone() {
@@ -183,6 +187,10 @@ impl Session {
     }
 
     /// Money. False: not one of these acts.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the acts of the other groups"
+    )]
     fn add_cash(&mut self, entry: &Entry, made: &Made) -> bool {
         let (id, made) = (entry.id, made.clone());
         match entry.act.clone() {

@@ -7,7 +7,7 @@ use names::{EntryId, Moment, SiteId, WorkerId};
 use serde::Serialize;
 
 use crate::case::{Case, Completion, Correction, Note, Opening, Outcome, Raise, Task};
-use crate::code::{AlertCode, Attendance, ChecklistItem, Slot, Status, Theme};
+use crate::code::{AlertCode, Attendance, ChecklistItem, Instrument, Slot, Status, Theme};
 use crate::conflict::Conflict;
 use crate::entry::Attender;
 use crate::measure::swemwbs_metric;
@@ -267,11 +267,15 @@ fn outcomes(case: &Case) -> Vec<Told<'_, OutcomeView<'_>>> {
         outcome: row.value,
         replaces: row.seen.first().copied(),
         current: current.contains(&row.entry),
-        metric_hundredths: match row.value.instrument {
-            crate::code::Instrument::Swemwbs => swemwbs_metric(row.value.total).map(Derived),
-            _ => None,
-        },
+        metric_hundredths: metric(row.value),
     })
+}
+
+fn metric(outcome: &Outcome) -> Option<Derived<u32>> {
+    let converted = outcome.instrument == Instrument::Swemwbs;
+    converted
+        .then(|| swemwbs_metric(outcome.total).map(Derived))
+        .flatten()
 }
 
 #[derive(Serialize)]

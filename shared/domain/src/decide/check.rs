@@ -1,0 +1,244 @@
+//! An act held against the state: what it refers to must be there, numbers and dates must be
+//! such that they can be meant, and steps must be legal.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each function looks at the acts its question concerns"
+)]
+
+use names::{EntryId, Moment};
+
+use crate::case::Case;
+use crate::code::{Slot, Status};
+use crate::command::{Command, Splice};
+use crate::conflict::Subject;
+use crate::entry::Act;
+use crate::merge::Workflow;
+use crate::refusal::Refusal;
+use crate::session::Session;
+use crate::state::State;
+use crate::time::{Day, TimeOfDay};
+
+/// £10,000: no tin holds more; above it a comma was forgotten.
+const PENCE_MAX: u32 = 1_000_000;
+/// A day of minutes.
+const MINUTES_MAX: u32 = 24 * 60;
+/// More people than any venue has room for.
+const PEOPLE_MAX: u32 = 10_000;
+/// Nobody alive was born before this year.
+const YEAR_MIN: i64 = 1880;
+/// Nothing is planned further ahead.
+const AHEAD_DAYS_MAX: i64 = 3_660;
+/// A clock that shows less than this (2025-01-01) is not set; it proves no date wrong.
+const CLOCK_SET: Moment = Moment(1_735_689_600_000);
+
+/// Checks an act against the state.
+pub(super) fn check(
+    state: &State,
+    command: &Command,
+    act: &Act,
+    now: Moment,
+) -> Result<(), Refusal> {
+    let begins = matches!(act, Act::OpenCase { .. } | Act::OpenSession { .. });
+    match (begins, state.is_open()) {
+        (true, true) => return Err(Refusal::AlreadyOpen),
+        (false, false) => return Err(Refusal::NotOpen),
+        _ => {}
+    }
+    check_dates(act, now)?;
+    check_numbers(act)?;
+    match command {
+        Command::Settle { about, keep, .. } => check_settles(state, about, *keep)?,
+        Command::EditText { splices, length } => check_splices(state, splices, *length)?,
+        _ => {}
+    }
+    match state {
+        State::Case(case) => check_case(case, act),
+        State::Session(session) => check_session(session, act),
+    }
+}
+
+/// The conflict must be there, and the chosen value one of those that stand in it.
+fn check_settles(state: &State, about: &Subject, keep: EntryId) -> Result<(), Refusal> {
+    let conflict = state
+        .conflicts()
+        .into_iter()
+        .find(|found| found.about == *about);
+    let values = conflict.map(|conflict| conflict.values).unwrap_or_default();
+    if values.iter().any(|version| version.entry == keep) {
+        Ok(())
+    } else {
+        Err(Refusal::NothingToSettle)
+    }
+}
+
+fn check_dates(act: &Act, now: Moment) -> Result<(), Refusal> {
+    match act {
+        Act::OpenCase { opened, .. } => past(*opened, now, "the day of opening"),
+        Act::AddNote { happened, .. } => past(*happened, now, "the day of the contact"),
+        Act::RecordOutcome { taken, .. } => past(*taken, now, "the day of the measure"),
+        Act::Identify {
+            slot: Slot::DateOfBirth,
+            value,
+            ..
+        } => {
+            let day = value.as_str().parse::<Day>().ok();
+            day.map_or(Ok(()), |day| past(day, now, "the date of birth"))
+        }
+        Act::RaiseAlert { review_by, .. } => {
+            review_by.map_or(Ok(()), |day| ahead(day, now, "the review date"))
+        }
+        Act::AddTask { due, .. } => due.map_or(Ok(()), |day| ahead(day, now, "the due date")),
+        Act::MoveTask { due, .. } => ahead(*due, now, "the due date"),
+        Act::SetReviewDate { date, .. } => ahead(*date, now, "the review date"),
+        Act::OpenSession {
+            date, start, end, ..
+        } => {
+            end.map_or(Ok(()), |end| in_order(*start, end))?;
+            ahead(*date, now, "the day of the session")
+        }
+        Act::SetTimes { start, end, .. } => in_order(*start, *end),
+        Act::Mark {
+            arrived: Some(arrived),
+            left: Some(left),
+            ..
+        } => in_order(*arrived, *left),
+        _ => Ok(()),
+    }
+}
+
+/// A day that must have come. The moment is UTC's and the day is local, so tomorrow is taken.
+fn past(day: Day, now: Moment, what: &'static str) -> Result<(), Refusal> {
+    let known = now >= CLOCK_SET;
+    if day.year() < YEAR_MIN || (known && day > Day::of(now).plus_days(1)) {
+        return Err(Refusal::BadDate(what));
+    }
+    Ok(())
+}
+
+/// A day for which something is planned; it may have passed, for what is entered late.
+fn ahead(day: Day, now: Moment, what: &'static str) -> Result<(), Refusal> {
+    let known = now >= CLOCK_SET;
+    if day.year() < YEAR_MIN || (known && day > Day::of(now).plus_days(AHEAD_DAYS_MAX)) {
+        return Err(Refusal::BadDate(what));
+    }
+    Ok(())
+}
+
+fn in_order(start: TimeOfDay, end: TimeOfDay) -> Result<(), Refusal> {
+    if end < start {
+        Err(Refusal::EndsBeforeStart)
+    } else {
+        Ok(())
+    }
+}
+
+fn check_numbers(act: &Act) -> Result<(), Refusal> {
+    match act {
+        Act::AddNote { minutes, .. } if *minutes > MINUTES_MAX => {
+            Err(Refusal::BadNumber("the minutes"))
+        }
+        Act::HeadCount { people, .. } if *people > PEOPLE_MAX => {
+            Err(Refusal::BadNumber("the number of people"))
+        }
+        Act::TakeCash { pence, .. } | Act::PayOut { pence, .. }
+            if !(1..=PENCE_MAX).contains(pence) =>
+        {
+            Err(Refusal::BadAmount)
+        }
+        // An empty tin can be counted.
+        Act::CountCash { pence, .. } if *pence > PENCE_MAX => Err(Refusal::BadAmount),
+        Act::RecordOutcome {
+            instrument, total, ..
+        } if !instrument.admits(*total) => Err(Refusal::NoSuchTotal(*instrument)),
+        _ => Ok(()),
+    }
+}
+
+fn check_case(case: &Case, act: &Act) -> Result<(), Refusal> {
+    match act {
+        Act::CorrectNote { note, .. } => known(case.notes.contains(*note)),
+        Act::MoveTask { task, .. } => known(case.tasks.contains(*task)),
+        Act::CompleteTask { task, .. } => {
+            known(case.tasks.contains(*task))?;
+            if case.is_done(*task) {
+                Err(Refusal::AlreadyDone)
+            } else {
+                Ok(())
+            }
+        }
+        Act::RecordOutcome {
+            instrument,
+            replaces: Some(earlier),
+            ..
+        } => {
+            let current = case.outcomes.current();
+            let mut replaced = current.iter().filter(|row| row.entry == *earlier);
+            known(replaced.any(|row| row.value.instrument == *instrument))
+        }
+        Act::SetStatus { status, .. } => check_move(&case.status, *status),
+        Act::ReviewAlert { code, .. } => {
+            let stands = case.alerts.get(code).is_some_and(|alert| alert.stands());
+            if stands {
+                Ok(())
+            } else {
+                Err(Refusal::NothingToReview)
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_move(status: &Workflow<Status>, next: Status) -> Result<(), Refusal> {
+    if status.may_become(next) {
+        Ok(())
+    } else {
+        Err(Refusal::IllegalMove(status.operational(), next))
+    }
+}
+
+fn check_session(session: &Session, act: &Act) -> Result<(), Refusal> {
+    match act {
+        Act::ReverseCash { cash, .. } => {
+            known(session.cash.lines().contains(*cash))?;
+            let reversed = session.cash.reversed().contains(cash);
+            if reversed {
+                Err(Refusal::AlreadyReversed)
+            } else {
+                Ok(())
+            }
+        }
+        Act::SetPlan { end: Some(end), .. } => {
+            let starts = session.openings.rows().map(|row| row.value.start);
+            starts.max().map_or(Ok(()), |start| in_order(start, *end))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn known(is_there: bool) -> Result<(), Refusal> {
+    if is_there {
+        Ok(())
+    } else {
+        Err(Refusal::UnknownEntry)
+    }
+}
+
+/// Every splice must lie within the text its predecessors leave.
+fn check_splices(state: &State, splices: &[Splice], seen: Option<usize>) -> Result<(), Refusal> {
+    let mut length = state.prose().length();
+    if seen.is_some_and(|seen| seen != length) {
+        return Err(Refusal::TextChanged);
+    }
+    for splice in splices {
+        let end = splice
+            .position
+            .checked_add(splice.delete)
+            .ok_or(Refusal::TextChanged)?;
+        if end > length {
+            return Err(Refusal::TextChanged);
+        }
+        length = length - splice.delete + splice.insert.chars().count();
+    }
+    Ok(())
+}
