@@ -1,3 +1,4 @@
 //! suite
 
+mod store;
 mod tidy;
