@@ -182,3 +182,42 @@ fn summary(rows: &[Row]) -> ExitCode {
         ExitCode::SUCCESS
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Asked, STEPS, parse};
+
+    fn asked(line: &str) -> Result<Asked, String> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    fn steps(line: &str) -> Vec<&'static str> {
+        let asked = asked(line).unwrap_or_default();
+        STEPS
+            .iter()
+            .filter(|step| asked.wants(step))
+            .map(|step| step.name)
+            .collect()
+    }
+
+    #[test]
+    fn steps_are_chosen_by_name() {
+        assert_eq!(steps("").len(), STEPS.len());
+        assert_eq!(steps("--only fmt --only wasm"), ["fmt", "wasm"]);
+        assert_eq!(steps("--only fmt --only wasm --skip fmt"), ["wasm"]);
+        assert!(!steps("--skip sim").contains(&"sim"));
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        for line in [
+            "--only",
+            "--only nothing",
+            "--skip nothing",
+            "fmt",
+            "--quiet",
+        ] {
+            assert!(asked(line).is_err(), "{line} was taken");
+        }
+    }
+}
