@@ -69,12 +69,14 @@ const TABLE: &[Row] = &[
         ours: &["names", "domain", "document", "protocol", "store"],
         others: &[
             ("minicbor", "the codec derive for its rows"),
+            ("serde", "views as JSON"),
             ("serde_json", "summaries as it keeps them"),
         ],
     },
     Row {
         name: "runtime",
-        ours: &["node"],
+        // Node and what it re-exports, but never what a case is.
+        ours: &["names", "protocol", "store", "node"],
         others: &[
             ("tokio", "timers and sockets"),
             ("quinn", "QUIC"),
