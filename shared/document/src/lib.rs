@@ -9,7 +9,18 @@
 
 pub mod derived;
 pub mod genesis;
+mod guard;
+mod history;
+mod open;
+mod perform;
 pub mod preflight;
+mod read;
 mod schema;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use open::Document;
+pub use perform::{Performed, perform};

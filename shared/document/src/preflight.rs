@@ -120,6 +120,15 @@ pub fn follows(header: &Header, previous: Option<(u64, ChangeHash)>) -> Result<(
     }
 }
 
+/// The hash of a change whose envelope holds, whatever is in it.
+pub(crate) fn hash(chunk: &[u8]) -> Option<ChangeHash> {
+    let bounded = chunk.len() <= limits::CHANGE_BYTES_MAX;
+    open_envelope(chunk)
+        .ok()
+        .filter(|_| bounded)
+        .map(|(hash, _)| hash)
+}
+
 type OpRule = dyn Fn(&Op<'_>, &[ActorId], u64) -> Result<(), Reason>;
 
 /// The format alone: what any Automerge document's change may be, within our bounds. Fixed changes
