@@ -5,12 +5,14 @@
 //! is here, that nobody else stands in its place. Header rows tell all of it; no document is
 //! opened. The verdict is the same on every node that holds the same changes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use names::{ActorId, ChangeHash, DocumentId, Incarnation, Reason};
-use protocol::placement::standing;
+use protocol::placement::{Placement, PlacementId, SignedPlacement, standing};
 use store::{Snapshot, StoreError, Table};
 
 use crate::{
-    draft::Draft,
+    draft::{Draft, damaged, read_row},
     rows::{ActorRow, ChangeRow, DocumentRow, LogItem, change_name},
     verify::{VerifiedPlacement, VerifiedRun},
 };
@@ -52,11 +54,11 @@ pub(crate) fn placement<P: Snapshot>(
     if row.kind != claim.kind {
         return Ok(Verdict::Refused(Reason::Malformed));
     }
-    let mut known = std::collections::BTreeMap::new();
+    let mut known = BTreeMap::new();
     for number in 0..row.placement_count {
-        if let Some(kept) = VerifiedPlacement::kept(draft, document, number)? {
-            known.insert(kept.id(), kept.placement().clone());
-        }
+        let kept: Option<SignedPlacement> =
+            draft.row(Table::Placement, document.as_ref(), number)?;
+        known.extend(kept.map(|kept| claim_of(&kept)).transpose()?);
     }
     if known.contains_key(&placement.id()) {
         return Ok(Verdict::Held);
@@ -68,7 +70,7 @@ pub(crate) fn placement<P: Snapshot>(
     let number = row.placement_count;
     row.placement_count += 1;
     row.placements = standing(&known).into_iter().collect();
-    let scopes: std::collections::BTreeSet<_> = row
+    let scopes: BTreeSet<_> = row
         .placements
         .iter()
         .filter_map(|id| known.get(id))
@@ -82,7 +84,8 @@ pub(crate) fn placement<P: Snapshot>(
     } else {
         LogItem::Whole(row.arrivals)
     };
-    draft.happened(document, item, origin);
+    let bytes = usize::try_from(row.bytes).unwrap_or(usize::MAX);
+    draft.happened(document, item, origin, bytes);
     Ok(Verdict::Admitted)
 }
 
@@ -117,7 +120,13 @@ pub(crate) fn run<P: Snapshot>(
     row.arrivals += 1;
     draft.put_document(document, &row)?;
     draft.put_bytes(Table::Stale, document.0, 0, Vec::new());
-    draft.happened(document, LogItem::Run(arrival), origin);
+    let item = LogItem::Run {
+        arrival,
+        slot: slot as u64,
+        first: run.first().seq,
+        last: run.head().seq,
+    };
+    draft.happened(document, item, origin, run.bytes().len());
     Ok(Verdict::Admitted)
 }
 
@@ -226,4 +235,27 @@ pub(crate) fn line<P: Snapshot>(
     };
     let line = draft.row(Table::Actor, document.as_ref(), slot as u64)?;
     Ok(line.map(|line| (slot as u64, line)))
+}
+
+/// Every placement kept of a document, by its id.
+pub(crate) fn placement_ids<P: Snapshot>(
+    snapshot: &P,
+    document: DocumentId,
+    row: &DocumentRow,
+) -> Result<Vec<PlacementId>, StoreError> {
+    let mut ids = Vec::new();
+    for number in 0..row.placement_count {
+        let kept: Option<SignedPlacement> =
+            read_row(snapshot, Table::Placement, document.as_ref(), number)?;
+        if let Some(kept) = kept {
+            ids.push(claim_of(&kept)?.0);
+        }
+    }
+    Ok(ids)
+}
+
+/// What a placement that was admitted before says; nothing unverified ever comes to stand in a
+/// store.
+pub(crate) fn claim_of(kept: &SignedPlacement) -> Result<(PlacementId, Placement), StoreError> {
+    kept.claim().map_err(|_| damaged(Table::Placement))
 }

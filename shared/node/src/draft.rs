@@ -24,6 +24,7 @@ struct Happening {
     document: DocumentId,
     item: LogItem,
     origin: Option<Incarnation>,
+    bytes: usize,
 }
 
 /// The writes of one turn, over the state it began with.
@@ -114,22 +115,24 @@ impl<P: Snapshot> Draft<P> {
     }
 
     /// Notes something for the logs of the document's scopes. `origin` is the incarnation of the
-    /// store it came from, `None` when it was made here.
+    /// store it came from, `None` when it was made here; `bytes` are those of its runs.
     pub(crate) fn happened(
         &mut self,
         document: DocumentId,
         item: LogItem,
         origin: Option<Incarnation>,
+        bytes: usize,
     ) {
         self.happenings.push(Happening {
             document,
             item,
             origin,
+            bytes,
         });
     }
 
-    /// Brings members, digests and logs up to date with what was touched; answers the batch.
-    pub(crate) fn settle(mut self, writer: WriterId) -> Result<Batch, StoreError> {
+    /// Brings members, digests and logs up to date with what was touched.
+    pub(crate) fn settle(&mut self, writer: WriterId) -> Result<(), StoreError> {
         let mut scopes = BTreeMap::new();
         for (document, before) in std::mem::take(&mut self.touched) {
             self.settle_document(document, before.as_ref(), &mut scopes)?;
@@ -140,7 +143,12 @@ impl<P: Snapshot> Draft<P> {
         for (scope, row) in scopes {
             self.put(Table::Scope, scope_name(&scope), 0, &row);
         }
-        Ok(self.batch)
+        Ok(())
+    }
+
+    /// What is to be written.
+    pub(crate) fn into_batch(self) -> Batch {
+        self.batch
     }
 
     fn scope<'m>(
@@ -221,6 +229,7 @@ impl<P: Snapshot> Draft<P> {
                 document: happening.document,
                 item: happening.item,
                 origin: happening.origin,
+                bytes: happening.bytes as u64,
             };
             self.put(Table::Log, log_name(scope, writer), number, &entry);
         }

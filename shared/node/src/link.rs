@@ -13,12 +13,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use names::{DeviceId, DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId};
 use protocol::{
     digest::{Digest, DocState},
+    directory::StatementId,
     log::{Cursor, Position},
-    message::{Difference, Done},
-    signed::PublicKey,
+    message::{Difference, Done, Frame, TableRow},
 };
 
-use crate::input::Side;
+use crate::{input::Side, output::Lane};
+
+/// Live ranges that may wait for a gap to close. Beyond it the cursor just stays behind, and the
+/// next greeting sends a little twice.
+const AHEAD_RANGES_MAX: usize = 1_024;
 
 /// How far a conversation as a whole has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,19 +45,24 @@ pub(crate) struct PeerStore {
 /// One conversation.
 #[derive(Debug)]
 pub(crate) struct Link {
-    pub(crate) peer: PublicKey,
     pub(crate) device: DeviceId,
     pub(crate) side: Side,
     pub(crate) stage: Stage,
     pub(crate) them: Option<PeerStore>,
-    /// The directory's digest and the table's root, as our greeting gave them.
+    /// What our greeting said; `None` until it is out.
     pub(crate) said: Option<Said>,
-    /// Whether the peer has the right to be told of each scope, and what is going on in it.
+    /// What is going on in each scope that both sides may see.
     pub(crate) scopes: BTreeMap<ScopeId, Talk>,
     /// Fill frames sent and not yet acknowledged.
     pub(crate) in_flight: usize,
-    /// Statements kept since the peer was last told: their places in our store's order.
+    /// How many statements, in our store's order, the peer need not be told again.
     pub(crate) statements_told: u64,
+    /// Frames decided in this turn that go out once it is on disk.
+    pub(crate) ready: Vec<(Lane, Frame)>,
+    /// The ids of the peer's statements, until all have come.
+    pub(crate) their_ids: BTreeSet<StatementId>,
+    /// Whether the ids of our statements have to go out.
+    pub(crate) ids_due: bool,
     /// Whether the peer is the centre, whose word makes an entry *at the centre*.
     pub(crate) is_centre: bool,
 }
@@ -70,7 +79,7 @@ pub(crate) struct Said {
 /// What is still to be sent of what was missed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fill {
-    /// Log ranges, one per writing process: the next position, and the last.
+    /// Log ranges, one per writing process: what was sent last, and where it ends.
     pub(crate) ranges: VecDeque<(Position, u64)>,
     /// Documents whose differing parts are to be sent, with what the peer has of them.
     pub(crate) repairs: VecDeque<Difference>,
@@ -81,41 +90,52 @@ pub(crate) struct Fill {
 /// The conversation about one scope.
 #[derive(Debug, Default)]
 pub(crate) struct Talk {
-    /// The round our last row opened or answered.
+    /// The round our last row opened or answered; 0 when the greetings' roots were equal.
     pub(crate) round: u32,
-    /// Whether the peer's row of this round has come.
-    pub(crate) answered: bool,
-    /// How far our logs went when we sent our row; what comes later goes live.
-    pub(crate) row_heads: Cursor,
-    /// How far our logs have been handed to the peer, or will be by the fill.
-    pub(crate) told: Cursor,
-    /// Whether live entries may be sent: the peer knows where we stand.
-    pub(crate) live: bool,
+    /// Whether our row of this round has to go out.
+    pub(crate) row_due: bool,
+    /// Our row and the peer's of this round, until the round is opened with them.
+    pub(crate) our_row: Option<TableRow>,
+    pub(crate) their_row: Option<TableRow>,
+    /// How far our logs have been handed to the peer, or will be by the fill; `None` until the
+    /// peer knows where we stand. What comes later goes live.
+    pub(crate) told: Option<Cursor>,
+    /// The last position of our logs that a frame to the peer reached, or the fill will reach.
+    pub(crate) covered: Cursor,
     pub(crate) fill: Fill,
-    /// Whether our and their `Sent` of this round are out.
+    /// Whether our and their `Sent` of this round have been said.
     pub(crate) sent: bool,
     pub(crate) they_sent: bool,
-    /// Whether the exact lists were compared in this round.
+    /// Whether this round compares exact lists.
     pub(crate) exact: bool,
-    /// The proof the peer gave in this round and we could not yet judge.
+    /// Whether our list has to go out (the dialling side), or theirs is complete (the other).
+    pub(crate) lists_due: bool,
+    pub(crate) list_complete: bool,
+    /// What the peer listed in this round.
+    pub(crate) listed: BTreeMap<DocumentId, DocState>,
+    /// Documents of which the peer is to be told what we have; the last of them once told.
+    pub(crate) differ_due: Option<Vec<DocumentId>>,
+    /// Whether the last of the peer's differences has come, or ours are complete.
+    pub(crate) differ_last: bool,
+    /// The peer's proof of this round, not yet judged.
     pub(crate) their_proof: Option<Done>,
-    /// The digest of the last proof we gave.
-    pub(crate) proof_said: Option<Digest>,
+    /// Whether our proof has to go out, and whether the peer is to answer it.
+    pub(crate) proof_due: bool,
+    pub(crate) ask_due: bool,
+    pub(crate) proof_said: bool,
     /// Proofs of this round that did not agree.
     pub(crate) mismatches: u32,
-    /// Rounds that ended unequal, one after another: how long to wait for the next.
+    /// Rounds that ended unequal, one after another.
     pub(crate) failures: u32,
     /// When to do the next thing unasked, and what.
     pub(crate) due: Option<(Moment, Due)>,
-    /// Whether both sides were found equal, and nothing came since.
+    /// When both sides were found equal, if nothing has come since.
     pub(crate) proved: Option<Moment>,
-    /// What the peer listed in this round.
-    pub(crate) listed: BTreeMap<DocumentId, DocState>,
-    /// How far the peer's logs have been taken, ahead of what is stored.
+    /// How far the peer's logs have been taken.
     pub(crate) taken: Cursor,
     /// Ranges of the peer's logs taken out of order, to be joined when the gap closes.
     pub(crate) ahead: BTreeSet<(Position, u64)>,
-    /// What the peer has announced, and what has come of it: changes and bytes.
+    /// What the peer has announced, and what has come of it.
     pub(crate) expected: Progress,
     pub(crate) received: Progress,
     /// What we announced, and what is out.
@@ -147,9 +167,8 @@ pub struct Progress {
 
 impl Link {
     /// A conversation that has just begun.
-    pub(crate) fn new(peer: PublicKey, device: DeviceId, side: Side) -> Link {
+    pub(crate) fn new(device: DeviceId, side: Side) -> Link {
         Link {
-            peer,
             device,
             side,
             stage: Stage::Greeting,
@@ -158,55 +177,101 @@ impl Link {
             scopes: BTreeMap::new(),
             in_flight: 0,
             statements_told: 0,
+            ready: Vec::new(),
+            their_ids: BTreeSet::new(),
+            ids_due: false,
             is_centre: false,
         }
+    }
+
+    /// Whether the peer is still sending what was missed here.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.scopes.values().any(|talk| talk.round > 0 && !talk.they_sent)
     }
 }
 
 impl Talk {
-    /// Begins a round: our row of it goes out now.
-    pub(crate) fn begin(&mut self, round: u32, heads: &Cursor) {
-        self.round = round;
-        self.answered = false;
-        self.row_heads = heads.clone();
-        self.fill = Fill::default();
+    /// Begins a round in which both sides send their rows.
+    pub(crate) fn begin(&mut self, round: u32) {
+        self.restart(round);
         self.exact = false;
-        self.restart();
+        self.row_due = true;
     }
 
-    /// Forgets the markers and proofs of the round before.
-    pub(crate) fn restart(&mut self) {
+    /// Begins a round in which exact lists are compared.
+    pub(crate) fn begin_exact(&mut self, round: u32) {
+        self.restart(round);
+        self.exact = true;
+    }
+
+    /// Forgets the markers, lists and proofs of the round before.
+    fn restart(&mut self, round: u32) {
+        self.round = round;
+        self.row_due = false;
+        self.our_row = None;
+        self.their_row = None;
+        self.fill = Fill::default();
         self.sent = false;
         self.they_sent = false;
-        self.their_proof = None;
-        self.proof_said = None;
-        self.mismatches = 0;
+        self.lists_due = false;
+        self.list_complete = false;
         self.listed.clear();
+        self.differ_due = None;
+        self.differ_last = false;
+        self.their_proof = None;
+        self.proof_due = false;
+        self.ask_due = false;
+        self.proof_said = false;
+        self.mismatches = 0;
         self.due = None;
         self.proved = None;
+        self.expected = Progress::default();
+        self.received = Progress::default();
+        self.announced = Progress::default();
+        self.given = Progress::default();
+    }
+
+    /// Notes that both sides are equal.
+    pub(crate) fn equal(&mut self, now: Moment) {
+        self.sent = true;
+        self.they_sent = true;
+        self.proved = Some(now);
+        self.their_proof = None;
+        self.mismatches = 0;
+        self.failures = 0;
+        self.due = None;
+        self.trouble = None;
+        self.ahead.clear();
     }
 
     /// Notes that the peer's log was taken from `from` (exclusive) to `to`; answers whether the
     /// cursor moved. Live entries overtake a fill, so a range may have to wait for its gap.
     pub(crate) fn take(&mut self, from: Position, to: u64) -> bool {
-        self.ahead.insert((from, to));
+        if self.ahead.len() < AHEAD_RANGES_MAX {
+            self.ahead.insert((from, to));
+        }
         let before = self.taken.number(&from.writer);
         let mut reached = before;
         self.ahead.retain(|(start, end)| {
-            if start.writer != from.writer {
-                return true;
-            }
-            if start.number <= reached {
+            let joins = start.writer == from.writer && start.number <= reached;
+            if joins {
                 reached = reached.max(*end);
-                return false;
             }
-            true
+            !joins
         });
-        reached > before && self.taken.advance(Position { writer: from.writer, number: reached })
+        self.taken.advance(Position { writer: from.writer, number: reached })
     }
 
     /// Whether anything is still to be sent by the fill lane.
     pub(crate) fn has_fill(&self) -> bool {
         !self.fill.ranges.is_empty() || !self.fill.repairs.is_empty() || self.fill.marker_due
+    }
+}
+
+impl Progress {
+    /// Adds one run.
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.runs += 1;
+        self.bytes += bytes as u64;
     }
 }

@@ -24,12 +24,12 @@
 
 use minicbor::{Decode, Encode};
 use names::{
-    ActorId, ChangeHash, DeviceId, DocumentId, EntryId, Incarnation, Kind, Moment, ScopeId, SiteId,
+    ActorId, ChangeHash, DeviceId, DocumentId, Incarnation, Kind, Moment, ScopeId,
     StoreId, TenantId, WorkerId, WriterId,
 };
 use protocol::{
     codec,
-    digest::DocState,
+    digest::{Digest, DocState, LtHash},
     log::Cursor,
     placement::PlacementId,
     signed::SignatureName,
@@ -142,6 +142,13 @@ pub(crate) struct ScopeRow {
     pub(crate) heads: Cursor,
 }
 
+impl ScopeRow {
+    /// The digest as it is said.
+    pub(crate) fn value(&self) -> Digest {
+        LtHash::from_bytes(&self.digest).unwrap_or_default().value()
+    }
+}
+
 /// One member of a scope.
 #[derive(Clone, Debug, Encode, Decode)]
 pub(crate) struct MemberRow {
@@ -157,9 +164,21 @@ pub(crate) enum LogItem {
     /// A placement was kept under this number.
     #[n(0)]
     Placement(#[n(0)] u64),
-    /// A run was admitted with this arrival number.
+    /// A run was admitted.
     #[n(1)]
-    Run(#[n(0)] u64),
+    Run {
+        /// Its arrival number.
+        #[n(0)]
+        arrival: u64,
+        /// Whose line it continues.
+        #[n(1)]
+        slot: u64,
+        /// The sequence numbers of its first and last change.
+        #[n(2)]
+        first: u64,
+        #[n(3)]
+        last: u64,
+    },
     /// It came into this scope with all it had: every placement and every run below this arrival.
     #[n(2)]
     Whole(#[n(0)] u64),
@@ -175,6 +194,9 @@ pub(crate) struct LogRow {
     /// The incarnation it came from; it is not sent back there.
     #[cbor(n(2), with = "codec::wire", has_nil)]
     pub(crate) origin: Option<Incarnation>,
+    /// The bytes of the runs it names, so that totals are known without reading them.
+    #[n(3)]
+    pub(crate) bytes: u64,
 }
 
 /// What is known of one peer in one scope.
@@ -223,8 +245,6 @@ pub(crate) struct OutboxRow {
     #[n(2)]
     pub(crate) seq: u64,
     #[cbor(n(3), with = "codec::wire")]
-    pub(crate) entry: EntryId,
-    #[cbor(n(4), with = "codec::wire")]
     pub(crate) at: Moment,
 }
 

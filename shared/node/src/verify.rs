@@ -17,9 +17,7 @@ use protocol::{
     placement::{Placement, PlacementId, SignedPlacement},
     signed::{Head, PublicKey, Run, SignatureName},
 };
-use store::{Snapshot, StoreError, Table};
-
-use crate::{draft::Draft, output::Lane};
+use crate::output::Lane;
 
 /// What verification needs to know: whose record this is, and who may sign. Cheap to copy; a
 /// shell takes a fresh one from [`Node::verifier`](crate::Node::verifier) after every turn.
@@ -244,23 +242,6 @@ impl VerifiedPlacement {
 
     pub(crate) fn signed(&self) -> &SignedPlacement {
         &self.signed
-    }
-
-    /// A placement that was admitted before, read back from the store, where nothing unverified
-    /// ever comes to stand.
-    pub(crate) fn kept<P: Snapshot>(
-        draft: &Draft<P>,
-        document: DocumentId,
-        number: u64,
-    ) -> Result<Option<VerifiedPlacement>, StoreError> {
-        let Some(signed) =
-            draft.row::<SignedPlacement>(Table::Placement, document.as_ref(), number)?
-        else {
-            return Ok(None);
-        };
-        let claim = signed.claim().map_err(|_| crate::draft::damaged(Table::Placement))?;
-        let (id, placement) = claim;
-        Ok(Some(VerifiedPlacement { id, placement, signed }))
     }
 }
 

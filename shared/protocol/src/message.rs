@@ -6,7 +6,7 @@
 //!
 //! The conversation, in short: HELLO both ways; statements until the directories agree; TABLE if
 //! the roots differ; per scope TOTALS and FILL with what the other is believed to lack, answered
-//! by HELD; DONE with the digest. If the digests then differ: LIST, answered by DIFFER, and both
+//! by HELD, closed by SENT; then DONE with the digest, both ways. If the digests then differ: LIST, answered by DIFFER, and both
 //! fill what those documents lack. LIVE carries what is new from then on.
 
 mod body;
@@ -16,7 +16,7 @@ use names::{Reason, limits::FRAME_BYTES_MAX};
 
 pub use body::{
     Batch, Bye, Differ, Difference, Done, Fault, Held, HeldRun, Hello, List, Ping, Refused,
-    ScopeRow, StatementBatch, StatementIds, Table, Totals, table_root,
+    Sent, StatementBatch, StatementIds, Table, TableRow, Totals, table_root,
 };
 
 use crate::codec;
@@ -72,8 +72,8 @@ frames! {
     Hello(Hello) = 1;
     /// The ids of the statements that I hold, a page of them.
     StatementIds(StatementIds) = 2;
-    /// The ids of statements that I want.
-    StatementsWanted(StatementIds) = 3;
+    /// I have sent all that I believed you lacked in a scope.
+    Sent(Sent) = 3;
     /// Statements that you lack.
     Statements(StatementBatch) = 4;
     /// Where I stand in each scope that we share.
@@ -86,7 +86,7 @@ frames! {
     Live(Batch) = 8;
     /// What I have made durable.
     Held(Held) = 9;
-    /// I have sent all that I believed you lacked, and this is where I stand now.
+    /// Where I stand now that both have sent what the other was believed to lack.
     Done(Done) = 10;
     /// The state of each of my documents, a page of them.
     List(List) = 11;

@@ -14,7 +14,7 @@ use crate::{
     log::{Cursor, Position},
     message::{
         Batch, Bye, Differ, Difference, Done, Fault, Frame, Held, HeldRun, Hello, List, Ping,
-        Refused, ScopeRow, StatementBatch, StatementIds, Table, Totals,
+        Refused, Sent, StatementBatch, StatementIds, Table, TableRow, Totals,
     },
     placement::{Placement, PlacementId, SignedPlacement},
     signed::{DeviceKey, Head, Run, Signature, SignatureName, SignedHead, derive_actor},
@@ -111,12 +111,13 @@ fn greeting_frames() -> Vec<Frame> {
     let organisation = Statement::Organisation {
         name: "Ridgeway".to_owned(),
     };
-    let row = ScopeRow {
+    let row = TableRow {
         scope: bath(),
         digest: DIGEST,
         count: 1_050,
         mine: cursor(),
         yours: Cursor::new(),
+        round: 1,
     };
     vec![
         Frame::Hello(Hello {
@@ -132,7 +133,7 @@ fn greeting_frames() -> Vec<Frame> {
             root: Digest([0x99; 32]),
         }),
         Frame::StatementIds(ids()),
-        Frame::StatementsWanted(ids()),
+        Frame::Sent(Sent { scope: bath(), round: 1 }),
         Frame::Statements(StatementBatch {
             statements: vec![statement(1, 5, organisation)],
             last: true,
@@ -151,6 +152,7 @@ fn fill_frames() -> Vec<Frame> {
             head: signed_head(&key(1)),
         }],
         after,
+        from: after.map(|after| Position { number: 0, ..after }),
     };
     let held = HeldRun {
         document: DOCUMENT,
@@ -163,8 +165,8 @@ fn fill_frames() -> Vec<Frame> {
             scope: bath(),
             documents: 1,
             runs: 2,
-            changes: 30,
             bytes: 4_000,
+            round: 1,
         }),
         Frame::Fill(batch(None)),
         Frame::Live(batch(Some(position()))),
@@ -172,12 +174,15 @@ fn fill_frames() -> Vec<Frame> {
             scope: bath(),
             runs: vec![held],
             after: Some(position()),
+            fills: 1,
         }),
         Frame::Done(Done {
             scope: bath(),
             digest: DIGEST,
             count: 1_050,
             logs: cursor(),
+            round: 1,
+            ask: true,
         }),
     ]
 }
@@ -200,11 +205,13 @@ fn repair_frames() -> Vec<Frame> {
             after: None,
             rows: vec![(DOCUMENT, DocState([0xFF; 16]))],
             last: true,
+            round: 2,
         }),
         Frame::Differ(Differ {
             scope: bath(),
             documents: vec![difference],
             last: true,
+            round: 2,
         }),
         Frame::Refused(Refused {
             scope: bath(),
@@ -264,12 +271,14 @@ fn batches() -> impl Strategy<Value = Batch> {
         vec(placement, 0..3),
         vec(runs(), 0..3),
         option::of(positions()),
+        option::of(positions()),
     )
-        .prop_map(|(scope, placements, runs, after)| Batch {
+        .prop_map(|(scope, placements, runs, after, from)| Batch {
             scope,
             placements,
             runs,
             after,
+            from,
         })
 }
 
@@ -301,8 +310,9 @@ fn hellos() -> impl Strategy<Value = Frame> {
 }
 
 fn tables() -> impl Strategy<Value = Frame> {
-    let row = (scopes(), bytes(), any::<u64>(), cursors(), cursors()).prop_map(
-        |(scope, digest, count, mine, yours)| ScopeRow {
+    let row = (scopes(), bytes(), any::<u64>(), cursors(), cursors(), any::<u32>()).prop_map(
+        |(scope, digest, count, mine, yours, round)| TableRow {
+            round,
             scope,
             digest,
             count,
@@ -323,8 +333,9 @@ fn helds() -> impl Strategy<Value = Frame> {
                 signature,
             }
         });
-    (scopes(), vec(run, 0..4), option::of(positions()))
-        .prop_map(|(scope, runs, after)| Frame::Held(Held { scope, runs, after }))
+    (scopes(), vec(run, 0..4), option::of(positions()), any::<u32>()).prop_map(
+        |(scope, runs, after, fills)| Frame::Held(Held { scope, runs, after, fills }),
+    )
 }
 
 fn differs() -> impl Strategy<Value = Frame> {
@@ -338,13 +349,9 @@ fn differs() -> impl Strategy<Value = Frame> {
             actors,
             placements,
         });
-    (scopes(), vec(difference, 0..4), any::<bool>()).prop_map(|(scope, documents, last)| {
-        Frame::Differ(Differ {
-            scope,
-            documents,
-            last,
-        })
-    })
+    (scopes(), vec(difference, 0..4), any::<bool>(), any::<u32>()).prop_map(
+        |(scope, documents, last, round)| Frame::Differ(Differ { scope, documents, last, round }),
+    )
 }
 
 fn refusals() -> impl Strategy<Value = Frame> {
@@ -366,48 +373,46 @@ pub(crate) fn frames() -> impl Strategy<Value = Frame> {
     let statement = (payloads(), bytes::<64, Signature>())
         .prop_map(|(payload, signature)| SignedStatement { payload, signature });
     let statements = (vec(statement, 0..3), any::<bool>());
-    let totals = (scopes(), any::<[u64; 4]>());
-    let done = (scopes(), bytes(), any::<u64>(), cursors());
+    let totals = (scopes(), any::<[u64; 3]>(), any::<u32>());
+    let done = (scopes(), bytes(), any::<u64>(), cursors(), any::<u32>(), any::<bool>());
     let list = (
         scopes(),
         option::of(bytes()),
         vec((bytes(), bytes()), 0..5),
         any::<bool>(),
+        any::<u32>(),
     );
     prop_oneof![
         hellos(),
         statement_ids().prop_map(Frame::StatementIds),
-        statement_ids().prop_map(Frame::StatementsWanted),
+        (scopes(), any::<u32>()).prop_map(|(scope, round)| Frame::Sent(Sent { scope, round })),
         statements.prop_map(|(statements, last)| {
             Frame::Statements(StatementBatch { statements, last })
         }),
         tables(),
-        totals.prop_map(|(scope, [documents, runs, changes, bytes])| {
-            Frame::Totals(Totals {
-                scope,
-                documents,
-                runs,
-                changes,
-                bytes,
-            })
+        totals.prop_map(|(scope, [documents, runs, bytes], round)| {
+            Frame::Totals(Totals { scope, documents, runs, bytes, round })
         }),
         batches().prop_map(Frame::Fill),
         batches().prop_map(Frame::Live),
         helds(),
-        done.prop_map(|(scope, digest, count, logs)| {
+        done.prop_map(|(scope, digest, count, logs, round, ask)| {
             Frame::Done(Done {
                 scope,
                 digest,
                 count,
                 logs,
+                round,
+                ask,
             })
         }),
-        list.prop_map(|(scope, after, rows, last)| {
+        list.prop_map(|(scope, after, rows, last, round)| {
             Frame::List(List {
                 scope,
                 after,
                 rows,
                 last,
+                round,
             })
         }),
         differs(),

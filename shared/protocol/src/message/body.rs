@@ -83,7 +83,7 @@ pub struct StatementBatch {
 
 /// Where a node stands in one scope.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct ScopeRow {
+pub struct TableRow {
     /// The scope.
     #[cbor(n(0), with = "codec::wire")]
     pub scope: ScopeId,
@@ -99,6 +99,10 @@ pub struct ScopeRow {
     /// How far I have taken yours.
     #[n(4)]
     pub yours: Cursor,
+    /// The round this row opens or answers: rounds of a scope are counted per conversation, from
+    /// 1, and markers of another round mean nothing.
+    #[n(5)]
+    pub round: u32,
 }
 
 /// Where a node stands in the scopes that both share.
@@ -110,7 +114,7 @@ pub struct Table {
         encode_with = "codec::wire::encode",
         decode_with = "codec::at_most::<SCOPES_MAX, _, _>"
     )]
-    pub rows: Vec<ScopeRow>,
+    pub rows: Vec<TableRow>,
 }
 
 /// What a fill is going to be, so that progress can be shown and space be checked.
@@ -125,12 +129,12 @@ pub struct Totals {
     /// Runs that will come.
     #[n(2)]
     pub runs: u64,
-    /// Changes in them.
+    /// Bytes of these runs.
     #[n(3)]
-    pub changes: u64,
-    /// Bytes of these changes.
-    #[n(4)]
     pub bytes: u64,
+    /// The round it belongs to; see [`TableRow::round`].
+    #[n(4)]
+    pub round: u32,
 }
 
 /// Placements and runs of one scope. Placements count before runs, and earlier before later.
@@ -156,6 +160,10 @@ pub struct Batch {
     /// Where the sender's log stands after these; none when they repair and follow no log.
     #[cbor(n(3), with = "codec::wire", has_nil)]
     pub after: Option<Position>,
+    /// Where the sender's log stood before these: the receiver's cursor moves to `after` only if it
+    /// has come this far, since live batches overtake a fill.
+    #[cbor(n(4), with = "codec::wire", has_nil)]
+    pub from: Option<Position>,
 }
 
 /// One run that was made durable.
@@ -191,9 +199,23 @@ pub struct Held {
     /// What the batch said; the cursor has moved there.
     #[cbor(n(2), with = "codec::wire", has_nil)]
     pub after: Option<Position>,
+    /// How many fill frames this acknowledges: that many more may be sent.
+    #[n(3)]
+    pub fills: u32,
 }
 
 /// A side has sent all that it believed the other lacked.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Sent {
+    /// The scope.
+    #[cbor(n(0), with = "codec::wire")]
+    pub scope: ScopeId,
+    /// The round it belongs to; see [`TableRow::round`].
+    #[n(1)]
+    pub round: u32,
+}
+
+/// Where a side stands, for the other to compare: equal digests mean equal.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Done {
     /// The scope.
@@ -208,6 +230,12 @@ pub struct Done {
     /// The ends of the logs that were sent: the other side may take its cursor there.
     #[n(3)]
     pub logs: Cursor,
+    /// The round it belongs to; see [`TableRow::round`].
+    #[n(4)]
+    pub round: u32,
+    /// Whether the other side is to answer with where it stands.
+    #[n(5)]
+    pub ask: bool,
 }
 
 /// The exact state of a scope, a page of it.
@@ -230,6 +258,9 @@ pub struct List {
     /// Whether this is the last page.
     #[n(3)]
     pub last: bool,
+    /// The round it belongs to; see [`TableRow::round`].
+    #[n(4)]
+    pub round: u32,
 }
 
 /// What a side has of one document.
@@ -270,6 +301,9 @@ pub struct Differ {
     /// Whether these are all.
     #[n(2)]
     pub last: bool,
+    /// The round it belongs to; see [`TableRow::round`].
+    #[n(3)]
+    pub round: u32,
 }
 
 /// One thing that was not taken.
@@ -320,12 +354,12 @@ pub struct Bye {
     pub reason: Reason,
 }
 
-codec::wire_struct!(ScopeRow, HeldRun, Difference, Fault);
+codec::wire_struct!(TableRow, HeldRun, Difference, Fault);
 
 /// One digest over the scopes that two nodes share, so that HELLO stays small: over each row's
 /// scope, digest and count, by scope. Cursors are hints and not in it.
-pub fn table_root(rows: &[ScopeRow]) -> Digest {
-    let mut rows: Vec<&ScopeRow> = rows.iter().collect();
+pub fn table_root(rows: &[TableRow]) -> Digest {
+    let mut rows: Vec<&TableRow> = rows.iter().collect();
     rows.sort_by(|a, b| a.scope.cmp(&b.scope));
     let mut hasher = hash::hasher(label::TABLE, &[]);
     for row in rows {

@@ -1,0 +1,393 @@
+//! Rounds: how two sides of a scope find out what differs, and prove that nothing does.
+//!
+//! *The cursor is the hint*: a row of the table says how far each side has taken the other's
+//! logs, and what lies beyond is sent. *The digest is the proof*: once both have sent what they
+//! believed lacking, each says its digest, and equal digests mean equal. *The exact list is the
+//! repair*: when digests still differ (a restored copy, a clone, a bug), the dialling side lists
+//! its documents with their states, the other names those that differ, and only they move.
+
+use names::{DocumentId, Incarnation, Reason, ScopeId, limits::LIST_ROWS_MAX};
+use protocol::{
+    digest::DocState,
+    log::{Cursor, Position},
+    message::{Differ, Difference, Done, Frame, List, Sent, Table as ScopeTable, TableRow, Totals},
+};
+use store::{Snapshot as _, Store, StoreError, Table};
+
+use crate::{
+    admit,
+    draft::{decode_row, read_row},
+    input::{LinkId, Side},
+    link::{Due, Talk},
+    node::Node,
+    output::{Notice, Output},
+    rows::{ActorRow, DocumentRow, LogItem, LogRow, PeerRow, ScopeRow, log_name, peer_name, scope_name},
+    turn::{PROOF_AGAIN_MS, Turn},
+};
+
+/// Proofs that may disagree before lists are compared: live entries may have been on their way.
+const PROOF_TRIES: u32 = 3;
+/// Documents one peer may list in one scope: ten times the largest scope that is planned for.
+const LISTED_MAX: usize = 1_000_000;
+/// Log rows read at once.
+const LOG_ROWS: usize = 512;
+
+impl<S: Store> Node<S> {
+    pub(crate) fn take_plain(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        id: LinkId,
+        frame: Frame,
+    ) -> Result<(), StoreError> {
+        match frame {
+            Frame::Hello(hello) => self.take_hello(turn, id, &hello),
+            Frame::StatementIds(ids) => {
+                self.take_statement_ids(id, &ids);
+                Ok(())
+            }
+            Frame::Table(table) => self.take_table(turn, id, table),
+            Frame::Totals(totals) => {
+                self.with_talk(id, &totals.scope, totals.round, |talk| {
+                    talk.expected.documents = totals.documents;
+                    talk.expected.runs = totals.runs;
+                    talk.expected.bytes = totals.bytes;
+                });
+                Ok(())
+            }
+            Frame::Sent(sent) => {
+                self.with_talk(id, &sent.scope, sent.round, |talk| talk.they_sent = true);
+                Ok(())
+            }
+            Frame::Done(done) => {
+                self.take_proof(id, done);
+                Ok(())
+            }
+            Frame::List(list) => {
+                self.take_list(turn, id, list);
+                Ok(())
+            }
+            Frame::Differ(differ) => self.take_differ(turn, id, differ),
+            Frame::Held(held) => self.take_held(turn, id, &held),
+            Frame::Refused(refused) => {
+                for fault in refused.faults {
+                    self.refuse(turn, id, fault.reason);
+                }
+                Ok(())
+            }
+            Frame::Bye(bye) => {
+                self.close(turn, id, bye.reason);
+                Ok(())
+            }
+            Frame::Ping(ping) => {
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.ready.push((crate::output::Lane::Control, Frame::Pong(ping)));
+                }
+                Ok(())
+            }
+            Frame::Pong(_) => Ok(()),
+            // These are verified on the way in and never come here unverified.
+            Frame::Statements(_) | Frame::Fill(_) | Frame::Live(_) => {
+                self.close(turn, id, Reason::OutOfTurn);
+                Ok(())
+            }
+        }
+    }
+
+    /// Does something to the conversation about a scope, if it is in that round.
+    fn with_talk(
+        &mut self,
+        id: LinkId,
+        scope: &ScopeId,
+        round: u32,
+        act: impl FnOnce(&mut Talk),
+    ) {
+        let talk = self.links.get_mut(&id).and_then(|link| link.scopes.get_mut(scope));
+        if let Some(talk) = talk.filter(|talk| talk.round == round) {
+            act(talk);
+        }
+    }
+
+    fn take_table(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        id: LinkId,
+        table: ScopeTable,
+    ) -> Result<(), StoreError> {
+        for row in table.rows {
+            let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+            let (Some(them), is_centre) = (link.them, link.is_centre) else { return Ok(()) };
+            // A scope that we may not speak of is passed over like one that does not exist.
+            let Some(talk) = link.scopes.get_mut(&row.scope) else { continue };
+            if row.round < talk.round || (row.round == talk.round && talk.exact) {
+                continue;
+            }
+            if row.round > talk.round {
+                talk.begin(row.round);
+            }
+            let (scope, yours) = (row.scope.clone(), row.yours.clone());
+            talk.their_row = Some(row);
+            let name = peer_name(them.store, &scope);
+            let peer: PeerRow = turn.draft.row(Table::Peer, &name, 0)?.unwrap_or_default();
+            if is_centre && !yours.covers(&peer.given) {
+                self.went_back(turn, &scope, &yours, &peer.given)?;
+                turn.draft.put(Table::Peer, name, 0, &PeerRow { given: yours, ..peer });
+            }
+        }
+        Ok(())
+    }
+
+    /// The centre stands behind what it had acknowledged: it came back from an older copy. What
+    /// it lost goes back to *sending again*.
+    fn went_back(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        scope: &ScopeId,
+        now_at: &Cursor,
+        was_at: &Cursor,
+    ) -> Result<(), StoreError> {
+        let writer = self.meta.writer;
+        let mut next = now_at.number(&writer) + 1;
+        let end = was_at.number(&writer);
+        while next <= end {
+            let name = log_name(scope, writer);
+            let rows = turn.draft.snapshot().range(Table::Log, &name, next, LOG_ROWS)?;
+            let Some((last, _)) = rows.last() else { break };
+            next = last + 1;
+            for (_, bytes) in rows.iter().take_while(|(position, _)| *position <= end) {
+                let row: LogRow = decode_row(Table::Log, bytes)?;
+                if let (LogItem::Run { slot, first, last, .. }, None) = (row.item, row.origin) {
+                    self.send_again(turn, row.document, slot, first, last)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_proof(&mut self, id: LinkId, done: Done) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(talk) = link.scopes.get_mut(&done.scope) else { return };
+        if talk.round != done.round {
+            return;
+        }
+        talk.proof_due |= done.ask && talk.sent;
+        talk.their_proof = Some(done);
+    }
+
+    /// Compares the proofs that have come with what this turn has made of our own scopes.
+    pub(crate) fn judge_proofs(&mut self, turn: &mut Turn<S::Snapshot>) -> Result<(), StoreError> {
+        let mut waiting = Vec::new();
+        for (id, link) in &self.links {
+            for (scope, talk) in &link.scopes {
+                if talk.they_sent && talk.their_proof.is_some() {
+                    waiting.push((*id, scope.clone()));
+                }
+            }
+        }
+        for (id, scope) in waiting {
+            self.judge_proof(turn, id, &scope)?;
+        }
+        Ok(())
+    }
+
+    fn judge_proof(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        id: LinkId,
+        scope: &ScopeId,
+    ) -> Result<(), StoreError> {
+        let row: ScopeRow = turn.draft.row(Table::Scope, &scope_name(scope), 0)?.unwrap_or_default();
+        let again = turn.soon(PROOF_AGAIN_MS);
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        let leads = link.side == Side::Dialled;
+        let Some(talk) = link.scopes.get_mut(scope) else { return Ok(()) };
+        let Some(proof) = talk.their_proof.take() else { return Ok(()) };
+        if proof.digest == row.value() {
+            let was_proved = talk.proved.is_some();
+            let behind = !talk.taken.covers(&proof.logs);
+            talk.taken.advance_to(&proof.logs);
+            let given = talk.told.clone().unwrap_or_default();
+            let (taken, moved) = (talk.taken.clone(), talk.received != Default::default());
+            talk.proof_due |= !talk.proof_said;
+            talk.equal(turn.now);
+            let store = link.them.map(|them| them.store).unwrap_or_default();
+            // Equal sides commit nothing: cursors are written only where something has moved.
+            if behind || moved {
+                let name = peer_name(store, scope);
+                turn.draft.put(Table::Peer, name, 0, &PeerRow { taken, given });
+            }
+            return if was_proved { Ok(()) } else { self.note_equal(turn, id, scope) };
+        }
+        talk.proved = None;
+        if !talk.proof_said {
+            // The peer has not yet seen all of ours; it could not have given another proof.
+            return Ok(());
+        }
+        if !leads {
+            return Ok(());
+        }
+        talk.mismatches += 1;
+        if talk.mismatches < PROOF_TRIES {
+            talk.due = Some((again, Due::Proof));
+        } else if talk.exact {
+            talk.failures += 1;
+            talk.trouble = Some(Reason::NotEqual);
+            let wait = Self::unequal_wait_ms(talk.failures);
+            talk.due = Some((turn.soon(wait), Due::Round));
+            self.refuse(turn, id, Reason::NotEqual);
+        } else {
+            talk.begin_exact(talk.round + 1);
+            talk.lists_due = true;
+            let scope = scope.clone();
+            turn.say(Output::Notice(Notice::Repairing { link: id, scope }));
+        }
+        Ok(())
+    }
+
+    fn take_list(&mut self, turn: &mut Turn<S::Snapshot>, id: LinkId, list: List) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(talk) = link.scopes.get_mut(&list.scope) else { return };
+        if list.round < talk.round {
+            return;
+        }
+        if list.round > talk.round {
+            talk.begin_exact(list.round);
+        }
+        if !talk.exact || talk.listed.len() + list.rows.len() > LISTED_MAX {
+            self.close(turn, id, Reason::OutOfTurn);
+            return;
+        }
+        talk.listed.extend(list.rows);
+        talk.list_complete = list.last;
+    }
+
+    fn take_differ(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        id: LinkId,
+        differ: Differ,
+    ) -> Result<(), StoreError> {
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        let (leads, is_centre) = (link.side == Side::Dialled, link.is_centre);
+        let Some(talk) = link.scopes.get_mut(&differ.scope) else { return Ok(()) };
+        if talk.round != differ.round || !talk.exact {
+            return Ok(());
+        }
+        if leads {
+            let due = talk.differ_due.get_or_insert_default();
+            due.extend(differ.documents.iter().map(|difference| difference.document));
+        }
+        talk.fill.marker_due |= differ.last;
+        talk.differ_last |= differ.last;
+        talk.fill.repairs.extend(differ.documents.iter().cloned());
+        if is_centre {
+            for difference in &differ.documents {
+                self.centre_has(turn, difference)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The centre has said what it has of a document: acknowledgements beyond that are void.
+    fn centre_has(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        difference: &Difference,
+    ) -> Result<(), StoreError> {
+        let Some(row) = turn.draft.document(difference.document)? else { return Ok(()) };
+        for slot in 0..row.actors.len() as u64 {
+            let name = difference.document;
+            let Some(line) = turn.draft.row::<ActorRow>(Table::Actor, name.as_ref(), slot)? else {
+                continue;
+            };
+            let held = difference.actors.iter().find(|(actor, _)| *actor == line.actor);
+            let held = held.map_or(0, |(_, seq)| *seq);
+            if line.centre > held {
+                let last = line.centre;
+                self.send_again(turn, difference.document, slot, held + 1, last)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What we have of a document, as a peer is told it.
+    pub(crate) fn difference(
+        snapshot: &S::Snapshot,
+        document: DocumentId,
+    ) -> Result<Difference, StoreError> {
+        let name = document.as_ref();
+        let mut difference = Difference { document, actors: Vec::new(), placements: Vec::new() };
+        let Some(row) = read_row::<DocumentRow, _>(snapshot, Table::Document, name, 0)? else {
+            return Ok(difference);
+        };
+        difference.placements = admit::placement_ids(snapshot, document, &row)?;
+        for slot in 0..row.actors.len() as u64 {
+            let line: Option<ActorRow> = read_row(snapshot, Table::Actor, name, slot)?;
+            difference.actors.extend(line.map(|line| (line.actor, line.seq)));
+        }
+        Ok(difference)
+    }
+
+    /// Opens a round with the peer's row and ours, both said: decides what goes to the peer.
+    pub(crate) fn open_round(
+        &self,
+        snapshot: &S::Snapshot,
+        scope: &ScopeId,
+        talk: &mut Talk,
+        ours: &TableRow,
+        them: Incarnation,
+    ) -> Result<Vec<Frame>, StoreError> {
+        let Some(theirs) = talk.their_row.take() else { return Ok(Vec::new()) };
+        talk.told = Some(ours.mine.clone());
+        talk.covered = ours.mine.clone();
+        talk.fill.marker_due = true;
+        if theirs.digest == ours.digest {
+            // Nothing to send; the proofs follow at once and settle it on both sides.
+            return Ok(Vec::new());
+        }
+        for head in ours.mine.positions() {
+            // A peer that claims more than there is was told it by a life of this store that is
+            // gone: the hint is void, and the proof will find what differs.
+            let from = theirs.yours.number(&head.writer).min(head.number);
+            if from < head.number {
+                let start = Position { writer: head.writer, number: from };
+                talk.fill.ranges.push_back((start, head.number));
+            }
+        }
+        talk.announced = Self::measure(snapshot, scope, &talk.fill.ranges, them)?;
+        Ok(vec![Frame::Totals(Totals {
+            scope: scope.clone(),
+            documents: talk.announced.documents,
+            runs: talk.announced.runs,
+            bytes: talk.announced.bytes,
+            round: talk.round,
+        })])
+    }
+
+    /// Our exact list of a scope, page by page.
+    pub(crate) fn lists(
+        snapshot: &S::Snapshot,
+        scope: &ScopeId,
+        round: u32,
+    ) -> Result<Vec<Frame>, StoreError> {
+        let mut rows: Vec<(DocumentId, DocState)> = Vec::new();
+        crate::views::members(snapshot, scope, |member| rows.push((member.document, member.state)))?;
+        rows.sort_unstable();
+        let pages = rows.chunks(LIST_ROWS_MAX).count().max(1);
+        let mut after = None;
+        let mut frames = Vec::new();
+        for page in 0..pages {
+            let part: Vec<_> =
+                rows.iter().skip(page * LIST_ROWS_MAX).take(LIST_ROWS_MAX).copied().collect();
+            let next = part.last().map(|(document, _)| *document);
+            let list = List { scope: scope.clone(), after, rows: part, last: page + 1 == pages, round };
+            frames.push(Frame::List(list));
+            after = next;
+        }
+        Ok(frames)
+    }
+
+    /// The marker that everything a peer lacked, as far as known, has been sent.
+    pub(crate) fn marker(scope: &ScopeId, round: u32) -> Frame {
+        Frame::Sent(Sent { scope: scope.clone(), round })
+    }
+}

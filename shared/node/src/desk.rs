@@ -1,0 +1,420 @@
+//! Commands of people, and the openings that carry them out.
+//!
+//! A command's way: its document is opened off the turn, the rules decide on what it says, the
+//! change comes back, is signed, passes the same door as every other change, and is admitted.
+//! At most one command per document is between opening and turn; the others wait in order.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use domain::{Command, Day, TimeOfDay};
+use names::{
+    DocumentId, EntryId, Kind, Reason, ScopeId, SiteId,
+    limits::{OPENINGS_MAX, WAITING_PER_DOCUMENT_MAX},
+};
+use protocol::{
+    directory::Rights,
+    placement::{Placement, Root, SignedPlacement},
+    signed::{Head, Run, SignedHead, derive_actor},
+};
+use store::{Store, StoreError, Table};
+
+use crate::{
+    admit::{self, Verdict},
+    input::{JobId, Request, Target, Ticket},
+    node::Node,
+    opener::{Ending, Job, Opened, Performance, Summarised, Task},
+    output::{NotDone, Notice, Output, Saved},
+    rows::{EntryRow, SummaryRow},
+    turn::Turn,
+    verify::VerifiedRun,
+};
+
+/// Summaries made at once while nobody waits for them.
+const SUMMARIES_AT_ONCE: usize = 8;
+
+/// What is being carried out, and what waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
+    /// Commands per document; the first one is being carried out.
+    queues: BTreeMap<DocumentId, VecDeque<Pending>>,
+    /// Openings under way.
+    jobs: BTreeMap<JobId, DocumentId>,
+    /// Documents whose summary is being made.
+    summarising: BTreeSet<DocumentId>,
+    next_job: u64,
+}
+
+/// A command that was taken on.
+#[derive(Debug)]
+struct Pending {
+    ticket: Ticket,
+    request: Request,
+    kind: Kind,
+    /// Where a document that the command opens is to stand.
+    opens: Option<Opening>,
+}
+
+/// What a command that opens a document says of where it belongs.
+#[derive(Clone, Debug)]
+struct Opening {
+    scopes: BTreeSet<ScopeId>,
+    root: Option<Root>,
+}
+
+impl<S: Store> Node<S> {
+    pub(crate) fn take_command(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        ticket: Ticket,
+        request: Request,
+    ) -> Result<(), StoreError> {
+        match self.accept(turn, ticket, request)? {
+            Ok((document, pending)) => {
+                let queue = self.desk.queues.entry(document).or_default();
+                queue.push_back(pending);
+                if queue.len() == 1 {
+                    self.begin(turn, document);
+                }
+            }
+            Err(reason) => self.answer(turn, ticket, Err(NotDone::Reason(reason))),
+        }
+        Ok(())
+    }
+
+    /// Finds the document of a command, and whether this node may write there.
+    fn accept(
+        &mut self,
+        turn: &Turn<S::Snapshot>,
+        ticket: Ticket,
+        request: Request,
+    ) -> Result<Result<(DocumentId, Pending), Reason>, StoreError> {
+        let (document, kind, opens) = match self.locate(&request) {
+            Ok(Some((document, kind, opening))) => (document, kind, Some(opening)),
+            Ok(None) => {
+                let Target::Document(document) = request.target else {
+                    return Ok(Err(Reason::Malformed));
+                };
+                let Some(row) = turn.draft.document(document)? else {
+                    return Ok(Err(Reason::NotFound));
+                };
+                let writes = |scope: &ScopeId| {
+                    self.directory.rights(&self.device, scope).contains(Rights::WRITE)
+                };
+                if !row.placed.iter().any(writes) {
+                    return Ok(Err(Reason::NotFound));
+                }
+                (document, row.kind, None)
+            }
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let waiting = self.desk.queues.get(&document).map_or(0, VecDeque::len);
+        if waiting >= WAITING_PER_DOCUMENT_MAX || self.desk.jobs.len() >= OPENINGS_MAX {
+            return Ok(Err(Reason::Busy));
+        }
+        Ok(Ok((document, Pending { ticket, request, kind, opens })))
+    }
+
+    /// The document that a command opens: its id follows from the command, so that asking twice,
+    /// or at two sites that cannot hear one another, opens one document.
+    fn locate(&self, request: &Request) -> Result<Option<(DocumentId, Kind, Opening)>, Reason> {
+        let Target::New(scopes) = &request.target else {
+            return Ok(None);
+        };
+        let scopes: BTreeSet<ScopeId> = scopes.iter().cloned().collect();
+        if !self.directory.may_place(&self.device, &scopes) {
+            return Err(Reason::NotAllowed);
+        }
+        match &request.command {
+            Command::OpenCase { .. } => {
+                let document = self.case_id(request.entry, &request.by.site);
+                Ok(Some((document, Kind::CASE, Opening { scopes, root: None })))
+            }
+            Command::OpenSession { venue, date, start, .. } => {
+                let site = scopes.iter().find_map(|scope| match scope {
+                    ScopeId::Site(site) => Some(site.clone()),
+                    ScopeId::Directory | ScopeId::Caseload(_) | ScopeId::Compartment(..) => None,
+                });
+                let site = site.ok_or(Reason::NotPlaced)?;
+                let root = session_root(site, venue.as_str(), *date, *start);
+                let document = document::derived::document_id(
+                    &self.identity.tenant_key,
+                    self.identity.tenant,
+                    Kind::SESSION,
+                    &root.site,
+                    &root.venue,
+                    &root.date,
+                    &root.start,
+                );
+                Ok(Some((document, Kind::SESSION, Opening { scopes, root: Some(root) })))
+            }
+            _ => Err(Reason::Malformed),
+        }
+    }
+
+    fn case_id(&self, entry: EntryId, site: &SiteId) -> DocumentId {
+        let (key, tenant) = (&self.identity.tenant_key, self.identity.tenant);
+        let entry = entry.to_string();
+        document::derived::document_id(key, tenant, Kind::CASE, site, &entry, "", "")
+    }
+
+    /// Asks for the document of the first waiting command to be opened.
+    fn begin(&mut self, turn: &mut Turn<S::Snapshot>, document: DocumentId) {
+        let Some(pending) = self.desk.queues.get(&document).and_then(VecDeque::front) else {
+            return;
+        };
+        let Request { entry, by, command, .. } = &pending.request;
+        let actor = derive_actor(
+            &self.identity.tenant,
+            &self.identity.device.public(),
+            &document,
+            &self.nonce,
+            &by.worker,
+        );
+        let task = Task::Perform(Box::new(Performance {
+            actor,
+            entry: *entry,
+            by: by.clone(),
+            command: command.clone(),
+            now: turn.now,
+        }));
+        let kind = pending.kind;
+        self.request(turn, document, kind, task);
+    }
+
+    fn request(&mut self, turn: &mut Turn<S::Snapshot>, document: DocumentId, kind: Kind, task: Task) {
+        let id = JobId(self.desk.next_job);
+        self.desk.next_job += 1;
+        self.desk.jobs.insert(id, document);
+        turn.say(Output::Open(Job { id, document, kind, task }));
+    }
+
+    /// Has stale summaries made, while nothing more urgent is going on.
+    pub(crate) fn assign_openings(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+    ) -> Result<(), StoreError> {
+        if self.links.values().any(crate::link::Link::is_filling) {
+            return Ok(());
+        }
+        let free = SUMMARIES_AT_ONCE.saturating_sub(self.desk.summarising.len());
+        let idle = |document: &&DocumentId| {
+            !self.desk.queues.contains_key(document) && !self.desk.summarising.contains(document)
+        };
+        let chosen: Vec<DocumentId> = self.stale.iter().filter(idle).take(free).copied().collect();
+        for document in chosen {
+            self.stale.remove(&document);
+            if let Some(row) = turn.draft.document(document)? {
+                self.desk.summarising.insert(document);
+                self.request(turn, document, row.kind, Task::Summarise);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn take_opened(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        job: JobId,
+        opened: Opened,
+    ) -> Result<(), StoreError> {
+        let Some(document) = self.desk.jobs.remove(&job) else {
+            return Ok(());
+        };
+        if self.desk.summarising.remove(&document) {
+            return self.take_summary(turn, document, opened);
+        }
+        let queue = self.desk.queues.get_mut(&document);
+        let Some(pending) = queue.and_then(VecDeque::pop_front) else {
+            return Ok(());
+        };
+        let ticket = pending.ticket;
+        let saved = |change| Saved { document, entry: pending.request.entry, change };
+        let result = match opened.0 {
+            Ending::Performed { performed, summary } => {
+                let kept = self.keep(turn, document, &pending, performed.chunk, &summary)?;
+                if kept.is_err() {
+                    turn.say(Output::Forget(document));
+                }
+                kept.map(|()| saved(Some(performed.header.hash))).map_err(NotDone::Reason)
+            }
+            Ending::Recorded => Ok(saved(None)),
+            Ending::Refused(refusal) => Err(NotDone::Refused(refusal)),
+            Ending::Failed(reason) => {
+                turn.say(Output::Notice(Notice::Unreadable { document, reason }));
+                Err(NotDone::Reason(reason))
+            }
+            Ending::Summarised(_) => Err(NotDone::Reason(Reason::CannotOpen)),
+        };
+        self.answer(turn, ticket, result);
+        match self.desk.queues.get(&document) {
+            Some(queue) if queue.is_empty() => {
+                self.desk.queues.remove(&document);
+            }
+            Some(_) => self.begin(turn, document),
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn answer(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        ticket: Ticket,
+        result: Result<Saved, NotDone>,
+    ) {
+        if let Err(NotDone::Reason(reason)) = &result {
+            self.count(*reason);
+        }
+        turn.say(Output::Answer { ticket, result });
+    }
+
+    fn take_summary(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        document: DocumentId,
+        opened: Opened,
+    ) -> Result<(), StoreError> {
+        match opened.0 {
+            Ending::Summarised(summary) => {
+                if summary.flaws > 0 {
+                    let reason = Reason::CannotOpen;
+                    turn.say(Output::Notice(Notice::Unreadable { document, reason }));
+                }
+                let row = turn.draft.document(document)?;
+                let fresh = row.is_some_and(|row| row.arrivals == summary.arrivals);
+                self.keep_summary(turn, document, &summary, summary.arrivals, fresh);
+            }
+            Ending::Failed(reason) => {
+                // The mark stays, so that the next opening of the store tries again.
+                self.count(reason);
+                turn.say(Output::Notice(Notice::Unreadable { document, reason }));
+            }
+            Ending::Performed { .. } | Ending::Recorded | Ending::Refused(_) => {}
+        }
+        Ok(())
+    }
+
+    fn keep_summary(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        document: DocumentId,
+        summary: &Summarised,
+        arrivals: u64,
+        fresh: bool,
+    ) {
+        let row = SummaryRow { arrivals, version: summary.version, json: summary.json.clone() };
+        turn.draft.put(Table::Summary, document.0, 0, &row);
+        if fresh {
+            self.stale.remove(&document);
+            turn.draft.delete(Table::Stale, document.0, 0);
+        } else {
+            self.stale.insert(document);
+        }
+    }
+
+    /// Signs a change made here and admits it like any other.
+    fn keep(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        document: DocumentId,
+        pending: &Pending,
+        chunk: Vec<u8>,
+        summary: &Summarised,
+    ) -> Result<Result<(), Reason>, StoreError> {
+        if let Err(reason) = self.place(turn, document, pending)? {
+            return Ok(Err(reason));
+        }
+        let run = match self.sign(turn, document, pending, chunk)? {
+            Ok(run) => run,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let before = turn.draft.document(document)?.map_or(0, |row| row.arrivals);
+        match admit::run(&mut turn.draft, &run, None)? {
+            Verdict::Admitted => {}
+            Verdict::Held => return Ok(Ok(())),
+            Verdict::Refused(reason) => return Ok(Err(reason)),
+        }
+        let Some((slot, line)) = admit::line(&turn.draft, document, run.actor())? else {
+            return Ok(Err(Reason::NotFound));
+        };
+        let entry = EntryRow { document, slot, seq: line.seq };
+        turn.draft.put(Table::Entry, pending.request.entry.0, 0, &entry);
+        self.wait_for_centre(turn, document, slot, line.seq);
+        // The summary was made from what was open plus this change; if more has come since, it
+        // is behind.
+        let fresh = before == summary.arrivals;
+        self.keep_summary(turn, document, summary, summary.arrivals + 1, fresh);
+        Ok(Ok(()))
+    }
+
+    /// Places a document that a command opens, unless it stands here already.
+    fn place(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        document: DocumentId,
+        pending: &Pending,
+    ) -> Result<Result<(), Reason>, StoreError> {
+        let Some(opening) = &pending.opens else {
+            return Ok(Ok(()));
+        };
+        if turn.draft.document(document)?.is_some() {
+            return Ok(Ok(()));
+        }
+        let placement = Placement {
+            document,
+            kind: pending.kind,
+            scopes: opening.scopes.clone(),
+            device: self.device,
+            worker: pending.request.by.worker.clone(),
+            at: turn.now,
+            root: opening.root.clone(),
+            previous: None,
+            reason: None,
+        };
+        let key = &self.identity.device;
+        let signed = SignedPlacement::sign(key, &self.identity.tenant, &placement);
+        let verified = match self.verifier().placement(signed) {
+            Ok(verified) => verified,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        match admit::placement(&mut turn.draft, &verified, None)? {
+            Verdict::Admitted | Verdict::Held => Ok(Ok(())),
+            Verdict::Refused(reason) => Ok(Err(reason)),
+        }
+    }
+
+    fn sign(
+        &self,
+        turn: &Turn<S::Snapshot>,
+        document: DocumentId,
+        pending: &Pending,
+        chunk: Vec<u8>,
+    ) -> Result<Result<VerifiedRun, Reason>, StoreError> {
+        let header = match document::preflight::header(&chunk) {
+            Ok(header) => header,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let line = admit::line(&turn.draft, document, header.actor)?;
+        let head = Head {
+            device: self.device,
+            nonce: self.nonce,
+            worker: pending.request.by.worker.clone(),
+            seq: header.seq,
+            hash: header.hash,
+            directory_seen: self.directory.count(),
+            floor: turn.now,
+            previous: line.map(|(_, line)| line.signature),
+        };
+        let Identity { tenant, device, .. } = &self.identity;
+        let head = SignedHead::sign(device, tenant, &document, &header.actor, &head);
+        Ok(self.verifier().run(&Run { document, changes: vec![chunk], head }))
+    }
+}
+
+/// What a session's id is made from. The site is the one whose scope it is opened in, which is
+/// the venue's owner, never the writer's.
+fn session_root(site: SiteId, venue: &str, date: Day, start: TimeOfDay) -> Root {
+    Root { site, venue: venue.trim().to_lowercase(), date: date.to_string(), start: start.to_string() }
+}
+
+use crate::node::Identity;

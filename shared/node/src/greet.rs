@@ -1,0 +1,300 @@
+//! The beginning of a conversation: greetings, and the directory, which is merged before anything
+//! else is spoken of.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use names::{
+    DeviceId, Reason, ScopeId,
+    limits::{LIST_ROWS_MAX, PROTOCOL_MAX, PROTOCOL_MIN},
+};
+use protocol::{
+    directory::{DeviceKind, Rights, SignedStatement},
+    log::Cursor,
+    message::{Frame, Hello, StatementBatch, StatementIds, TableRow, table_root},
+};
+use store::{Store, StoreError, Table};
+
+use crate::{
+    draft::read_row,
+    input::{LinkId, Side},
+    link::{Link, PeerStore, Said, Stage, Talk},
+    node::Node,
+    output::{Lane, Notice, Output},
+    rows::{PeerRow, ScopeRow, peer_name, scope_name},
+    turn::Turn,
+    verify::VerifiedStatement,
+};
+
+impl<S: Store> Node<S> {
+    /// The scopes this node and a peer may both see.
+    pub(crate) fn common_scopes(&self, peer: &DeviceId) -> BTreeSet<ScopeId> {
+        let theirs = self.directory.scopes_of(peer);
+        let may = |scope: &ScopeId| {
+            self.directory.rights(&self.device, scope).contains(Rights::READ)
+        };
+        theirs.into_iter().filter(may).collect()
+    }
+
+    /// Begins a conversation with our greeting, made from what was on disk before this turn.
+    pub(crate) fn greet(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        id: LinkId,
+        device: DeviceId,
+        side: Side,
+    ) -> Result<(), StoreError> {
+        let snapshot = turn.draft.snapshot();
+        let mut rows = Vec::new();
+        let mut heads = BTreeMap::new();
+        for scope in self.common_scopes(&device) {
+            let row = self.table_row(snapshot, &scope, 0, &Cursor::new())?;
+            heads.insert(scope, row.mine.clone());
+            rows.push(row);
+        }
+        let said = Said { directory: self.directory.digest(), root: table_root(&rows), heads };
+        let hello = Hello {
+            version_min: PROTOCOL_MIN,
+            version_max: PROTOCOL_MAX,
+            tenant: self.identity.tenant,
+            device: self.device,
+            store: self.meta.store,
+            incarnation: self.meta.incarnation,
+            now: turn.now,
+            directory: said.directory,
+            statements: self.directory.count(),
+            root: said.root,
+        };
+        let mut link = Link::new(device, side);
+        link.ready.push((Lane::Control, Frame::Hello(hello)));
+        link.said = Some(said);
+        self.links.insert(id, link);
+        Ok(())
+    }
+
+    /// Our row of a table, from what is on disk.
+    pub(crate) fn table_row(
+        &self,
+        snapshot: &S::Snapshot,
+        scope: &ScopeId,
+        round: u32,
+        taken: &Cursor,
+    ) -> Result<TableRow, StoreError> {
+        let row: ScopeRow =
+            read_row(snapshot, Table::Scope, &scope_name(scope), 0)?.unwrap_or_default();
+        Ok(TableRow {
+            scope: scope.clone(),
+            digest: row.value(),
+            count: row.count,
+            mine: row.heads,
+            yours: taken.clone(),
+            round,
+        })
+    }
+
+    pub(crate) fn take_hello(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        id: LinkId,
+        hello: &Hello,
+    ) -> Result<(), StoreError> {
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        if hello.version_max < PROTOCOL_MIN || hello.version_min > PROTOCOL_MAX {
+            self.close(turn, id, Reason::NoCommonVersion);
+            return Ok(());
+        }
+        if hello.tenant != self.identity.tenant {
+            self.close(turn, id, Reason::WrongTenant);
+            return Ok(());
+        }
+        // The key was proved by the transport; a greeting in another's name is a lie or a bug.
+        if link.stage != Stage::Greeting || hello.device != link.device {
+            self.close(turn, id, Reason::OutOfTurn);
+            return Ok(());
+        }
+        link.them = Some(PeerStore { store: hello.store, incarnation: hello.incarnation });
+        link.stage = Stage::Directory;
+        let Some(said) = link.said.clone() else {
+            return Ok(());
+        };
+        if said.directory == hello.directory {
+            link.statements_told = self.statements;
+            return self.enter_scopes(turn, id, Some(said.root == hello.root));
+        }
+        link.ids_due = true;
+        Ok(())
+    }
+
+    /// The ids of all our statements, so that the peer can tell which ones it lacks.
+    pub(crate) fn statement_ids(&self) -> Vec<Frame> {
+        let ids: Vec<_> = self.directory.ids().collect();
+        let pages = ids.chunks(LIST_ROWS_MAX).count().max(1);
+        (0..pages)
+            .map(|page| {
+                let ids = ids.iter().skip(page * LIST_ROWS_MAX).take(LIST_ROWS_MAX).copied();
+                Frame::StatementIds(StatementIds { ids: ids.collect(), last: page + 1 == pages })
+            })
+            .collect()
+    }
+
+    pub(crate) fn take_statement_ids(&mut self, id: LinkId, theirs: &StatementIds) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        link.their_ids.extend(theirs.ids.iter().copied());
+        if !theirs.last {
+            return;
+        }
+        let known = std::mem::take(&mut link.their_ids);
+        let lacking: Vec<SignedStatement> = self
+            .directory
+            .ids()
+            .filter(|id| !known.contains(id))
+            .filter_map(|id| self.directory.statement(&id).cloned())
+            .collect();
+        link.statements_told = self.statements;
+        link.ready.extend(statement_frames(&lacking).map(|frame| (Lane::Control, frame)));
+    }
+
+    pub(crate) fn take_statements(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        id: LinkId,
+        statements: &[VerifiedStatement],
+        last: bool,
+    ) -> Result<(), StoreError> {
+        for statement in statements {
+            if let Err(reason) = self.keep_statement(turn, statement) {
+                self.refuse(turn, id, reason);
+            }
+        }
+        let waits = self.links.get(&id).is_some_and(|link| link.stage == Stage::Directory);
+        if waits && last {
+            self.enter_scopes(turn, id, None)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps one statement; answers whether it was new.
+    pub(crate) fn keep_statement(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        statement: &VerifiedStatement,
+    ) -> Result<bool, Reason> {
+        let new = Arc::make_mut(&mut self.directory).admit(statement.signed())?;
+        if new {
+            let place = self.statements;
+            turn.draft.put(Table::Statement, Vec::new(), place, statement.signed());
+            self.statements += 1;
+            self.directory_changed = true;
+        }
+        Ok(new)
+    }
+
+    /// Begins to speak of scopes. `equal` tells whether the greetings' roots were, where the
+    /// directories were equal already.
+    fn enter_scopes(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        id: LinkId,
+        equal: Option<bool>,
+    ) -> Result<(), StoreError> {
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        let (Some(them), Some(kind)) =
+            (link.them, self.directory.device(&link.device).map(|device| device.kind))
+        else {
+            self.close(turn, id, Reason::NotAllowed);
+            return Ok(());
+        };
+        link.stage = Stage::Scopes;
+        link.is_centre = kind == DeviceKind::Centre;
+        let heads = link.said.as_ref().map(|said| said.heads.clone()).unwrap_or_default();
+        for scope in self.common_scopes(&self.device_of(id)) {
+            let peer: PeerRow = turn
+                .draft
+                .row(Table::Peer, &peer_name(them.store, &scope), 0)?
+                .unwrap_or_default();
+            let mut talk = Talk { taken: peer.taken, ..Talk::default() };
+            if equal == Some(true) {
+                talk.covered = heads.get(&scope).cloned().unwrap_or_default();
+                talk.told = Some(talk.covered.clone());
+                talk.equal(turn.now);
+                self.note_equal(turn, id, &scope)?;
+            } else {
+                talk.begin(1);
+            }
+            if let Some(link) = self.links.get_mut(&id) {
+                link.scopes.insert(scope, talk);
+            }
+        }
+        Ok(())
+    }
+
+    fn device_of(&self, id: LinkId) -> DeviceId {
+        self.links.get(&id).map(|link| link.device).unwrap_or_default()
+    }
+
+    /// Opens scopes that a change of the directory has given both sides.
+    pub(crate) fn follow_directory(&mut self, turn: &mut Turn<S::Snapshot>) -> Result<(), StoreError> {
+        if !std::mem::take(&mut self.directory_changed) {
+            return Ok(());
+        }
+        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in ids {
+            let common = self.common_scopes(&self.device_of(id));
+            let Some(link) = self.links.get_mut(&id) else { continue };
+            let (Stage::Scopes, Some(them)) = (link.stage, link.them) else { continue };
+            for scope in common {
+                if link.scopes.contains_key(&scope) {
+                    continue;
+                }
+                let name = peer_name(them.store, &scope);
+                let peer: PeerRow = turn.draft.row(Table::Peer, &name, 0)?.unwrap_or_default();
+                let mut talk = Talk { taken: peer.taken, ..Talk::default() };
+                talk.begin(1);
+                link.scopes.insert(scope, talk);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that a scope was found equal with a peer: with the centre, that is where everything
+    /// written here has arrived.
+    pub(crate) fn note_equal(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        id: LinkId,
+        scope: &ScopeId,
+    ) -> Result<(), StoreError> {
+        let row: ScopeRow =
+            turn.draft.row(Table::Scope, &scope_name(scope), 0)?.unwrap_or_default();
+        let documents = row.count;
+        turn.say(Output::Notice(Notice::Equal { link: id, scope: scope.clone(), documents }));
+        if self.links.get(&id).is_some_and(|link| link.is_centre) {
+            self.arrived_in(turn, scope)?;
+        }
+        Ok(())
+    }
+}
+
+/// Statements in frames, the last one marked; one empty frame when there are none.
+pub(crate) fn statement_frames(
+    statements: &[SignedStatement],
+) -> impl Iterator<Item = Frame> + use<> {
+    /// Statements are small; a frame of these stays far below its bound.
+    const PER_FRAME: usize = 64;
+    let pages: Vec<Vec<SignedStatement>> = match statements {
+        [] => vec![Vec::new()],
+        some => some.chunks(PER_FRAME).map(<[SignedStatement]>::to_vec).collect(),
+    };
+    let count = pages.len();
+    pages.into_iter().enumerate().map(move |(page, statements)| {
+        Frame::Statements(StatementBatch { statements, last: page + 1 == count })
+    })
+}

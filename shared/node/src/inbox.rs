@@ -1,0 +1,88 @@
+//! What waits for the next turn, in the order in which it should be taken.
+
+use std::collections::VecDeque;
+
+use names::limits::{TURN_BYTES_MAX, TURN_CHANGES_MAX};
+
+use crate::{input::Input, output::Lane, verify::Checked};
+
+/// Inputs waiting for a turn. People's own and live ones go before what was missed, so that a
+/// long fill never delays a person; inputs of one conversation's lane keep their order.
+///
+/// Control frames share the queue of the fill: a marker must not overtake what it closes.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    first: VecDeque<Input>,
+    then: VecDeque<Input>,
+}
+
+impl Inbox {
+    /// An empty inbox.
+    pub fn new() -> Inbox {
+        Inbox::default()
+    }
+
+    /// Adds an input.
+    pub fn push(&mut self, input: Input) {
+        let queue = match &input {
+            Input::Frame { frame, .. } => match &frame.0 {
+                Checked::Load { lane: Lane::Live, .. } => &mut self.first,
+                Checked::Load { .. }
+                | Checked::Statements { .. }
+                | Checked::Plain(_)
+                | Checked::Unknown => &mut self.then,
+            },
+            // The beginning and end of a conversation stay in order with its frames.
+            Input::LinkUp { .. } | Input::LinkDown { .. } => &mut self.then,
+            Input::Command { .. } | Input::Opened { .. } | Input::Stated { .. } | Input::Wake => {
+                &mut self.first
+            }
+        };
+        queue.push_back(input);
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.then.is_empty()
+    }
+
+    /// How many inputs wait.
+    pub fn len(&self) -> usize {
+        self.first.len() + self.then.len()
+    }
+
+    /// The inputs of the next turn, within its bounds: at least one if any waits.
+    pub fn next_turn(&mut self) -> Vec<Input> {
+        let (mut bytes, mut changes) = (0, 0);
+        let mut turn = Vec::new();
+        while bytes < TURN_BYTES_MAX && changes < TURN_CHANGES_MAX {
+            let Some(input) = self.first.pop_front().or_else(|| self.then.pop_front()) else {
+                break;
+            };
+            let (more_bytes, more_changes) = weight(&input);
+            bytes += more_bytes;
+            changes += more_changes;
+            turn.push(input);
+        }
+        turn
+    }
+}
+
+/// What an input costs a turn: bytes and changes; everything counts as one change at least.
+fn weight(input: &Input) -> (usize, usize) {
+    match input {
+        Input::Frame { frame, .. } => match &frame.0 {
+            Checked::Load { runs, .. } => {
+                let bytes = runs.iter().map(|run| run.bytes().len()).sum();
+                (bytes, runs.iter().map(|run| run.headers().len()).sum::<usize>().max(1))
+            }
+            Checked::Statements { .. } | Checked::Plain(_) | Checked::Unknown => (0, 1),
+        },
+        Input::LinkUp { .. }
+        | Input::LinkDown { .. }
+        | Input::Command { .. }
+        | Input::Opened { .. }
+        | Input::Stated { .. }
+        | Input::Wake => (0, 1),
+    }
+}

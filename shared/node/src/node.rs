@@ -1,0 +1,259 @@
+//! The node itself: what it holds in memory, and how it is opened.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+use names::{
+    DeviceId, DocumentId, Incarnation, Moment, Nonce, Reason, StoreId, TenantId, WriterId,
+};
+use protocol::{
+    codec,
+    directory::{Directory, SignedStatement},
+    signed::{DeviceKey, PublicKey},
+};
+use store::{Batch, Snapshot, Store, StoreError, Table};
+
+use crate::{
+    desk::Desk,
+    draft::{damaged, decode_row, read_row},
+    input::LinkId,
+    link::Link,
+    rows::{MetaRow, OutboxRow},
+    verify::Verifier,
+};
+
+/// The name of the row that says who a store is.
+const META: &[u8] = b"node";
+
+/// Rows read at once when a table is read through at opening.
+const OPENING_ROWS: usize = 1_024;
+
+/// Who a node is: handed in when it is opened, kept sealed by the shell.
+pub struct Identity {
+    /// Whose record this is.
+    pub tenant: TenantId,
+    /// The key derived document ids are made with.
+    pub tenant_key: [u8; 32],
+    /// The key the authority signs its statements with.
+    pub authority: PublicKey,
+    /// The key this device signs with.
+    pub device: DeviceKey,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({}, {})", self.tenant, self.device.device_id())
+    }
+}
+
+/// One node: a state machine without IO, clock or chance of its own. See the crate's
+/// documentation for how it is driven.
+pub struct Node<S> {
+    pub(crate) store: S,
+    pub(crate) identity: Identity,
+    pub(crate) device: DeviceId,
+    pub(crate) meta: MetaRow,
+    /// Drawn at this opening; part of every actor born in it.
+    pub(crate) nonce: Nonce,
+    pub(crate) directory: Arc<Directory>,
+    /// Whether this turn has changed it.
+    pub(crate) directory_changed: bool,
+    /// Statements kept: the next one's place in the store's order.
+    pub(crate) statements: u64,
+    pub(crate) links: BTreeMap<LinkId, Link>,
+    pub(crate) desk: Desk,
+    pub(crate) outbox: Outbox,
+    pub(crate) stale: BTreeSet<DocumentId>,
+    pub(crate) counters: BTreeMap<Reason, u64>,
+    /// Turns that wrote something, since the opening.
+    pub(crate) commits: u64,
+    pub(crate) dead: bool,
+}
+
+/// What was written here and is not yet at the centre, as an index over the stored rows.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    pub(crate) rows: BTreeMap<(DocumentId, u64, u64), u64>,
+    pub(crate) next: u64,
+}
+
+impl<S: Store> Node<S> {
+    /// Opens a node on a store, which may be new. `statements` are taken in first: those of an
+    /// enrolment's answer; none otherwise. Of `entropy` the first 16 bytes become the opening's
+    /// nonce, so they must never be handed in twice.
+    ///
+    /// # Errors
+    /// When the store fails, belongs to another tenant, or holds rows this program did not write.
+    pub fn open(
+        mut store: S,
+        identity: Identity,
+        statements: &[SignedStatement],
+        now: Moment,
+        entropy: [u8; 64],
+    ) -> Result<Node<S>, StoreError> {
+        let _ = now;
+        let snapshot = store.snapshot()?;
+        let mut batch = Batch::new();
+        let meta = match read_row::<MetaRow, _>(&snapshot, Table::Meta, META, 0)? {
+            Some(meta) if meta.tenant == identity.tenant => {
+                MetaRow { openings: meta.openings + 1, ..meta }
+            }
+            Some(_) => return Err(damaged(Table::Meta)),
+            None => MetaRow {
+                tenant: identity.tenant,
+                store: StoreId(part(&entropy, 1)),
+                incarnation: Incarnation(part(&entropy, 2)),
+                writer: WriterId(part(&entropy, 3)),
+                openings: 1,
+            },
+        };
+        batch.put(Table::Meta, META, 0, codec::encode(&meta));
+        let mut directory = Directory::new(identity.tenant, identity.authority);
+        let mut kept = read_statements(&snapshot, &mut directory)?;
+        for signed in statements {
+            if directory.admit(signed) == Ok(true) {
+                batch.put(Table::Statement, Vec::new(), kept, codec::encode(signed));
+                kept += 1;
+            }
+        }
+        let outbox = read_outbox(&snapshot)?;
+        let stale = read_stale(&snapshot)?;
+        drop(snapshot);
+        store.commit(batch)?;
+        Ok(Node {
+            store,
+            device: identity.device.device_id(),
+            identity,
+            meta,
+            nonce: Nonce(part(&entropy, 0)),
+            directory: Arc::new(directory),
+            directory_changed: false,
+            statements: kept,
+            links: BTreeMap::new(),
+            desk: Desk::default(),
+            outbox,
+            stale,
+            counters: BTreeMap::new(),
+            commits: 0,
+            dead: false,
+        })
+    }
+
+    /// What verifies bytes for this node, with the directory as it is now.
+    pub fn verifier(&self) -> Verifier {
+        Verifier::new(self.identity.tenant, self.identity.authority, Arc::clone(&self.directory))
+    }
+
+    /// The state on disk, to be read at leisure and from any thread.
+    ///
+    /// # Errors
+    /// When the store has failed.
+    pub fn snapshot(&self) -> Result<S::Snapshot, StoreError> {
+        self.store.snapshot()
+    }
+
+    /// Who is who, as known here.
+    pub fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory)
+    }
+
+    /// This node's device.
+    pub fn device(&self) -> DeviceId {
+        self.device
+    }
+
+    /// This node's store.
+    pub fn store_id(&self) -> StoreId {
+        self.meta.store
+    }
+
+    /// This life of the store.
+    pub fn incarnation(&self) -> Incarnation {
+        self.meta.incarnation
+    }
+
+    /// How often each reason was met since the opening.
+    pub fn counters(&self) -> &BTreeMap<Reason, u64> {
+        &self.counters
+    }
+
+    /// Turns that wrote something, since the opening.
+    pub fn commits(&self) -> u64 {
+        self.commits
+    }
+
+    /// Entries written here that the centre has not yet said it holds.
+    pub fn waiting(&self) -> usize {
+        self.outbox.rows.len()
+    }
+
+    /// Gives the store back, so that it can be closed.
+    pub fn into_store(self) -> S {
+        self.store
+    }
+
+    pub(crate) fn count(&mut self, reason: Reason) {
+        *self.counters.entry(reason).or_default() += 1;
+    }
+}
+
+impl<S> fmt::Debug for Node<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("device", &self.device)
+            .field("links", &self.links.len())
+            .field("waiting", &self.outbox.rows.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The `index`th 16 bytes of 64.
+fn part(entropy: &[u8; 64], index: usize) -> [u8; 16] {
+    entropy.as_chunks::<16>().0.get(index).copied().unwrap_or_default()
+}
+
+fn read_statements<P: Snapshot>(
+    snapshot: &P,
+    directory: &mut Directory,
+) -> Result<u64, StoreError> {
+    let mut next = 0;
+    loop {
+        let rows = snapshot.range(Table::Statement, &[], next, OPENING_ROWS)?;
+        let Some((last, _)) = rows.last() else {
+            return Ok(next);
+        };
+        next = last + 1;
+        for (_, bytes) in rows {
+            let signed: SignedStatement = decode_row(Table::Statement, &bytes)?;
+            directory.admit(&signed).map_err(|_| damaged(Table::Statement))?;
+        }
+    }
+}
+
+fn read_outbox<P: Snapshot>(snapshot: &P) -> Result<Outbox, StoreError> {
+    let mut outbox = Outbox::default();
+    loop {
+        let rows = snapshot.range(Table::Outbox, &[], outbox.next, OPENING_ROWS)?;
+        let Some((last, _)) = rows.last() else {
+            return Ok(outbox);
+        };
+        outbox.next = last + 1;
+        for (number, bytes) in rows {
+            let row: OutboxRow = decode_row(Table::Outbox, &bytes)?;
+            outbox.rows.insert((row.document, row.slot, row.seq), number);
+        }
+    }
+}
+
+fn read_stale<P: Snapshot>(snapshot: &P) -> Result<BTreeSet<DocumentId>, StoreError> {
+    let mut stale = BTreeSet::new();
+    store::each(snapshot, Table::Stale, |row| {
+        if let Ok(id) = <[u8; 16]>::try_from(row.name.as_slice()) {
+            stale.insert(DocumentId(id));
+        }
+    })?;
+    Ok(stale)
+}

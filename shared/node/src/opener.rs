@@ -1,0 +1,292 @@
+//! Opening documents, off the turn.
+//!
+//! Automerge documents are loaded, read and edited here and nowhere else. A node asks with a
+//! [`Job`] and hears with [`Opened`]; the shell only chooses the thread. What is open stays open
+//! for a while, with the number of runs it was made from, so that the next job on it reads only
+//! what has come since.
+
+use std::{collections::BTreeMap, fmt};
+
+use document::{Document, Performed};
+use domain::{By, Command, Flaw, Refusal, State};
+use names::{ActorId, DocumentId, EntryId, Kind, Moment, Reason};
+use protocol::signed::Run;
+use store::{Snapshot, Table};
+
+use crate::{
+    draft::{decode_row, read_row},
+    input::JobId,
+    rows::DocumentRow,
+};
+
+/// Runs read at once while a document is brought up to date.
+const RUNS_READ: usize = 256;
+
+/// A document to be opened, and what for.
+#[derive(Clone)]
+pub struct Job {
+    pub(crate) id: JobId,
+    pub(crate) document: DocumentId,
+    pub(crate) kind: Kind,
+    pub(crate) task: Task,
+}
+
+/// What a document is opened for.
+#[derive(Clone)]
+pub(crate) enum Task {
+    /// To bring its summary up to date.
+    Summarise,
+    /// To carry out a person's command.
+    Perform(Box<Performance>),
+}
+
+/// A person's command on its way to become a change.
+#[derive(Clone)]
+pub(crate) struct Performance {
+    pub(crate) actor: ActorId,
+    pub(crate) entry: EntryId,
+    pub(crate) by: By,
+    pub(crate) command: Command,
+    pub(crate) now: Moment,
+}
+
+/// How an opening ended.
+#[derive(Debug)]
+pub struct Opened(pub(crate) Ending);
+
+/// How an opening ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// The summary of the document as it is.
+    Summarised(Summarised),
+    /// The command has become a change, which is not kept yet.
+    Performed { performed: Performed, summary: Summarised },
+    /// The command had been carried out before.
+    Recorded,
+    /// The rules of the service do not allow the command.
+    Refused(Refusal),
+    /// The document could not be opened.
+    Failed(Reason),
+}
+
+/// A summary, and what it was made from.
+#[derive(Clone)]
+pub(crate) struct Summarised {
+    /// Runs it was made from.
+    pub(crate) arrivals: u64,
+    pub(crate) version: u16,
+    pub(crate) json: Vec<u8>,
+    /// Changes that could not be opened and were left out.
+    pub(crate) flaws: usize,
+}
+
+/// A document as it is shown.
+#[derive(Clone)]
+pub struct DocumentView {
+    /// Which document.
+    pub document: DocumentId,
+    /// What it says.
+    pub state: State,
+    /// What in it could not be made sense of.
+    pub flaws: Vec<Flaw>,
+}
+
+/// A document held open.
+struct Hot {
+    document: Document,
+    /// Runs applied to it.
+    arrivals: u64,
+    /// When it was last used, in jobs.
+    used: u64,
+    /// Changes left out when they were applied.
+    left_out: usize,
+}
+
+/// Opens documents and holds the last ones open. One opener must see all jobs of a document, in
+/// order.
+pub struct Opener {
+    hot: BTreeMap<DocumentId, Hot>,
+    documents_max: usize,
+    jobs: u64,
+}
+
+impl Opener {
+    /// An opener that holds up to `documents_max` documents open: about 30 KB each.
+    pub fn new(documents_max: usize) -> Opener {
+        Opener { hot: BTreeMap::new(), documents_max: documents_max.max(1), jobs: 0 }
+    }
+
+    /// Does a job on the state in `snapshot`, which must be taken after the turn that asked.
+    pub fn run<P: Snapshot>(&mut self, snapshot: &P, job: &Job) -> Opened {
+        let hot = match self.open(snapshot, job.document, job.kind) {
+            Ok(hot) => hot,
+            Err(reason) => return Opened(Ending::Failed(reason)),
+        };
+        let ending = match &job.task {
+            Task::Summarise => Ending::Summarised(hot.summarise()),
+            Task::Perform(performance) => hot.perform(performance),
+        };
+        Opened(ending)
+    }
+
+    /// Forgets a document, so that the next job reads it anew.
+    pub fn forget(&mut self, document: DocumentId) {
+        self.hot.remove(&document);
+    }
+
+    /// A document as it is in `snapshot`.
+    ///
+    /// # Errors
+    /// [`Reason::NotFound`] when it is not there, [`Reason::CannotOpen`] when it cannot be read.
+    pub fn view<P: Snapshot>(
+        &mut self,
+        snapshot: &P,
+        document: DocumentId,
+    ) -> Result<DocumentView, Reason> {
+        let kind = kind_of(snapshot, document)?;
+        let hot = self.open(snapshot, document, kind)?;
+        let (state, flaws) = hot.document.read();
+        Ok(DocumentView { document, state, flaws })
+    }
+
+    /// A document as the bytes of an `.automerge` file, which the public libraries load.
+    ///
+    /// # Errors
+    /// As [`Opener::view`].
+    pub fn export<P: Snapshot>(
+        &mut self,
+        snapshot: &P,
+        document: DocumentId,
+    ) -> Result<Vec<u8>, Reason> {
+        let kind = kind_of(snapshot, document)?;
+        Ok(self.open(snapshot, document, kind)?.document.save())
+    }
+
+    /// The document, open and up to date with `snapshot`.
+    fn open<P: Snapshot>(
+        &mut self,
+        snapshot: &P,
+        document: DocumentId,
+        kind: Kind,
+    ) -> Result<&mut Hot, Reason> {
+        self.jobs += 1;
+        if !self.hot.contains_key(&document) {
+            self.make_room();
+            let empty = Hot { document: Document::new(kind)?, arrivals: 0, used: 0, left_out: 0 };
+            self.hot.insert(document, empty);
+        }
+        let used = self.jobs;
+        let hot = self.hot.get_mut(&document).ok_or(Reason::CannotOpen)?;
+        hot.used = used;
+        hot.catch_up(snapshot, document)?;
+        Ok(hot)
+    }
+
+    /// Closes the document that was not used for longest, if there is no room for another.
+    fn make_room(&mut self) {
+        if self.hot.len() < self.documents_max {
+            return;
+        }
+        let oldest = self.hot.iter().min_by_key(|(_, hot)| hot.used).map(|(document, _)| *document);
+        if let Some(document) = oldest {
+            self.hot.remove(&document);
+        }
+    }
+}
+
+impl Hot {
+    /// Applies the runs that came since it was last used.
+    fn catch_up<P: Snapshot>(&mut self, snapshot: &P, document: DocumentId) -> Result<(), Reason> {
+        loop {
+            let rows = snapshot
+                .range(Table::Run, document.as_ref(), self.arrivals, RUNS_READ)
+                .map_err(|_| Reason::CannotOpen)?;
+            let Some((last, _)) = rows.last() else {
+                return Ok(());
+            };
+            let next = last + 1;
+            let runs = rows
+                .iter()
+                .map(|(_, bytes)| decode_row::<Run>(Table::Run, bytes))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|_| Reason::CannotOpen)?;
+            let chunks: Vec<&[u8]> =
+                runs.iter().flat_map(|run| run.changes.iter().map(Vec::as_slice)).collect();
+            self.left_out += self.document.apply(&chunks).len();
+            self.arrivals = next;
+        }
+    }
+
+    fn summarise(&mut self) -> Summarised {
+        let summary = self.document.summary();
+        Summarised {
+            arrivals: self.arrivals,
+            version: summary.version,
+            // A summary is plain data; what cannot be written as JSON is not in it.
+            json: serde_json::to_vec(&summary).unwrap_or_default(),
+            flaws: self.left_out,
+        }
+    }
+
+    fn perform(&mut self, performance: &Performance) -> Ending {
+        let Performance { actor, entry, by, command, now } = performance;
+        match document::perform(&mut self.document, *actor, command, *entry, by, *now) {
+            Ok(Some(performed)) => Ending::Performed { performed, summary: self.summarise() },
+            Ok(None) => Ending::Recorded,
+            Err(refusal) => Ending::Refused(refusal),
+        }
+    }
+}
+
+impl Job {
+    /// Which job it is.
+    pub fn id(&self) -> JobId {
+        self.id
+    }
+
+    /// Which document it is about. One opener must see all jobs of a document.
+    pub fn document(&self) -> DocumentId {
+        self.document
+    }
+
+    /// Whether a person is waiting for it.
+    pub fn is_urgent(&self) -> bool {
+        matches!(self.task, Task::Perform(_))
+    }
+}
+
+fn kind_of<P: Snapshot>(snapshot: &P, document: DocumentId) -> Result<Kind, Reason> {
+    match read_row::<DocumentRow, _>(snapshot, Table::Document, document.as_ref(), 0) {
+        Ok(Some(row)) => Ok(row.kind),
+        Ok(None) => Err(Reason::NotFound),
+        Err(_) => Err(Reason::CannotOpen),
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let task = match self.task {
+            Task::Summarise => "summarise",
+            Task::Perform(_) => "perform",
+        };
+        write!(f, "Job({:?}, {task}, {})", self.id, self.document)
+    }
+}
+
+impl fmt::Debug for Summarised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Summarised({} runs, {} bytes)", self.arrivals, self.json.len())
+    }
+}
+
+impl fmt::Debug for DocumentView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DocumentView({}, {} flaws)", self.document, self.flaws.len())
+    }
+}
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Opener({} open)", self.hot.len())
+    }
+}

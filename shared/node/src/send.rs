@@ -1,0 +1,520 @@
+//! What goes out, after the turn is on disk and from nothing but what is on disk.
+//!
+//! Both lanes are driven by the logs: *live* is what lies beyond where the peer was told our logs
+//! stood, *fill* is what lies between there and where the peer says it has got to. What came from
+//! the peer's own store is passed over, but the cursor moves across it.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use names::{
+    DocumentId, Incarnation, ScopeId,
+    limits::{FILL_FRAME_BYTES, FILL_FRAMES_IN_FLIGHT, LIST_ROWS_MAX},
+};
+use protocol::{
+    log::Position,
+    message::{Batch, Differ, Difference, Done, Frame, Table as ScopeTable},
+    placement::SignedPlacement,
+    signed::Run,
+};
+use store::{Snapshot, Store, StoreError, Table};
+
+use crate::{
+    admit::claim_of,
+    draft::{decode_row, read_row},
+    greet::statement_frames,
+    input::{LinkId, Side},
+    link::{Link, Progress, Stage, Talk},
+    node::Node,
+    output::{Lane, Notice, Output},
+    rows::{DocumentRow, LogItem, LogRow, ScopeRow, log_name, scope_name},
+};
+
+/// Log rows read at once.
+const LOG_ROWS: usize = 256;
+
+/// Something to send: part of a document.
+#[derive(Clone, Copy)]
+struct Part {
+    document: DocumentId,
+    item: LogItem,
+}
+
+impl<S: Store> Node<S> {
+    /// Makes every frame that is due, from what is on disk now.
+    pub(crate) fn speak(
+        &mut self,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), StoreError> {
+        if self.links.is_empty() {
+            return Ok(());
+        }
+        let snapshot = self.store.snapshot()?;
+        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in ids {
+            // The link is taken out while it is spoken on, so that the node can be read beside it.
+            let Some(mut link) = self.links.remove(&id) else { continue };
+            let mut said = Vec::new();
+            let result = self.speak_on(&snapshot, id, &mut link, &mut said, outputs);
+            self.links.insert(id, link);
+            result?;
+            outputs.extend(said.into_iter().map(|(lane, frame): (Lane, Frame)| Output::Send {
+                link: id,
+                lane,
+                frame: frame.encode(),
+            }));
+        }
+        Ok(())
+    }
+
+    fn speak_on(
+        &self,
+        snapshot: &S::Snapshot,
+        id: LinkId,
+        link: &mut Link,
+        said: &mut Vec<(Lane, Frame)>,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), StoreError> {
+        said.append(&mut link.ready);
+        if std::mem::take(&mut link.ids_due) {
+            said.extend(self.statement_ids().into_iter().map(|frame| (Lane::Control, frame)));
+        }
+        let (Stage::Scopes, Some(them)) = (link.stage, link.them) else {
+            return Ok(());
+        };
+        self.speak_statements(snapshot, link, said)?;
+        let mut scopes = std::mem::take(&mut link.scopes);
+        let rows = self.speak_rows(snapshot, &scopes)?;
+        if !rows.is_empty() {
+            said.push((Lane::Control, Frame::Table(ScopeTable { rows: rows.clone() })));
+        }
+        for (scope, talk) in &mut scopes {
+            if talk.row_due {
+                talk.row_due = false;
+                talk.our_row = rows.iter().find(|row| row.scope == *scope).cloned();
+            }
+            if let (Some(_), Some(ours)) = (&talk.their_row, talk.our_row.clone()) {
+                talk.our_row = None;
+                let frames = self.open_round(snapshot, scope, talk, &ours, them.incarnation)?;
+                said.extend(frames.into_iter().map(|frame| (Lane::Control, frame)));
+            }
+            Self::speak_exact(snapshot, id, link.side, scope, talk, said, outputs)?;
+            self.speak_live(snapshot, scope, talk, them.incarnation, said)?;
+            while link.in_flight < FILL_FRAMES_IN_FLIGHT && talk.has_fill() {
+                match self.fill_frame(snapshot, scope, talk, them.incarnation)? {
+                    Some(frame) => {
+                        link.in_flight += usize::from(matches!(frame, Frame::Fill(_)));
+                        said.push((Lane::Fill, frame));
+                    }
+                    None => break,
+                }
+            }
+            Self::speak_proof(snapshot, scope, talk, said)?;
+        }
+        link.scopes = scopes;
+        Ok(())
+    }
+
+    fn speak_statements(
+        &self,
+        snapshot: &S::Snapshot,
+        link: &mut Link,
+        said: &mut Vec<(Lane, Frame)>,
+    ) -> Result<(), StoreError> {
+        if link.statements_told >= self.statements {
+            return Ok(());
+        }
+        let rows =
+            snapshot.range(Table::Statement, &[], link.statements_told, LIST_ROWS_MAX)?;
+        let statements = rows
+            .iter()
+            .map(|(_, bytes)| decode_row(Table::Statement, bytes))
+            .collect::<Result<Vec<_>, _>>()?;
+        link.statements_told += rows.len() as u64;
+        said.extend(statement_frames(&statements).map(|frame| (Lane::Control, frame)));
+        Ok(())
+    }
+
+    fn speak_rows(
+        &self,
+        snapshot: &S::Snapshot,
+        scopes: &std::collections::BTreeMap<ScopeId, Talk>,
+    ) -> Result<Vec<protocol::message::TableRow>, StoreError> {
+        let due = scopes.iter().filter(|(_, talk)| talk.row_due);
+        due.map(|(scope, talk)| self.table_row(snapshot, scope, talk.round, &talk.taken)).collect()
+    }
+
+    /// The frames of an exact comparison that are due.
+    fn speak_exact(
+        snapshot: &S::Snapshot,
+        id: LinkId,
+        side: Side,
+        scope: &ScopeId,
+        talk: &mut Talk,
+        said: &mut Vec<(Lane, Frame)>,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), StoreError> {
+        if std::mem::take(&mut talk.lists_due) {
+            let lists = Self::lists(snapshot, scope, talk.round)?;
+            said.extend(lists.into_iter().map(|frame| (Lane::Control, frame)));
+        }
+        if std::mem::take(&mut talk.list_complete) {
+            let differing = Self::differing(snapshot, scope, &talk.listed)?;
+            talk.listed.clear();
+            let documents = differing.len() as u64;
+            let scope = scope.clone();
+            outputs.push(Output::Notice(Notice::Differing { link: id, scope, documents }));
+            talk.differ_due = Some(differing);
+            talk.differ_last = true;
+        }
+        // The dialling side answers once all of the other's naming has come.
+        if side == Side::Dialled && !talk.differ_last {
+            return Ok(());
+        }
+        let Some(due) = talk.differ_due.take() else { return Ok(()) };
+        let pages = due.chunks(DIFFER_ROWS).count().max(1);
+        for page in 0..pages {
+            let part = due.iter().skip(page * DIFFER_ROWS).take(DIFFER_ROWS);
+            let documents = part
+                .map(|document| Self::difference(snapshot, *document))
+                .collect::<Result<Vec<_>, _>>()?;
+            let (scope, round, last) = (scope.clone(), talk.round, page + 1 == pages);
+            said.push((Lane::Control, Frame::Differ(Differ { scope, documents, last, round })));
+        }
+        talk.differ_last = false;
+        Ok(())
+    }
+
+    fn speak_proof(
+        snapshot: &S::Snapshot,
+        scope: &ScopeId,
+        talk: &mut Talk,
+        said: &mut Vec<(Lane, Frame)>,
+    ) -> Result<(), StoreError> {
+        let first = talk.sent && talk.they_sent && !talk.proof_said && talk.proved.is_none();
+        let ask = std::mem::take(&mut talk.ask_due);
+        if !(std::mem::take(&mut talk.proof_due) || ask || first) {
+            return Ok(());
+        }
+        talk.proof_said = true;
+        let row: ScopeRow =
+            read_row(snapshot, Table::Scope, &scope_name(scope), 0)?.unwrap_or_default();
+        let (digest, count) = (row.value(), row.count);
+        let (scope, round) = (scope.clone(), talk.round);
+        let done = Done { scope, digest, count, logs: row.heads, round, ask };
+        said.push((Lane::Control, Frame::Done(done)));
+        Ok(())
+    }
+
+    /// What people have written since the peer was told where our logs stand.
+    fn speak_live(
+        &self,
+        snapshot: &S::Snapshot,
+        scope: &ScopeId,
+        talk: &mut Talk,
+        them: Incarnation,
+        said: &mut Vec<(Lane, Frame)>,
+    ) -> Result<(), StoreError> {
+        let Some(mut told) = talk.told.take() else { return Ok(()) };
+        let row: ScopeRow =
+            read_row(snapshot, Table::Scope, &scope_name(scope), 0)?.unwrap_or_default();
+        for head in row.heads.positions() {
+            let mut from = Position { writer: head.writer, number: told.number(&head.writer) };
+            while from.number < head.number {
+                let mut bytes = FrameBytes::new(scope);
+                let end = bytes.take_log(snapshot, from, head.number, them)?;
+                if talk.has_fill() {
+                    bytes.whole_documents(snapshot)?;
+                }
+                if !bytes.is_empty() {
+                    // What was passed over is part of the next frame's stretch, so that the
+                    // peer's cursor moves across it.
+                    let said_to = talk.covered.number(&head.writer);
+                    let start = Position { writer: head.writer, number: said_to };
+                    talk.covered.advance(Position { writer: head.writer, number: end });
+                    talk.proved = None;
+                    said.push((Lane::Live, Frame::Live(bytes.into_batch(start, end))));
+                }
+                from.number = end;
+            }
+            told.advance(from);
+        }
+        talk.told = Some(told);
+        Ok(())
+    }
+
+    /// The next frame of what the peer missed: log ranges first, then repairs, then the marker.
+    fn fill_frame(
+        &self,
+        snapshot: &S::Snapshot,
+        scope: &ScopeId,
+        talk: &mut Talk,
+        them: Incarnation,
+    ) -> Result<Option<Frame>, StoreError> {
+        while let Some((from, end)) = talk.fill.ranges.pop_front() {
+            let mut bytes = FrameBytes::new(scope);
+            let reached = bytes.take_log(snapshot, from, end, them)?;
+            if reached < end {
+                talk.fill.ranges.push_front((Position { number: reached, ..from }, end));
+            }
+            // A stretch that came from the peer itself is not worth a frame of its own, unless
+            // its end is reached: then the cursor must learn of it.
+            if !bytes.is_empty() || reached == end {
+                talk.given.runs += bytes.runs.len() as u64;
+                talk.given.bytes += bytes.bytes as u64;
+                return Ok(Some(Frame::Fill(bytes.into_batch(from, reached))));
+            }
+        }
+        let mut bytes = FrameBytes::new(scope);
+        while let Some(repair) = talk.fill.repairs.pop_front() {
+            if let Some(rest) = bytes.take_repair(snapshot, repair)? {
+                talk.fill.repairs.push_front(rest);
+            }
+            if bytes.is_full() {
+                break;
+            }
+        }
+        if !bytes.is_empty() {
+            talk.given.runs += bytes.runs.len() as u64;
+            talk.given.bytes += bytes.bytes as u64;
+            return Ok(Some(Frame::Fill(bytes.into_repair())));
+        }
+        if std::mem::take(&mut talk.fill.marker_due) {
+            talk.sent = true;
+            return Ok(Some(Self::marker(scope, talk.round)));
+        }
+        Ok(None)
+    }
+
+    /// How much lies in log ranges, without what came from the peer itself.
+    pub(crate) fn measure(
+        snapshot: &S::Snapshot,
+        scope: &ScopeId,
+        ranges: &VecDeque<(Position, u64)>,
+        them: Incarnation,
+    ) -> Result<Progress, StoreError> {
+        let mut progress = Progress::default();
+        let mut documents = BTreeSet::new();
+        for (from, end) in ranges {
+            let mut next = from.number + 1;
+            while next <= *end {
+                let rows = snapshot.range(Table::Log, &log_name(scope, from.writer), next, LOG_ROWS)?;
+                let Some((last, _)) = rows.last() else { break };
+                next = last + 1;
+                for (_, bytes) in rows.iter().take_while(|(position, _)| position <= end) {
+                    let row: LogRow = decode_row(Table::Log, bytes)?;
+                    if row.origin == Some(them) {
+                        continue;
+                    }
+                    documents.insert(row.document);
+                    progress.runs += match row.item {
+                        LogItem::Placement(_) => 0,
+                        LogItem::Run { .. } => 1,
+                        LogItem::Whole(arrivals) => arrivals,
+                    };
+                    progress.bytes += row.bytes;
+                }
+            }
+        }
+        progress.documents = documents.len() as u64;
+        Ok(progress)
+    }
+}
+
+/// Documents in one frame of differences: each may name many authors.
+const DIFFER_ROWS: usize = 256;
+
+/// The content of one frame while it is gathered.
+struct FrameBytes {
+    scope: ScopeId,
+    parts: Vec<Part>,
+    placements: Vec<SignedPlacement>,
+    runs: Vec<Run>,
+    bytes: usize,
+}
+
+impl FrameBytes {
+    fn new(scope: &ScopeId) -> FrameBytes {
+        FrameBytes {
+            scope: scope.clone(),
+            parts: Vec::new(),
+            placements: Vec::new(),
+            runs: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.placements.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= FILL_FRAME_BYTES
+            || self.runs.len() >= LIST_ROWS_MAX / 2
+            || self.placements.len() >= LIST_ROWS_MAX / 2
+    }
+
+    /// Takes up log entries after `from`, up to `end` or until the frame is full; answers the
+    /// position reached.
+    fn take_log<P: Snapshot>(
+        &mut self,
+        snapshot: &P,
+        from: Position,
+        end: u64,
+        them: Incarnation,
+    ) -> Result<u64, StoreError> {
+        let name = log_name(&self.scope, from.writer);
+        let mut reached = from.number;
+        while reached < end && !self.is_full() {
+            let rows = snapshot.range(Table::Log, &name, reached + 1, LOG_ROWS)?;
+            if rows.is_empty() {
+                return Ok(end);
+            }
+            for (position, bytes) in rows {
+                if position > end || self.is_full() {
+                    return Ok(reached);
+                }
+                let row: LogRow = decode_row(Table::Log, &bytes)?;
+                if row.origin != Some(them) {
+                    let part = Part { document: row.document, item: row.item };
+                    self.take_part(snapshot, part)?;
+                }
+                reached = position;
+            }
+        }
+        Ok(reached)
+    }
+
+    fn take_part<P: Snapshot>(&mut self, snapshot: &P, part: Part) -> Result<(), StoreError> {
+        self.parts.push(part);
+        match part.item {
+            LogItem::Placement(number) => self.take_placement(snapshot, part.document, number),
+            LogItem::Run { arrival, .. } => self.take_runs(snapshot, part.document, arrival, arrival + 1),
+            LogItem::Whole(arrivals) => {
+                self.take_placements(snapshot, part.document)?;
+                self.take_runs(snapshot, part.document, 0, arrivals)
+            }
+        }
+    }
+
+    fn take_placements<P: Snapshot>(
+        &mut self,
+        snapshot: &P,
+        document: DocumentId,
+    ) -> Result<(), StoreError> {
+        let row: Option<DocumentRow> = read_row(snapshot, Table::Document, document.as_ref(), 0)?;
+        for number in 0..row.map_or(0, |row| row.placement_count) {
+            self.take_placement(snapshot, document, number)?;
+        }
+        Ok(())
+    }
+
+    fn take_placement<P: Snapshot>(
+        &mut self,
+        snapshot: &P,
+        document: DocumentId,
+        number: u64,
+    ) -> Result<(), StoreError> {
+        let kept: Option<SignedPlacement> =
+            read_row(snapshot, Table::Placement, document.as_ref(), number)?;
+        if let Some(placement) = kept {
+            self.bytes += placement.payload.len();
+            self.placements.push(placement);
+        }
+        Ok(())
+    }
+
+    fn take_runs<P: Snapshot>(
+        &mut self,
+        snapshot: &P,
+        document: DocumentId,
+        first: u64,
+        end: u64,
+    ) -> Result<(), StoreError> {
+        let limit = usize::try_from(end.saturating_sub(first)).unwrap_or(usize::MAX);
+        for (_, bytes) in snapshot.range(Table::Run, document.as_ref(), first, limit)? {
+            self.bytes += bytes.len();
+            self.runs.push(decode_row(Table::Run, &bytes)?);
+        }
+        Ok(())
+    }
+
+    /// While a fill is under way, a live entry takes its document along: what it builds on may
+    /// still be waiting in the fill.
+    fn whole_documents<P: Snapshot>(&mut self, snapshot: &P) -> Result<(), StoreError> {
+        let documents: BTreeSet<DocumentId> = self.parts.iter().map(|part| part.document).collect();
+        for document in documents {
+            let row: Option<DocumentRow> = read_row(snapshot, Table::Document, document.as_ref(), 0)?;
+            let Some(row) = row.filter(|row| row.bytes <= FILL_FRAME_BYTES as u64) else { continue };
+            self.runs.retain(|run| run.document != document);
+            self.placements.retain(|placement| {
+                claim_of(placement).map(|(_, claim)| claim.document) != Ok(document)
+            });
+            self.take_placements(snapshot, document)?;
+            self.take_runs(snapshot, document, 0, row.arrivals)?;
+        }
+        Ok(())
+    }
+
+    /// Takes up what a peer lacks of one document; answers what did not fit.
+    fn take_repair<P: Snapshot>(
+        &mut self,
+        snapshot: &P,
+        repair: Difference,
+    ) -> Result<Option<Difference>, StoreError> {
+        let document = repair.document;
+        let row: Option<DocumentRow> = read_row(snapshot, Table::Document, document.as_ref(), 0)?;
+        let Some(row) = row.filter(|row| row.placed.contains(&self.scope)) else { return Ok(None) };
+        for number in 0..row.placement_count {
+            let kept: Option<SignedPlacement> =
+                read_row(snapshot, Table::Placement, document.as_ref(), number)?;
+            let lacking = kept.filter(|kept| {
+                claim_of(kept).is_ok_and(|(id, _)| !repair.placements.contains(&id))
+            });
+            self.placements.extend(lacking);
+        }
+        let mut rest = repair.clone();
+        for arrival in 0..row.arrivals {
+            let Some(bytes) = snapshot.get(Table::Run, document.as_ref(), arrival)? else { continue };
+            let run: Run = decode_row(Table::Run, &bytes)?;
+            let Some((actor, last)) = last_of(&run) else { continue };
+            if repair.actors.iter().any(|(known, seq)| *known == actor && *seq >= last) {
+                continue;
+            }
+            if self.is_full() {
+                return Ok(Some(rest));
+            }
+            self.bytes += bytes.len();
+            self.runs.push(run);
+            rest.actors.retain(|(known, _)| *known != actor);
+            rest.actors.push((actor, last));
+        }
+        Ok(None)
+    }
+
+    fn into_batch(self, from: Position, reached: u64) -> Batch {
+        let after = Position { writer: from.writer, number: reached };
+        Batch {
+            scope: self.scope,
+            placements: self.placements,
+            runs: self.runs,
+            after: Some(after),
+            from: Some(from),
+        }
+    }
+
+    fn into_repair(self) -> Batch {
+        Batch {
+            scope: self.scope,
+            placements: self.placements,
+            runs: self.runs,
+            after: None,
+            from: None,
+        }
+    }
+}
+
+/// Whose line a stored run continues, and up to which number.
+fn last_of(run: &Run) -> Option<(names::ActorId, u64)> {
+    let header = document::preflight::header(run.changes.last()?).ok()?;
+    Some((header.actor, header.seq))
+}

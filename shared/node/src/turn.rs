@@ -1,0 +1,222 @@
+//! One turn: inputs in, one batch to the store, outputs out.
+//!
+//! The order is fixed. Inputs are taken in order and only decide; then digests and logs are
+//! brought up to date; then proofs are judged; then the batch is made durable; and only then is
+//! anything said, from what is on disk. So nothing can be said before it is durable: there is no
+//! other place in which frames are made.
+
+use std::collections::BTreeMap;
+
+use names::{DocumentId, Moment, Reason, ScopeId};
+use store::{Snapshot, Store, StoreError};
+
+use crate::{
+    draft::Draft,
+    input::{Input, LinkId},
+    link::Due,
+    node::Node,
+    output::{Notice, Output},
+    verify::{Checked, VerifiedFrame},
+};
+
+/// Wait before a round is opened again because something could not be taken yet.
+pub(crate) const ROUND_AGAIN_MS: i64 = 1_000;
+/// Wait before a proof is given again: live entries may have been on their way.
+pub(crate) const PROOF_AGAIN_MS: i64 = 300;
+/// How long live traffic may go on before it is proved.
+pub(crate) const PROOF_INTERVAL_MS: i64 = 5_000;
+/// The longest wait between two rounds that ended unequal: ten minutes, so that a difference
+/// nobody can mend costs little and is still looked at before a shift ends.
+const UNEQUAL_WAIT_MAX_MS: i64 = 600_000;
+
+/// What a turn carries along.
+pub(crate) struct Turn<P> {
+    pub(crate) draft: Draft<P>,
+    pub(crate) now: Moment,
+    pub(crate) outputs: Vec<Output>,
+    entropy: [u8; 32],
+    drawn: usize,
+}
+
+impl<P: Snapshot> Turn<P> {
+    /// Says something to the shell, once the turn is on disk.
+    pub(crate) fn say(&mut self, output: Output) {
+        self.outputs.push(output);
+    }
+
+    /// A delay of up to a half more than `milliseconds`, so that many nodes do not act at once.
+    pub(crate) fn soon(&mut self, milliseconds: i64) -> Moment {
+        let byte = self.entropy.get(self.drawn % self.entropy.len()).copied().unwrap_or(0);
+        self.drawn += 1;
+        self.now.plus_ms(milliseconds + milliseconds * i64::from(byte) / 512)
+    }
+}
+
+impl<S: Store> Node<S> {
+    /// Takes one turn: all of `inputs`, decided together, in one transaction of the store.
+    ///
+    /// `entropy` spreads waits; it never decides what is kept.
+    ///
+    /// # Errors
+    /// When the store fails. Nothing of the turn has been said then; the node is dead and must be
+    /// opened again from its store.
+    pub fn turn(
+        &mut self,
+        now: Moment,
+        entropy: [u8; 32],
+        inputs: Vec<Input>,
+    ) -> Result<Vec<Output>, StoreError> {
+        if self.dead {
+            return Err(StoreError::Dead);
+        }
+        let outputs = self.try_turn(now, entropy, inputs);
+        self.dead = outputs.is_err();
+        outputs
+    }
+
+    fn try_turn(
+        &mut self,
+        now: Moment,
+        entropy: [u8; 32],
+        inputs: Vec<Input>,
+    ) -> Result<Vec<Output>, StoreError> {
+        let mut turn = Turn {
+            draft: Draft::new(self.store.snapshot()?),
+            now,
+            outputs: Vec::new(),
+            entropy,
+            drawn: 0,
+        };
+        for input in inputs {
+            self.take(&mut turn, input)?;
+        }
+        self.follow_directory(&mut turn)?;
+        turn.draft.settle(self.meta.writer)?;
+        self.judge_proofs(&mut turn)?;
+        self.act_on_time(&mut turn);
+        self.assign_openings(&mut turn)?;
+        let Turn { draft, mut outputs, .. } = turn;
+        let batch = draft.into_batch();
+        if !batch.is_empty() {
+            self.store.commit(batch)?;
+            self.commits += 1;
+        }
+        self.speak(&mut outputs)?;
+        outputs.extend(self.wake_at().map(Output::WakeAt));
+        Ok(outputs)
+    }
+
+    fn take(&mut self, turn: &mut Turn<S::Snapshot>, input: Input) -> Result<(), StoreError> {
+        match input {
+            Input::LinkUp { link, peer, side } => {
+                let device = protocol::signed::device_id(&peer);
+                self.greet(turn, link, device, side)
+            }
+            Input::LinkDown { link } => {
+                self.links.remove(&link);
+                Ok(())
+            }
+            Input::Frame { link, frame } if self.links.contains_key(&link) => {
+                self.take_frame(turn, link, frame)
+            }
+            // Frames of a conversation that ended while they were on their way.
+            Input::Frame { .. } | Input::Wake => Ok(()),
+            Input::Command { ticket, request } => self.take_command(turn, ticket, *request),
+            Input::Opened { job, opened } => self.take_opened(turn, job, opened),
+            Input::Stated { ticket, statement } => {
+                let result = self.keep_statement(turn, &statement);
+                turn.say(Output::Stated { ticket, result: result.map(|_| ()) });
+                Ok(())
+            }
+        }
+    }
+
+    fn take_frame(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        link: LinkId,
+        frame: VerifiedFrame,
+    ) -> Result<(), StoreError> {
+        match frame.0 {
+            Checked::Unknown => Ok(()),
+            Checked::Statements { statements, rejected, last } => {
+                for reason in rejected {
+                    self.refuse(turn, link, reason);
+                }
+                self.take_statements(turn, link, &statements, last)
+            }
+            Checked::Load { lane, batch, placements, runs, rejected } => {
+                self.take_load(turn, link, lane, &batch, &placements, &runs, &rejected)
+            }
+            Checked::Plain(frame) => self.take_plain(turn, link, frame),
+        }
+    }
+
+    /// Counts a refusal and tells the operator.
+    pub(crate) fn refuse(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        link: LinkId,
+        reason: Reason,
+    ) {
+        self.count(reason);
+        turn.say(Output::Notice(Notice::Refused { link, reason }));
+    }
+
+    /// Ends a conversation from this side.
+    pub(crate) fn close(&mut self, turn: &mut Turn<S::Snapshot>, link: LinkId, reason: Reason) {
+        if self.links.remove(&link).is_some() {
+            self.count(reason);
+            turn.say(Output::Close { link, reason });
+        }
+    }
+
+    /// Does what was put off to a moment that has come.
+    fn act_on_time(&mut self, turn: &mut Turn<S::Snapshot>) {
+        let now = turn.now;
+        for link in self.links.values_mut() {
+            for talk in link.scopes.values_mut() {
+                match talk.due {
+                    Some((at, Due::Round)) if at <= now => talk.begin(talk.round + 1),
+                    Some((at, Due::Proof)) if at <= now => {
+                        talk.due = None;
+                        talk.ask_due = true;
+                    }
+                    Some(_) => {}
+                    None if talk.proved.is_none() && talk.sent && talk.they_sent => {
+                        talk.due = Some((turn.soon(PROOF_INTERVAL_MS), Due::Proof));
+                    }
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn wake_at(&self) -> Option<Moment> {
+        let talks = self.links.values().flat_map(|link| link.scopes.values());
+        talks.filter_map(|talk| talk.due.map(|(at, _)| at)).min()
+    }
+
+    /// How long to wait after `failures` rounds that ended unequal, one after another.
+    pub(crate) fn unequal_wait_ms(failures: u32) -> i64 {
+        (ROUND_AGAIN_MS << failures.min(16)).min(UNEQUAL_WAIT_MAX_MS)
+    }
+
+    /// The documents each scope's differing members stand for, for a peer's exact list.
+    pub(crate) fn differing(
+        snapshot: &S::Snapshot,
+        scope: &ScopeId,
+        listed: &BTreeMap<DocumentId, protocol::digest::DocState>,
+    ) -> Result<Vec<DocumentId>, StoreError> {
+        let mut missing: BTreeMap<_, _> = listed.clone();
+        let mut differing = Vec::new();
+        crate::views::members(snapshot, scope, |member| {
+            match missing.remove(&member.document) {
+                Some(state) if state == member.state => {}
+                Some(_) | None => differing.push(member.document),
+            }
+        })?;
+        differing.extend(missing.into_keys());
+        Ok(differing)
+    }
+}

@@ -1,0 +1,317 @@
+//! Reading without opening: lists, how far an entry has got, how a scope's synchronisation
+//! stands, and the proof recomputed from what is stored.
+//!
+//! Views read a snapshot; they never wait for a turn and no turn waits for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use names::{DeviceId, DocumentId, EntryId, Kind, Moment, Reason, ScopeId};
+use protocol::{
+    digest::{Digest, LtHash, document_element},
+    log::Cursor,
+    placement::{SignedPlacement, standing},
+    signed::Run,
+};
+use serde::Serialize;
+use store::{Snapshot, Store, StoreError, Table};
+
+use crate::{
+    admit::claim_of,
+    draft::{decode_row, read_row},
+    input::LinkId,
+    link::{Progress, Stage},
+    node::Node,
+    rows::{ActorRow, DocumentRow, EntryRow, MemberRow, ScopeRow, SummaryRow, scope_name},
+};
+
+/// Member rows read at once.
+const MEMBER_ROWS: usize = 1_024;
+/// Runs read at once while a proof is recomputed.
+const RUN_ROWS: usize = 256;
+
+/// How far an entry has travelled, from acknowledgements and never from a guess.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EntryState {
+    /// It is durable on this node, and nobody else is known to have it.
+    SavedHere,
+    /// The centre has said that it made it durable.
+    AtTheCentre,
+}
+
+/// A document in a list, from its summary.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// Which document.
+    pub document: DocumentId,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its summary as JSON, the form `domain` gives it; empty when none was made yet.
+    pub summary: Vec<u8>,
+    /// Whether changes have come since the summary was made.
+    pub stale: bool,
+}
+
+/// How one scope stands with one peer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PeerSync {
+    /// The conversation.
+    pub link: LinkId,
+    /// The peer.
+    pub device: DeviceId,
+    /// Whether it is the centre.
+    pub is_centre: bool,
+    /// When both sides were last found equal, if nothing has come since.
+    pub proved: Option<Moment>,
+    /// What the peer announced, and what has come of it.
+    pub expected: Progress,
+    /// See `expected`.
+    pub received: Progress,
+    /// What was announced to the peer, and what is out.
+    pub announced: Progress,
+    /// See `announced`.
+    pub given: Progress,
+    /// Why the last comparison ended unequal.
+    pub trouble: Option<Reason>,
+}
+
+/// How one scope stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ScopeSync {
+    /// Which scope.
+    pub scope: ScopeId,
+    /// The proof: equal digests mean equal.
+    pub digest: Digest,
+    /// Documents in it.
+    pub count: u64,
+    /// The ends of this store's logs.
+    pub logs: Cursor,
+    /// Entries written here that the centre has not yet said it holds.
+    pub waiting: u64,
+    /// How it stands with each peer that is in touch.
+    pub peers: Vec<PeerSync>,
+}
+
+impl<S: Store> Node<S> {
+    /// How every scope of this node stands, the directory first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn sync(&self) -> Result<Vec<ScopeSync>, StoreError> {
+        let snapshot = self.store.snapshot()?;
+        let mut scopes = vec![self.directory_sync()];
+        for scope in self.directory.scopes_of(&self.device) {
+            let row: ScopeRow =
+                read_row(&snapshot, Table::Scope, &scope_name(&scope), 0)?.unwrap_or_default();
+            let mut waiting = 0;
+            for (document, _, _) in self.outbox.rows.keys() {
+                let row: Option<DocumentRow> =
+                    read_row(&snapshot, Table::Document, document.as_ref(), 0)?;
+                waiting += u64::from(row.is_some_and(|row| row.placed.contains(&scope)));
+            }
+            scopes.push(ScopeSync {
+                digest: row.value(),
+                count: row.count,
+                logs: row.heads,
+                waiting,
+                peers: self.peers_of(&scope),
+                scope,
+            });
+        }
+        Ok(scopes)
+    }
+
+    fn directory_sync(&self) -> ScopeSync {
+        let merged = self.links.iter().filter(|(_, link)| link.stage == Stage::Scopes);
+        let peers = merged.map(|(id, link)| PeerSync {
+            link: *id,
+            device: link.device,
+            is_centre: link.is_centre,
+            proved: None,
+            expected: Progress::default(),
+            received: Progress::default(),
+            announced: Progress::default(),
+            given: Progress::default(),
+            trouble: None,
+        });
+        ScopeSync {
+            scope: ScopeId::Directory,
+            digest: self.directory.digest(),
+            count: self.directory.count(),
+            logs: Cursor::new(),
+            waiting: 0,
+            peers: peers.collect(),
+        }
+    }
+
+    fn peers_of(&self, scope: &ScopeId) -> Vec<PeerSync> {
+        let talks = self.links.iter().filter_map(|(id, link)| {
+            let talk = link.scopes.get(scope)?;
+            Some(PeerSync {
+                link: *id,
+                device: link.device,
+                is_centre: link.is_centre,
+                proved: talk.proved,
+                expected: talk.expected,
+                received: talk.received,
+                announced: talk.announced,
+                given: talk.given,
+                trouble: talk.trouble,
+            })
+        });
+        talks.collect()
+    }
+}
+
+/// Visits the members of a scope, in the order in which they came into it.
+pub(crate) fn members<P: Snapshot>(
+    snapshot: &P,
+    scope: &ScopeId,
+    mut visit: impl FnMut(MemberRow),
+) -> Result<(), StoreError> {
+    let name = scope_name(scope);
+    let mut next = 0;
+    loop {
+        let rows = snapshot.range(Table::Member, &name, next, MEMBER_ROWS)?;
+        let Some((last, _)) = rows.last() else {
+            return Ok(());
+        };
+        next = last + 1;
+        for (_, bytes) in rows {
+            visit(decode_row(Table::Member, &bytes)?);
+        }
+    }
+}
+
+/// The documents of a scope, with what lists show of them.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn documents<P: Snapshot>(snapshot: &P, scope: &ScopeId) -> Result<Vec<Listed>, StoreError> {
+    let mut ids = Vec::new();
+    members(snapshot, scope, |member| ids.push(member.document))?;
+    let mut listed = Vec::with_capacity(ids.len());
+    for document in ids {
+        listed.extend(document_of(snapshot, document)?);
+    }
+    Ok(listed)
+}
+
+/// One document as lists show it.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn document_of<P: Snapshot>(
+    snapshot: &P,
+    document: DocumentId,
+) -> Result<Option<Listed>, StoreError> {
+    let row: Option<DocumentRow> = read_row(snapshot, Table::Document, document.as_ref(), 0)?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let summary: Option<SummaryRow> = read_row(snapshot, Table::Summary, document.as_ref(), 0)?;
+    let stale = summary.as_ref().is_none_or(|summary| summary.arrivals < row.arrivals);
+    let summary = summary.map(|summary| summary.json).unwrap_or_default();
+    Ok(Some(Listed { document, kind: row.kind, summary, stale }))
+}
+
+/// The scopes a document stands in; empty when it is not here.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn scopes_of<P: Snapshot>(
+    snapshot: &P,
+    document: DocumentId,
+) -> Result<Vec<ScopeId>, StoreError> {
+    let row: Option<DocumentRow> = read_row(snapshot, Table::Document, document.as_ref(), 0)?;
+    Ok(row.map(|row| row.placed).unwrap_or_default())
+}
+
+/// How far an entry that was made at this node has got; `None` when it was made elsewhere.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn entry_state<P: Snapshot>(
+    snapshot: &P,
+    entry: EntryId,
+) -> Result<Option<EntryState>, StoreError> {
+    let Some(row) = read_row::<EntryRow, _>(snapshot, Table::Entry, entry.as_ref(), 0)? else {
+        return Ok(None);
+    };
+    let line: Option<ActorRow> =
+        read_row(snapshot, Table::Actor, row.document.as_ref(), row.slot)?;
+    let arrived = line.is_some_and(|line| line.centre >= row.seq);
+    Ok(Some(if arrived { EntryState::AtTheCentre } else { EntryState::SavedHere }))
+}
+
+/// A scope's proof, recomputed from the stored runs and placements alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Recomputed {
+    /// The digest.
+    pub digest: Digest,
+    /// Documents in it.
+    pub count: u64,
+}
+
+/// Every scope's digest, recomputed from stored chunks and placements: a path of its own, which
+/// shares nothing with the one that keeps the digests as it goes.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn recompute<P: Snapshot>(
+    snapshot: &P,
+) -> Result<BTreeMap<ScopeId, Recomputed>, StoreError> {
+    let mut documents = Vec::new();
+    store::each(snapshot, Table::Document, |row| {
+        documents.extend(<[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId));
+    })?;
+    let mut sums: BTreeMap<ScopeId, (LtHash, u64)> = BTreeMap::new();
+    for document in documents {
+        let mut placements = BTreeMap::new();
+        for (_, bytes) in snapshot.range(Table::Placement, document.as_ref(), 0, RUN_ROWS)? {
+            let kept: SignedPlacement = decode_row(Table::Placement, &bytes)?;
+            let (id, claim) = claim_of(&kept)?;
+            placements.insert(id, claim);
+        }
+        let ids: Vec<_> = standing(&placements).into_iter().collect();
+        let claims = ids.iter().filter_map(|id| placements.get(id));
+        let scopes: BTreeSet<ScopeId> = claims.clone().flat_map(|claim| claim.scopes.clone()).collect();
+        let Some(kind) = claims.map(|claim| claim.kind).next() else { continue };
+        let heads = heads_of(snapshot, document, kind)?;
+        let element = document_element(&document, &heads, &ids);
+        for scope in scopes {
+            let (sum, count) = sums.entry(scope).or_default();
+            sum.add(&element);
+            *count += 1;
+        }
+    }
+    let done = |(sum, count): (LtHash, u64)| Recomputed { digest: sum.value(), count };
+    Ok(sums.into_iter().map(|(scope, sum)| (scope, done(sum))).collect())
+}
+
+/// A document's heads, from the headers of its stored changes.
+fn heads_of<P: Snapshot>(
+    snapshot: &P,
+    document: DocumentId,
+    kind: Kind,
+) -> Result<Vec<names::ChangeHash>, StoreError> {
+    let mut heads: BTreeSet<_> =
+        document::genesis::genesis(kind).map(|fixed| fixed.hash).into_iter().collect();
+    let mut built_on = BTreeSet::new();
+    let mut next = 0;
+    loop {
+        let rows = snapshot.range(Table::Run, document.as_ref(), next, RUN_ROWS)?;
+        let Some((last, _)) = rows.last() else { break };
+        next = last + 1;
+        for (_, bytes) in rows {
+            let run: Run = decode_row(Table::Run, &bytes)?;
+            for chunk in &run.changes {
+                let header = document::preflight::header(chunk)
+                    .map_err(|_| crate::draft::damaged(Table::Run))?;
+                heads.insert(header.hash);
+                built_on.extend(header.deps);
+            }
+        }
+    }
+    Ok(heads.difference(&built_on).copied().collect())
+}
