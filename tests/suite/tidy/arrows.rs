@@ -75,8 +75,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "runtime",
-        // Node and what it re-exports, but never what a case is.
-        ours: &["names", "protocol", "store", "node"],
+        ours: &["node"],
         others: &[
             ("tokio", "timers and sockets"),
             ("quinn", "QUIC"),
