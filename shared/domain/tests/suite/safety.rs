@@ -174,26 +174,37 @@ fn perform(
             }
         }
     };
+    carry_out(world, alerts, place, clock, &command)
+}
+
+fn carry_out(
+    world: &mut World,
+    alerts: &mut Alerts,
+    place: usize,
+    clock: i64,
+    command: &Command,
+) -> Result<(), TestCaseError> {
+    let case = case_at(world, place);
     let held = world.held(place);
-    match world.act(place, &command, clock) {
+    match world.act(place, command, clock) {
         Ok(entry) => {
-            if let Command::RaiseAlert { code, .. } = command {
+            if let Command::RaiseAlert { code, .. } = *command {
                 let knew = alerts.about(code, &held, world);
                 alerts.raises.insert(entry, code);
                 alerts.knew.insert(entry, knew);
             }
-            if let Command::Settle { about, .. } = &command {
+            if let Command::Settle { about, .. } = command {
                 let left = case_at(world, place).conflicts();
                 prop_assert!(left.iter().all(|conflict| conflict.about != *about));
             }
         }
         Err(refusal) => {
             let illegal = matches!(
-                (&command, refusal),
+                (command, refusal),
                 (Command::SetStatus { .. }, Refusal::IllegalMove(..))
             );
             prop_assert!(illegal, "{} was refused: {refusal}", command.code());
-            prop_assert!(!legal(&case, &command));
+            prop_assert!(!legal(&case, command));
         }
     }
     Ok(())
