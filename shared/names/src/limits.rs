@@ -51,8 +51,9 @@ pub const WAITING_PER_DOCUMENT_MAX: usize = 256;
 
 /// Text: one note, in bytes. Thirty dense pages.
 pub const NOTE_BYTES_MAX: usize = 64 << 10;
-/// Text: one plan, in Unicode scalar values inserted by one command.
-pub const PLAN_INSERT_MAX: usize = 64 << 10;
+/// Text: Unicode scalar values inserted and deleted by one edit. Each is one operation, and a
+/// change may have 20,000; what is left is for the entry that records the edit.
+pub const PLAN_INSERT_MAX: usize = 19_000;
 /// Text: a name, a place, a reason, in bytes.
 pub const LINE_BYTES_MAX: usize = 512;
 /// Entry ids that one act may say it has seen.

@@ -63,7 +63,10 @@ pub(crate) fn placement<P: Snapshot>(
     if known.contains_key(&placement.id()) {
         return Ok(Verdict::Held);
     }
-    if claim.previous.is_some_and(|previous| !known.contains_key(&previous)) {
+    if claim
+        .previous
+        .is_some_and(|previous| !known.contains_key(&previous))
+    {
         return Ok(Verdict::Refused(Reason::MissingDependency));
     }
     known.insert(placement.id(), claim.clone());
@@ -141,7 +144,11 @@ fn place_in_line<P: Snapshot>(
     if first.seq <= known {
         let name = change_name(run.document(), &run.head().hash);
         let held = draft.row::<ChangeRow>(Table::Change, &name, 0)?.is_some();
-        let verdict = if held { Verdict::Held } else { Verdict::Refused(Reason::Equivocation) };
+        let verdict = if held {
+            Verdict::Held
+        } else {
+            Verdict::Refused(Reason::Equivocation)
+        };
         return Ok(verdict);
     }
     if first.seq != known + 1 {
@@ -169,8 +176,13 @@ fn check_dependencies<P: Snapshot>(
     for header in run.headers() {
         let mut highest = 0;
         for dep in &header.deps {
-            let fixed = genesis.filter(|fixed| fixed.hash == *dep).map(|fixed| fixed.max_op);
-            let own = within.iter().find(|(hash, _)| hash == dep).map(|(_, max_op)| *max_op);
+            let fixed = genesis
+                .filter(|fixed| fixed.hash == *dep)
+                .map(|fixed| fixed.max_op);
+            let own = within
+                .iter()
+                .find(|(hash, _)| hash == dep)
+                .map(|(_, max_op)| *max_op);
             let max_op = match fixed.or(own) {
                 Some(max_op) => Some(max_op),
                 None => draft
@@ -201,8 +213,17 @@ fn write_run<P: Snapshot>(
     for header in run.headers() {
         row.heads.retain(|head| !header.deps.contains(head));
         row.heads.push(header.hash);
-        let change = ChangeRow { slot, seq: header.seq, max_op: header.max_op };
-        draft.put(Table::Change, change_name(document, &header.hash), 0, &change);
+        let change = ChangeRow {
+            slot,
+            seq: header.seq,
+            max_op: header.max_op,
+        };
+        draft.put(
+            Table::Change,
+            change_name(document, &header.hash),
+            0,
+            &change,
+        );
     }
     row.heads.sort_unstable();
     row.changes += run.headers().len() as u64;

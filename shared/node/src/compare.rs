@@ -21,7 +21,9 @@ use crate::{
     link::{Due, Talk},
     node::Node,
     output::{Notice, Output},
-    rows::{ActorRow, DocumentRow, LogItem, LogRow, PeerRow, ScopeRow, log_name, peer_name, scope_name},
+    rows::{
+        ActorRow, DocumentRow, LogItem, LogRow, PeerRow, ScopeRow, log_name, peer_name, scope_name,
+    },
     turn::{PROOF_AGAIN_MS, Turn},
 };
 
@@ -80,7 +82,8 @@ impl<S: Store> Node<S> {
             }
             Frame::Ping(ping) => {
                 if let Some(link) = self.links.get_mut(&id) {
-                    link.ready.push((crate::output::Lane::Control, Frame::Pong(ping)));
+                    link.ready
+                        .push((crate::output::Lane::Control, Frame::Pong(ping)));
                 }
                 Ok(())
             }
@@ -94,14 +97,11 @@ impl<S: Store> Node<S> {
     }
 
     /// Does something to the conversation about a scope, if it is in that round.
-    fn with_talk(
-        &mut self,
-        id: LinkId,
-        scope: &ScopeId,
-        round: u32,
-        act: impl FnOnce(&mut Talk),
-    ) {
-        let talk = self.links.get_mut(&id).and_then(|link| link.scopes.get_mut(scope));
+    fn with_talk(&mut self, id: LinkId, scope: &ScopeId, round: u32, act: impl FnOnce(&mut Talk)) {
+        let talk = self
+            .links
+            .get_mut(&id)
+            .and_then(|link| link.scopes.get_mut(scope));
         if let Some(talk) = talk.filter(|talk| talk.round == round) {
             act(talk);
         }
@@ -114,10 +114,16 @@ impl<S: Store> Node<S> {
         table: ScopeTable,
     ) -> Result<(), StoreError> {
         for row in table.rows {
-            let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
-            let (Some(them), is_centre) = (link.them, link.is_centre) else { return Ok(()) };
+            let Some(link) = self.links.get_mut(&id) else {
+                return Ok(());
+            };
+            let (Some(them), is_centre) = (link.them, link.is_centre) else {
+                return Ok(());
+            };
             // A scope that we may not speak of is passed over like one that does not exist.
-            let Some(talk) = link.scopes.get_mut(&row.scope) else { continue };
+            let Some(talk) = link.scopes.get_mut(&row.scope) else {
+                continue;
+            };
             if row.round < talk.round || (row.round == talk.round && talk.exact) {
                 continue;
             }
@@ -130,7 +136,15 @@ impl<S: Store> Node<S> {
             let peer: PeerRow = turn.draft.row(Table::Peer, &name, 0)?.unwrap_or_default();
             if is_centre && !yours.covers(&peer.given) {
                 self.went_back(turn, &scope, &yours, &peer.given)?;
-                turn.draft.put(Table::Peer, name, 0, &PeerRow { given: yours, ..peer });
+                turn.draft.put(
+                    Table::Peer,
+                    name,
+                    0,
+                    &PeerRow {
+                        given: yours,
+                        ..peer
+                    },
+                );
             }
         }
         Ok(())
@@ -150,12 +164,21 @@ impl<S: Store> Node<S> {
         let end = was_at.number(&writer);
         while next <= end {
             let name = log_name(scope, writer);
-            let rows = turn.draft.snapshot().range(Table::Log, &name, next, LOG_ROWS)?;
+            let rows = turn
+                .draft
+                .snapshot()
+                .range(Table::Log, &name, next, LOG_ROWS)?;
             let Some((last, _)) = rows.last() else { break };
             next = last + 1;
             for (_, bytes) in rows.iter().take_while(|(position, _)| *position <= end) {
                 let row: LogRow = decode_row(Table::Log, bytes)?;
-                if let (LogItem::Run { slot, first, last, .. }, None) = (row.item, row.origin) {
+                if let (
+                    LogItem::Run {
+                        slot, first, last, ..
+                    },
+                    None,
+                ) = (row.item, row.origin)
+                {
                     self.send_again(turn, row.document, slot, first, last)?;
                 }
             }
@@ -164,8 +187,12 @@ impl<S: Store> Node<S> {
     }
 
     fn take_proof(&mut self, id: LinkId, done: Done) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        let Some(talk) = link.scopes.get_mut(&done.scope) else { return };
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        let Some(talk) = link.scopes.get_mut(&done.scope) else {
+            return;
+        };
         if talk.round != done.round {
             return;
         }
@@ -195,12 +222,21 @@ impl<S: Store> Node<S> {
         id: LinkId,
         scope: &ScopeId,
     ) -> Result<(), StoreError> {
-        let row: ScopeRow = turn.draft.row(Table::Scope, &scope_name(scope), 0)?.unwrap_or_default();
+        let row: ScopeRow = turn
+            .draft
+            .row(Table::Scope, &scope_name(scope), 0)?
+            .unwrap_or_default();
         let again = turn.soon(PROOF_AGAIN_MS);
-        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
         let leads = link.side == Side::Dialled;
-        let Some(talk) = link.scopes.get_mut(scope) else { return Ok(()) };
-        let Some(proof) = talk.their_proof.take() else { return Ok(()) };
+        let Some(talk) = link.scopes.get_mut(scope) else {
+            return Ok(());
+        };
+        let Some(proof) = talk.their_proof.take() else {
+            return Ok(());
+        };
         if proof.digest == row.value() {
             let was_proved = talk.proved.is_some();
             let behind = !talk.taken.covers(&proof.logs);
@@ -213,9 +249,14 @@ impl<S: Store> Node<S> {
             // Equal sides commit nothing: cursors are written only where something has moved.
             if behind || moved {
                 let name = peer_name(store, scope);
-                turn.draft.put(Table::Peer, name, 0, &PeerRow { taken, given });
+                turn.draft
+                    .put(Table::Peer, name, 0, &PeerRow { taken, given });
             }
-            return if was_proved { Ok(()) } else { self.note_equal(turn, id, scope) };
+            return if was_proved {
+                Ok(())
+            } else {
+                self.note_equal(turn, id, scope)
+            };
         }
         talk.proved = None;
         if !talk.proof_said {
@@ -244,8 +285,12 @@ impl<S: Store> Node<S> {
     }
 
     fn take_list(&mut self, turn: &mut Turn<S::Snapshot>, id: LinkId, list: List) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        let Some(talk) = link.scopes.get_mut(&list.scope) else { return };
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        let Some(talk) = link.scopes.get_mut(&list.scope) else {
+            return;
+        };
         if list.round < talk.round {
             return;
         }
@@ -266,15 +311,24 @@ impl<S: Store> Node<S> {
         id: LinkId,
         differ: Differ,
     ) -> Result<(), StoreError> {
-        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
         let (leads, is_centre) = (link.side == Side::Dialled, link.is_centre);
-        let Some(talk) = link.scopes.get_mut(&differ.scope) else { return Ok(()) };
+        let Some(talk) = link.scopes.get_mut(&differ.scope) else {
+            return Ok(());
+        };
         if talk.round != differ.round || !talk.exact {
             return Ok(());
         }
         if leads {
             let due = talk.differ_due.get_or_insert_default();
-            due.extend(differ.documents.iter().map(|difference| difference.document));
+            due.extend(
+                differ
+                    .documents
+                    .iter()
+                    .map(|difference| difference.document),
+            );
         }
         talk.fill.marker_due |= differ.last;
         talk.differ_last |= differ.last;
@@ -293,13 +347,21 @@ impl<S: Store> Node<S> {
         turn: &mut Turn<S::Snapshot>,
         difference: &Difference,
     ) -> Result<(), StoreError> {
-        let Some(row) = turn.draft.document(difference.document)? else { return Ok(()) };
+        let Some(row) = turn.draft.document(difference.document)? else {
+            return Ok(());
+        };
         for slot in 0..row.actors.len() as u64 {
             let name = difference.document;
-            let Some(line) = turn.draft.row::<ActorRow>(Table::Actor, name.as_ref(), slot)? else {
+            let Some(line) = turn
+                .draft
+                .row::<ActorRow>(Table::Actor, name.as_ref(), slot)?
+            else {
                 continue;
             };
-            let held = difference.actors.iter().find(|(actor, _)| *actor == line.actor);
+            let held = difference
+                .actors
+                .iter()
+                .find(|(actor, _)| *actor == line.actor);
             let held = held.map_or(0, |(_, seq)| *seq);
             if line.centre > held {
                 let last = line.centre;
@@ -315,14 +377,20 @@ impl<S: Store> Node<S> {
         document: DocumentId,
     ) -> Result<Difference, StoreError> {
         let name = document.as_ref();
-        let mut difference = Difference { document, actors: Vec::new(), placements: Vec::new() };
+        let mut difference = Difference {
+            document,
+            actors: Vec::new(),
+            placements: Vec::new(),
+        };
         let Some(row) = read_row::<DocumentRow, _>(snapshot, Table::Document, name, 0)? else {
             return Ok(difference);
         };
         difference.placements = admit::placement_ids(snapshot, document, &row)?;
         for slot in 0..row.actors.len() as u64 {
             let line: Option<ActorRow> = read_row(snapshot, Table::Actor, name, slot)?;
-            difference.actors.extend(line.map(|line| (line.actor, line.seq)));
+            difference
+                .actors
+                .extend(line.map(|line| (line.actor, line.seq)));
         }
         Ok(difference)
     }
@@ -336,7 +404,9 @@ impl<S: Store> Node<S> {
         ours: &TableRow,
         them: Incarnation,
     ) -> Result<Vec<Frame>, StoreError> {
-        let Some(theirs) = talk.their_row.take() else { return Ok(Vec::new()) };
+        let Some(theirs) = talk.their_row.take() else {
+            return Ok(Vec::new());
+        };
         talk.told = Some(ours.mine.clone());
         talk.covered = ours.mine.clone();
         talk.fill.marker_due = true;
@@ -349,7 +419,10 @@ impl<S: Store> Node<S> {
             // gone: the hint is void, and the proof will find what differs.
             let from = theirs.yours.number(&head.writer).min(head.number);
             if from < head.number {
-                let start = Position { writer: head.writer, number: from };
+                let start = Position {
+                    writer: head.writer,
+                    number: from,
+                };
                 talk.fill.ranges.push_back((start, head.number));
             }
         }
@@ -370,16 +443,28 @@ impl<S: Store> Node<S> {
         round: u32,
     ) -> Result<Vec<Frame>, StoreError> {
         let mut rows: Vec<(DocumentId, DocState)> = Vec::new();
-        crate::views::members(snapshot, scope, |member| rows.push((member.document, member.state)))?;
+        crate::views::members(snapshot, scope, |member| {
+            rows.push((member.document, member.state))
+        })?;
         rows.sort_unstable();
         let pages = rows.chunks(LIST_ROWS_MAX).count().max(1);
         let mut after = None;
         let mut frames = Vec::new();
         for page in 0..pages {
-            let part: Vec<_> =
-                rows.iter().skip(page * LIST_ROWS_MAX).take(LIST_ROWS_MAX).copied().collect();
+            let part: Vec<_> = rows
+                .iter()
+                .skip(page * LIST_ROWS_MAX)
+                .take(LIST_ROWS_MAX)
+                .copied()
+                .collect();
             let next = part.last().map(|(document, _)| *document);
-            let list = List { scope: scope.clone(), after, rows: part, last: page + 1 == pages, round };
+            let list = List {
+                scope: scope.clone(),
+                after,
+                rows: part,
+                last: page + 1 == pages,
+                round,
+            };
             frames.push(Frame::List(list));
             after = next;
         }
@@ -388,6 +473,9 @@ impl<S: Store> Node<S> {
 
     /// The marker that everything a peer lacked, as far as known, has been sent.
     pub(crate) fn marker(scope: &ScopeId, round: u32) -> Frame {
-        Frame::Sent(Sent { scope: scope.clone(), round })
+        Frame::Sent(Sent {
+            scope: scope.clone(),
+            round,
+        })
     }
 }

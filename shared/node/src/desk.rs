@@ -21,7 +21,7 @@ use store::{Store, StoreError, Table};
 use crate::{
     admit::{self, Verdict},
     input::{JobId, Request, Target, Ticket},
-    node::Node,
+    node::{Identity, Node},
     opener::{Ending, Job, Opened, Performance, Summarised, Task},
     output::{NotDone, Notice, Output, Saved},
     rows::{EntryRow, SummaryRow},
@@ -98,7 +98,9 @@ impl<S: Store> Node<S> {
                     return Ok(Err(Reason::NotFound));
                 };
                 let writes = |scope: &ScopeId| {
-                    self.directory.rights(&self.device, scope).contains(Rights::WRITE)
+                    self.directory
+                        .rights(&self.device, scope)
+                        .contains(Rights::WRITE)
                 };
                 if !row.placed.iter().any(writes) {
                     return Ok(Err(Reason::NotFound));
@@ -111,7 +113,15 @@ impl<S: Store> Node<S> {
         if waiting >= WAITING_PER_DOCUMENT_MAX || self.desk.jobs.len() >= OPENINGS_MAX {
             return Ok(Err(Reason::Busy));
         }
-        Ok(Ok((document, Pending { ticket, request, kind, opens })))
+        Ok(Ok((
+            document,
+            Pending {
+                ticket,
+                request,
+                kind,
+                opens,
+            },
+        )))
     }
 
     /// The document that a command opens: its id follows from the command, so that asking twice,
@@ -124,31 +134,43 @@ impl<S: Store> Node<S> {
         if !self.directory.may_place(&self.device, &scopes) {
             return Err(Reason::NotAllowed);
         }
-        match &request.command {
-            Command::OpenCase { .. } => {
-                let document = self.case_id(request.entry, &request.by.site);
-                Ok(Some((document, Kind::CASE, Opening { scopes, root: None })))
-            }
-            Command::OpenSession { venue, date, start, .. } => {
-                let site = scopes.iter().find_map(|scope| match scope {
-                    ScopeId::Site(site) => Some(site.clone()),
-                    ScopeId::Directory | ScopeId::Caseload(_) | ScopeId::Compartment(..) => None,
-                });
-                let site = site.ok_or(Reason::NotPlaced)?;
-                let root = session_root(site, venue.as_str(), *date, *start);
-                let document = document::derived::document_id(
-                    &self.identity.tenant_key,
-                    self.identity.tenant,
-                    Kind::SESSION,
-                    &root.site,
-                    &root.venue,
-                    &root.date,
-                    &root.start,
-                );
-                Ok(Some((document, Kind::SESSION, Opening { scopes, root: Some(root) })))
-            }
-            _ => Err(Reason::Malformed),
+        if let Command::OpenCase { .. } = &request.command {
+            let document = self.case_id(request.entry, &request.by.site);
+            return Ok(Some((document, Kind::CASE, Opening { scopes, root: None })));
         }
+        let Command::OpenSession {
+            venue, date, start, ..
+        } = &request.command
+        else {
+            return Err(Reason::Malformed);
+        };
+        let site = scopes.iter().find_map(|scope| match scope {
+            ScopeId::Site(site) => Some(site.clone()),
+            ScopeId::Directory | ScopeId::Caseload(_) | ScopeId::Compartment(..) => None,
+        });
+        let root = session_root(
+            site.ok_or(Reason::NotPlaced)?,
+            venue.as_str(),
+            *date,
+            *start,
+        );
+        let document = document::derived::document_id(
+            &self.identity.tenant_key,
+            self.identity.tenant,
+            Kind::SESSION,
+            &root.site,
+            &root.venue,
+            &root.date,
+            &root.start,
+        );
+        Ok(Some((
+            document,
+            Kind::SESSION,
+            Opening {
+                scopes,
+                root: Some(root),
+            },
+        )))
     }
 
     fn case_id(&self, entry: EntryId, site: &SiteId) -> DocumentId {
@@ -162,7 +184,9 @@ impl<S: Store> Node<S> {
         let Some(pending) = self.desk.queues.get(&document).and_then(VecDeque::front) else {
             return;
         };
-        let Request { entry, by, command, .. } = &pending.request;
+        let Request {
+            entry, by, command, ..
+        } = &pending.request;
         let actor = derive_actor(
             &self.identity.tenant,
             &self.identity.device.public(),
@@ -181,11 +205,22 @@ impl<S: Store> Node<S> {
         self.request(turn, document, kind, task);
     }
 
-    fn request(&mut self, turn: &mut Turn<S::Snapshot>, document: DocumentId, kind: Kind, task: Task) {
+    fn request(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        document: DocumentId,
+        kind: Kind,
+        task: Task,
+    ) {
         let id = JobId(self.desk.next_job);
         self.desk.next_job += 1;
         self.desk.jobs.insert(id, document);
-        turn.say(Output::Open(Job { id, document, kind, task }));
+        turn.say(Output::Open(Job {
+            id,
+            document,
+            kind,
+            task,
+        }));
     }
 
     /// Has stale summaries made, while nothing more urgent is going on.
@@ -228,14 +263,19 @@ impl<S: Store> Node<S> {
             return Ok(());
         };
         let ticket = pending.ticket;
-        let saved = |change| Saved { document, entry: pending.request.entry, change };
+        let saved = |change| Saved {
+            document,
+            entry: pending.request.entry,
+            change,
+        };
         let result = match opened.0 {
             Ending::Performed { performed, summary } => {
                 let kept = self.keep(turn, document, &pending, performed.chunk, &summary)?;
                 if kept.is_err() {
                     turn.say(Output::Forget(document));
                 }
-                kept.map(|()| saved(Some(performed.header.hash))).map_err(NotDone::Reason)
+                kept.map(|()| saved(Some(performed.header.hash)))
+                    .map_err(NotDone::Reason)
             }
             Ending::Recorded => Ok(saved(None)),
             Ending::Refused(refusal) => Err(NotDone::Refused(refusal)),
@@ -302,7 +342,11 @@ impl<S: Store> Node<S> {
         arrivals: u64,
         fresh: bool,
     ) {
-        let row = SummaryRow { arrivals, version: summary.version, json: summary.json.clone() };
+        let row = SummaryRow {
+            arrivals,
+            version: summary.version,
+            json: summary.json.clone(),
+        };
         turn.draft.put(Table::Summary, document.0, 0, &row);
         if fresh {
             self.stale.remove(&document);
@@ -337,8 +381,13 @@ impl<S: Store> Node<S> {
         let Some((slot, line)) = admit::line(&turn.draft, document, run.actor())? else {
             return Ok(Err(Reason::NotFound));
         };
-        let entry = EntryRow { document, slot, seq: line.seq };
-        turn.draft.put(Table::Entry, pending.request.entry.0, 0, &entry);
+        let entry = EntryRow {
+            document,
+            slot,
+            seq: line.seq,
+        };
+        turn.draft
+            .put(Table::Entry, pending.request.entry.0, 0, &entry);
         self.wait_for_centre(turn, document, slot, line.seq);
         // The summary was made from what was open plus this change; if more has come since, it
         // is behind.
@@ -407,14 +456,21 @@ impl<S: Store> Node<S> {
         };
         let Identity { tenant, device, .. } = &self.identity;
         let head = SignedHead::sign(device, tenant, &document, &header.actor, &head);
-        Ok(self.verifier().run(&Run { document, changes: vec![chunk], head }))
+        Ok(self.verifier().run(&Run {
+            document,
+            changes: vec![chunk],
+            head,
+        }))
     }
 }
 
 /// What a session's id is made from. The site is the one whose scope it is opened in, which is
 /// the venue's owner, never the writer's.
 fn session_root(site: SiteId, venue: &str, date: Day, start: TimeOfDay) -> Root {
-    Root { site, venue: venue.trim().to_lowercase(), date: date.to_string(), start: start.to_string() }
+    Root {
+        site,
+        venue: venue.trim().to_lowercase(),
+        date: date.to_string(),
+        start: start.to_string(),
+    }
 }
-
-use crate::node::Identity;

@@ -33,7 +33,9 @@ impl<S: Store> Node<S> {
     pub(crate) fn common_scopes(&self, peer: &DeviceId) -> BTreeSet<ScopeId> {
         let theirs = self.directory.scopes_of(peer);
         let may = |scope: &ScopeId| {
-            self.directory.rights(&self.device, scope).contains(Rights::READ)
+            self.directory
+                .rights(&self.device, scope)
+                .contains(Rights::READ)
         };
         theirs.into_iter().filter(may).collect()
     }
@@ -54,7 +56,11 @@ impl<S: Store> Node<S> {
             heads.insert(scope, row.mine.clone());
             rows.push(row);
         }
-        let said = Said { directory: self.directory.digest(), root: table_root(&rows), heads };
+        let said = Said {
+            directory: self.directory.digest(),
+            root: table_root(&rows),
+            heads,
+        };
         let hello = Hello {
             version_min: PROTOCOL_MIN,
             version_max: PROTOCOL_MAX,
@@ -116,7 +122,10 @@ impl<S: Store> Node<S> {
             self.close(turn, id, Reason::OutOfTurn);
             return Ok(());
         }
-        link.them = Some(PeerStore { store: hello.store, incarnation: hello.incarnation });
+        link.them = Some(PeerStore {
+            store: hello.store,
+            incarnation: hello.incarnation,
+        });
         link.stage = Stage::Directory;
         let Some(said) = link.said.clone() else {
             return Ok(());
@@ -135,8 +144,15 @@ impl<S: Store> Node<S> {
         let pages = ids.chunks(LIST_ROWS_MAX).count().max(1);
         (0..pages)
             .map(|page| {
-                let ids = ids.iter().skip(page * LIST_ROWS_MAX).take(LIST_ROWS_MAX).copied();
-                Frame::StatementIds(StatementIds { ids: ids.collect(), last: page + 1 == pages })
+                let ids = ids
+                    .iter()
+                    .skip(page * LIST_ROWS_MAX)
+                    .take(LIST_ROWS_MAX)
+                    .copied();
+                Frame::StatementIds(StatementIds {
+                    ids: ids.collect(),
+                    last: page + 1 == pages,
+                })
             })
             .collect()
     }
@@ -157,7 +173,8 @@ impl<S: Store> Node<S> {
             .filter_map(|id| self.directory.statement(&id).cloned())
             .collect();
         link.statements_told = self.statements;
-        link.ready.extend(statement_frames(&lacking).map(|frame| (Lane::Control, frame)));
+        link.ready
+            .extend(statement_frames(&lacking).map(|frame| (Lane::Control, frame)));
     }
 
     pub(crate) fn take_statements(
@@ -172,7 +189,10 @@ impl<S: Store> Node<S> {
                 self.refuse(turn, id, reason);
             }
         }
-        let waits = self.links.get(&id).is_some_and(|link| link.stage == Stage::Directory);
+        let waits = self
+            .links
+            .get(&id)
+            .is_some_and(|link| link.stage == Stage::Directory);
         if waits && last {
             self.enter_scopes(turn, id, None)?;
         }
@@ -188,7 +208,8 @@ impl<S: Store> Node<S> {
         let new = Arc::make_mut(&mut self.directory).admit(statement.signed())?;
         if new {
             let place = self.statements;
-            turn.draft.put(Table::Statement, Vec::new(), place, statement.signed());
+            turn.draft
+                .put(Table::Statement, Vec::new(), place, statement.signed());
             self.statements += 1;
             self.directory_changed = true;
         }
@@ -206,21 +227,31 @@ impl<S: Store> Node<S> {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
-        let (Some(them), Some(kind)) =
-            (link.them, self.directory.device(&link.device).map(|device| device.kind))
-        else {
+        let (Some(them), Some(kind)) = (
+            link.them,
+            self.directory
+                .device(&link.device)
+                .map(|device| device.kind),
+        ) else {
             self.close(turn, id, Reason::NotAllowed);
             return Ok(());
         };
         link.stage = Stage::Scopes;
         link.is_centre = kind == DeviceKind::Centre;
-        let heads = link.said.as_ref().map(|said| said.heads.clone()).unwrap_or_default();
+        let heads = link
+            .said
+            .as_ref()
+            .map(|said| said.heads.clone())
+            .unwrap_or_default();
         for scope in self.common_scopes(&self.device_of(id)) {
             let peer: PeerRow = turn
                 .draft
                 .row(Table::Peer, &peer_name(them.store, &scope), 0)?
                 .unwrap_or_default();
-            let mut talk = Talk { taken: peer.taken, ..Talk::default() };
+            let mut talk = Talk {
+                taken: peer.taken,
+                ..Talk::default()
+            };
             if equal == Some(true) {
                 talk.covered = heads.get(&scope).cloned().unwrap_or_default();
                 talk.told = Some(talk.covered.clone());
@@ -237,26 +268,39 @@ impl<S: Store> Node<S> {
     }
 
     fn device_of(&self, id: LinkId) -> DeviceId {
-        self.links.get(&id).map(|link| link.device).unwrap_or_default()
+        self.links
+            .get(&id)
+            .map(|link| link.device)
+            .unwrap_or_default()
     }
 
     /// Opens scopes that a change of the directory has given both sides.
-    pub(crate) fn follow_directory(&mut self, turn: &mut Turn<S::Snapshot>) -> Result<(), StoreError> {
+    pub(crate) fn follow_directory(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+    ) -> Result<(), StoreError> {
         if !std::mem::take(&mut self.directory_changed) {
             return Ok(());
         }
         let ids: Vec<LinkId> = self.links.keys().copied().collect();
         for id in ids {
             let common = self.common_scopes(&self.device_of(id));
-            let Some(link) = self.links.get_mut(&id) else { continue };
-            let (Stage::Scopes, Some(them)) = (link.stage, link.them) else { continue };
+            let Some(link) = self.links.get_mut(&id) else {
+                continue;
+            };
+            let (Stage::Scopes, Some(them)) = (link.stage, link.them) else {
+                continue;
+            };
             for scope in common {
                 if link.scopes.contains_key(&scope) {
                     continue;
                 }
                 let name = peer_name(them.store, &scope);
                 let peer: PeerRow = turn.draft.row(Table::Peer, &name, 0)?.unwrap_or_default();
-                let mut talk = Talk { taken: peer.taken, ..Talk::default() };
+                let mut talk = Talk {
+                    taken: peer.taken,
+                    ..Talk::default()
+                };
                 talk.begin(1);
                 link.scopes.insert(scope, talk);
             }
@@ -272,10 +316,16 @@ impl<S: Store> Node<S> {
         id: LinkId,
         scope: &ScopeId,
     ) -> Result<(), StoreError> {
-        let row: ScopeRow =
-            turn.draft.row(Table::Scope, &scope_name(scope), 0)?.unwrap_or_default();
+        let row: ScopeRow = turn
+            .draft
+            .row(Table::Scope, &scope_name(scope), 0)?
+            .unwrap_or_default();
         let documents = row.count;
-        turn.say(Output::Notice(Notice::Equal { link: id, scope: scope.clone(), documents }));
+        turn.say(Output::Notice(Notice::Equal {
+            link: id,
+            scope: scope.clone(),
+            documents,
+        }));
         if self.links.get(&id).is_some_and(|link| link.is_centre) {
             self.arrived_in(turn, scope)?;
         }
@@ -291,10 +341,19 @@ pub(crate) fn statement_frames(
     const PER_FRAME: usize = 64;
     let pages: Vec<Vec<SignedStatement>> = match statements {
         [] => vec![Vec::new()],
-        some => some.chunks(PER_FRAME).map(<[SignedStatement]>::to_vec).collect(),
+        some => some
+            .chunks(PER_FRAME)
+            .map(<[SignedStatement]>::to_vec)
+            .collect(),
     };
     let count = pages.len();
-    pages.into_iter().enumerate().map(move |(page, statements)| {
-        Frame::Statements(StatementBatch { statements, last: page + 1 == count })
-    })
+    pages
+        .into_iter()
+        .enumerate()
+        .map(move |(page, statements)| {
+            Frame::Statements(StatementBatch {
+                statements,
+                last: page + 1 == count,
+            })
+        })
 }

@@ -26,7 +26,9 @@ impl Inbox {
     pub fn push(&mut self, input: Input) {
         let queue = match &input {
             Input::Frame { frame, .. } => match &frame.0 {
-                Checked::Load { lane: Lane::Live, .. } => &mut self.first,
+                Checked::Load {
+                    lane: Lane::Live, ..
+                } => &mut self.first,
                 Checked::Load { .. }
                 | Checked::Statements { .. }
                 | Checked::Plain(_)
@@ -74,7 +76,13 @@ fn weight(input: &Input) -> (usize, usize) {
         Input::Frame { frame, .. } => match &frame.0 {
             Checked::Load { runs, .. } => {
                 let bytes = runs.iter().map(|run| run.bytes().len()).sum();
-                (bytes, runs.iter().map(|run| run.headers().len()).sum::<usize>().max(1))
+                (
+                    bytes,
+                    runs.iter()
+                        .map(|run| run.headers().len())
+                        .sum::<usize>()
+                        .max(1),
+                )
             }
             Checked::Statements { .. } | Checked::Plain(_) | Checked::Unknown => (0, 1),
         },

@@ -19,6 +19,7 @@ mod admit;
 mod compare;
 mod desk;
 mod draft;
+mod gather;
 mod greet;
 mod inbox;
 mod input;
@@ -39,12 +40,18 @@ pub use link::Progress;
 pub use node::{Identity, Node};
 pub use opener::{DocumentView, Job, Opened, Opener};
 pub use output::{Lane, NotDone, Notice, Output, Saved};
-pub use verify::{
-    VerifiedFrame, VerifiedPlacement, VerifiedRun, VerifiedStatement, Verifier,
-};
+pub use verify::{VerifiedFrame, VerifiedPlacement, VerifiedRun, VerifiedStatement, Verifier};
 
 // The shell speaks these crates' words without depending on them itself.
 pub use domain;
 pub use names;
 pub use protocol;
 pub use store;
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm
+)]
+mod tests;

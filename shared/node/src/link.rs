@@ -186,7 +186,9 @@ impl Link {
 
     /// Whether the peer is still sending what was missed here.
     pub(crate) fn is_filling(&self) -> bool {
-        self.scopes.values().any(|talk| talk.round > 0 && !talk.they_sent)
+        self.scopes
+            .values()
+            .any(|talk| talk.round > 0 && !talk.they_sent)
     }
 }
 
@@ -259,7 +261,10 @@ impl Talk {
             }
             !joins
         });
-        self.taken.advance(Position { writer: from.writer, number: reached })
+        self.taken.advance(Position {
+            writer: from.writer,
+            number: reached,
+        })
     }
 
     /// Whether anything is still to be sent by the fill lane.
@@ -269,6 +274,12 @@ impl Talk {
 }
 
 impl Progress {
+    /// Adds runs and bytes.
+    pub(crate) fn grow(&mut self, (runs, bytes): (u64, u64)) {
+        self.runs += runs;
+        self.bytes += bytes;
+    }
+
     /// Adds one run.
     pub(crate) fn add(&mut self, bytes: usize) {
         self.runs += 1;

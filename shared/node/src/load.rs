@@ -1,9 +1,7 @@
 //! What comes in: runs and placements of a peer's, and its acknowledgements of ours.
 
 use names::{DocumentId, Reason, ScopeId};
-use protocol::{
-    message::{Batch, Fault, Frame, Held, HeldRun, Refused},
-};
+use protocol::message::{Batch, Fault, Frame, Held, HeldRun, Refused};
 use store::{Store, StoreError, Table};
 
 use crate::{
@@ -27,7 +25,12 @@ struct Outcome {
 
 impl Outcome {
     fn fault(&mut self, document: DocumentId, reason: Reason) {
-        self.faults.push(Fault { document, reason, run: None, placement: None });
+        self.faults.push(Fault {
+            document,
+            reason,
+            run: None,
+            placement: None,
+        });
     }
 }
 
@@ -44,7 +47,10 @@ fn may_change(reason: Reason) -> bool {
 }
 
 impl<S: Store> Node<S> {
-    #[expect(clippy::too_many_arguments, reason = "one frame's parts, taken apart by verification")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one frame's parts, taken apart by verification"
+    )]
     pub(crate) fn take_load(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
@@ -55,7 +61,9 @@ impl<S: Store> Node<S> {
         runs: &[VerifiedRun],
         rejected: &[Rejected],
     ) -> Result<(), StoreError> {
-        let Some(link) = self.links.get(&id) else { return Ok(()) };
+        let Some(link) = self.links.get(&id) else {
+            return Ok(());
+        };
         // A live frame may overtake the greeting, which goes by another stream. It is passed over:
         // the cursor stays, and the next proof brings it again.
         let Some(them) = link.them.filter(|_| link.stage == Stage::Scopes) else {
@@ -139,9 +147,13 @@ impl<S: Store> Node<S> {
         outcome: Outcome,
     ) -> Result<(), StoreError> {
         let again = turn.soon(ROUND_AGAIN_MS);
-        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
         let store = link.them.map(|them| them.store).unwrap_or_default();
-        let Some(talk) = link.scopes.get_mut(&batch.scope) else { return Ok(()) };
+        let Some(talk) = link.scopes.get_mut(&batch.scope) else {
+            return Ok(());
+        };
         for run in runs.iter().filter(|_| lane == Lane::Fill) {
             talk.received.add(run.bytes().len());
         }
@@ -155,8 +167,12 @@ impl<S: Store> Node<S> {
                 && talk.take(from, after.number)
             {
                 let given = talk.told.clone().unwrap_or_default();
-                let row = PeerRow { taken: talk.taken.clone(), given };
-                turn.draft.put(Table::Peer, peer_name(store, &batch.scope), 0, &row);
+                let row = PeerRow {
+                    taken: talk.taken.clone(),
+                    given,
+                };
+                turn.draft
+                    .put(Table::Peer, peer_name(store, &batch.scope), 0, &row);
             }
         } else if outcome.faults.iter().any(|fault| may_change(fault.reason)) {
             talk.due = Some((again, Due::Round));
@@ -169,7 +185,10 @@ impl<S: Store> Node<S> {
         };
         link.ready.push((Lane::Control, Frame::Held(held)));
         if !outcome.faults.is_empty() {
-            let refused = Refused { scope: batch.scope.clone(), faults: outcome.faults };
+            let refused = Refused {
+                scope: batch.scope.clone(),
+                faults: outcome.faults,
+            };
             link.ready.push((Lane::Control, Frame::Refused(refused)));
         }
         Ok(())
@@ -182,7 +201,9 @@ impl<S: Store> Node<S> {
         id: LinkId,
         held: &Held,
     ) -> Result<(), StoreError> {
-        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
         link.in_flight = link.in_flight.saturating_sub(held.fills as usize);
         if !link.is_centre {
             return Ok(());
@@ -210,9 +231,22 @@ impl<S: Store> Node<S> {
         line: ActorRow,
         seq: u64,
     ) {
-        turn.draft.put(Table::Actor, document.0, slot, &ActorRow { centre: seq, ..line });
+        turn.draft.put(
+            Table::Actor,
+            document.0,
+            slot,
+            &ActorRow {
+                centre: seq,
+                ..line
+            },
+        );
         let span = (document, slot, 0)..=(document, slot, seq);
-        let done: Vec<_> = self.outbox.rows.range(span).map(|(key, number)| (*key, *number)).collect();
+        let done: Vec<_> = self
+            .outbox
+            .rows
+            .range(span)
+            .map(|(key, number)| (*key, *number))
+            .collect();
         for (key, number) in done {
             self.outbox.rows.remove(&key);
             turn.draft.delete(Table::Outbox, Vec::new(), number);
@@ -225,10 +259,20 @@ impl<S: Store> Node<S> {
         turn: &mut Turn<S::Snapshot>,
         scope: &ScopeId,
     ) -> Result<(), StoreError> {
-        let waiting: Vec<_> = self.outbox.rows.keys().map(|(document, slot, _)| (*document, *slot)).collect();
+        let waiting: Vec<_> = self
+            .outbox
+            .rows
+            .keys()
+            .map(|(document, slot, _)| (*document, *slot))
+            .collect();
         for (document, slot) in waiting {
-            let placed = turn.draft.document(document)?.is_some_and(|row| row.placed.contains(scope));
-            let line = turn.draft.row::<ActorRow>(Table::Actor, document.as_ref(), slot)?;
+            let placed = turn
+                .draft
+                .document(document)?
+                .is_some_and(|row| row.placed.contains(scope));
+            let line = turn
+                .draft
+                .row::<ActorRow>(Table::Actor, document.as_ref(), slot)?;
             if let Some(line) = line.filter(|_| placed) {
                 let seq = line.seq;
                 self.arrived(turn, document, slot, line, seq);
@@ -247,13 +291,17 @@ impl<S: Store> Node<S> {
         first: u64,
         last: u64,
     ) -> Result<(), StoreError> {
-        let Some(line) = turn.draft.row::<ActorRow>(Table::Actor, document.as_ref(), slot)? else {
+        let Some(line) = turn
+            .draft
+            .row::<ActorRow>(Table::Actor, document.as_ref(), slot)?
+        else {
             return Ok(());
         };
         let ours = line.device == self.device;
         if line.centre >= first {
             let centre = first.saturating_sub(1);
-            turn.draft.put(Table::Actor, document.0, slot, &ActorRow { centre, ..line });
+            turn.draft
+                .put(Table::Actor, document.0, slot, &ActorRow { centre, ..line });
         }
         let known = self.outbox.rows.contains_key(&(document, slot, last));
         if ours && !known {
@@ -273,8 +321,12 @@ impl<S: Store> Node<S> {
         let number = self.outbox.next;
         self.outbox.next += 1;
         self.outbox.rows.insert((document, slot, seq), number);
-        let row = OutboxRow { document, slot, seq, at: turn.now };
+        let row = OutboxRow {
+            document,
+            slot,
+            seq,
+            at: turn.now,
+        };
         turn.draft.put(Table::Outbox, Vec::new(), number, &row);
     }
 }
-

@@ -98,9 +98,10 @@ impl<S: Store> Node<S> {
         let snapshot = store.snapshot()?;
         let mut batch = Batch::new();
         let meta = match read_row::<MetaRow, _>(&snapshot, Table::Meta, META, 0)? {
-            Some(meta) if meta.tenant == identity.tenant => {
-                MetaRow { openings: meta.openings + 1, ..meta }
-            }
+            Some(meta) if meta.tenant == identity.tenant => MetaRow {
+                openings: meta.openings + 1,
+                ..meta
+            },
             Some(_) => return Err(damaged(Table::Meta)),
             None => MetaRow {
                 tenant: identity.tenant,
@@ -144,7 +145,7 @@ impl<S: Store> Node<S> {
 
     /// What verifies bytes for this node, with the directory as it is now.
     pub fn verifier(&self) -> Verifier {
-        Verifier::new(self.identity.tenant, self.identity.authority, Arc::clone(&self.directory))
+        Verifier::new(&self.identity, Arc::clone(&self.directory))
     }
 
     /// The state on disk, to be read at leisure and from any thread.
@@ -212,7 +213,12 @@ impl<S> fmt::Debug for Node<S> {
 
 /// The `index`th 16 bytes of 64.
 fn part(entropy: &[u8; 64], index: usize) -> [u8; 16] {
-    entropy.as_chunks::<16>().0.get(index).copied().unwrap_or_default()
+    entropy
+        .as_chunks::<16>()
+        .0
+        .get(index)
+        .copied()
+        .unwrap_or_default()
 }
 
 fn read_statements<P: Snapshot>(
@@ -228,7 +234,9 @@ fn read_statements<P: Snapshot>(
         next = last + 1;
         for (_, bytes) in rows {
             let signed: SignedStatement = decode_row(Table::Statement, &bytes)?;
-            directory.admit(&signed).map_err(|_| damaged(Table::Statement))?;
+            directory
+                .admit(&signed)
+                .map_err(|_| damaged(Table::Statement))?;
         }
     }
 }
@@ -243,7 +251,9 @@ fn read_outbox<P: Snapshot>(snapshot: &P) -> Result<Outbox, StoreError> {
         outbox.next = last + 1;
         for (number, bytes) in rows {
             let row: OutboxRow = decode_row(Table::Outbox, &bytes)?;
-            outbox.rows.insert((row.document, row.slot, row.seq), number);
+            outbox
+                .rows
+                .insert((row.document, row.slot, row.seq), number);
         }
     }
 }

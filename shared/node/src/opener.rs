@@ -60,7 +60,10 @@ pub(crate) enum Ending {
     /// The summary of the document as it is.
     Summarised(Summarised),
     /// The command has become a change, which is not kept yet.
-    Performed { performed: Performed, summary: Summarised },
+    Performed {
+        performed: Performed,
+        summary: Summarised,
+    },
     /// The command had been carried out before.
     Recorded,
     /// The rules of the service do not allow the command.
@@ -113,7 +116,11 @@ pub struct Opener {
 impl Opener {
     /// An opener that holds up to `documents_max` documents open: about 30 KB each.
     pub fn new(documents_max: usize) -> Opener {
-        Opener { hot: BTreeMap::new(), documents_max: documents_max.max(1), jobs: 0 }
+        Opener {
+            hot: BTreeMap::new(),
+            documents_max: documents_max.max(1),
+            jobs: 0,
+        }
     }
 
     /// Does a job on the state in `snapshot`, which must be taken after the turn that asked.
@@ -146,7 +153,11 @@ impl Opener {
         let kind = kind_of(snapshot, document)?;
         let hot = self.open(snapshot, document, kind)?;
         let (state, flaws) = hot.document.read();
-        Ok(DocumentView { document, state, flaws })
+        Ok(DocumentView {
+            document,
+            state,
+            flaws,
+        })
     }
 
     /// A document as the bytes of an `.automerge` file, which the public libraries load.
@@ -172,7 +183,12 @@ impl Opener {
         self.jobs += 1;
         if !self.hot.contains_key(&document) {
             self.make_room();
-            let empty = Hot { document: Document::new(kind)?, arrivals: 0, used: 0, left_out: 0 };
+            let empty = Hot {
+                document: Document::new(kind)?,
+                arrivals: 0,
+                used: 0,
+                left_out: 0,
+            };
             self.hot.insert(document, empty);
         }
         let used = self.jobs;
@@ -187,7 +203,11 @@ impl Opener {
         if self.hot.len() < self.documents_max {
             return;
         }
-        let oldest = self.hot.iter().min_by_key(|(_, hot)| hot.used).map(|(document, _)| *document);
+        let oldest = self
+            .hot
+            .iter()
+            .min_by_key(|(_, hot)| hot.used)
+            .map(|(document, _)| *document);
         if let Some(document) = oldest {
             self.hot.remove(&document);
         }
@@ -210,8 +230,10 @@ impl Hot {
                 .map(|(_, bytes)| decode_row::<Run>(Table::Run, bytes))
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|_| Reason::CannotOpen)?;
-            let chunks: Vec<&[u8]> =
-                runs.iter().flat_map(|run| run.changes.iter().map(Vec::as_slice)).collect();
+            let chunks: Vec<&[u8]> = runs
+                .iter()
+                .flat_map(|run| run.changes.iter().map(Vec::as_slice))
+                .collect();
             self.left_out += self.document.apply(&chunks).len();
             self.arrivals = next;
         }
@@ -229,9 +251,18 @@ impl Hot {
     }
 
     fn perform(&mut self, performance: &Performance) -> Ending {
-        let Performance { actor, entry, by, command, now } = performance;
+        let Performance {
+            actor,
+            entry,
+            by,
+            command,
+            now,
+        } = performance;
         match document::perform(&mut self.document, *actor, command, *entry, by, *now) {
-            Ok(Some(performed)) => Ending::Performed { performed, summary: self.summarise() },
+            Ok(Some(performed)) => Ending::Performed {
+                performed,
+                summary: self.summarise(),
+            },
             Ok(None) => Ending::Recorded,
             Err(refusal) => Ending::Refused(refusal),
         }
@@ -275,13 +306,23 @@ impl fmt::Debug for Job {
 
 impl fmt::Debug for Summarised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Summarised({} runs, {} bytes)", self.arrivals, self.json.len())
+        write!(
+            f,
+            "Summarised({} runs, {} bytes)",
+            self.arrivals,
+            self.json.len()
+        )
     }
 }
 
 impl fmt::Debug for DocumentView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DocumentView({}, {} flaws)", self.document, self.flaws.len())
+        write!(
+            f,
+            "DocumentView({}, {} flaws)",
+            self.document,
+            self.flaws.len()
+        )
     }
 }
 

@@ -24,8 +24,8 @@
 
 use minicbor::{Decode, Encode};
 use names::{
-    ActorId, ChangeHash, DeviceId, DocumentId, Incarnation, Kind, Moment, ScopeId,
-    StoreId, TenantId, WorkerId, WriterId,
+    ActorId, ChangeHash, DeviceId, DocumentId, Incarnation, Kind, Moment, ScopeId, StoreId,
+    TenantId, WorkerId, WriterId,
 };
 use protocol::{
     codec,

@@ -7,44 +7,35 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use names::{
-    DocumentId, Incarnation, ScopeId,
-    limits::{FILL_FRAME_BYTES, FILL_FRAMES_IN_FLIGHT, LIST_ROWS_MAX},
+    Incarnation, ScopeId,
+    limits::{FILL_FRAMES_IN_FLIGHT, LIST_ROWS_MAX},
 };
 use protocol::{
     log::Position,
-    message::{Batch, Differ, Difference, Done, Frame, Table as ScopeTable},
-    placement::SignedPlacement,
-    signed::Run,
+    message::{Differ, Done, Frame, Table as ScopeTable},
 };
 use store::{Snapshot, Store, StoreError, Table};
 
 use crate::{
-    admit::claim_of,
     draft::{decode_row, read_row},
+    gather::Gathering,
     greet::statement_frames,
     input::{LinkId, Side},
     link::{Link, Progress, Stage, Talk},
     node::Node,
     output::{Lane, Notice, Output},
-    rows::{DocumentRow, LogItem, LogRow, ScopeRow, log_name, scope_name},
+    rows::{LogItem, LogRow, ScopeRow, log_name, scope_name},
 };
 
 /// Log rows read at once.
 const LOG_ROWS: usize = 256;
 
-/// Something to send: part of a document.
-#[derive(Clone, Copy)]
-struct Part {
-    document: DocumentId,
-    item: LogItem,
-}
+/// Documents in one frame of differences: each may name many authors.
+const DIFFER_ROWS: usize = 256;
 
 impl<S: Store> Node<S> {
     /// Makes every frame that is due, from what is on disk now.
-    pub(crate) fn speak(
-        &mut self,
-        outputs: &mut Vec<Output>,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn speak(&mut self, outputs: &mut Vec<Output>) -> Result<(), StoreError> {
         if self.links.is_empty() {
             return Ok(());
         }
@@ -52,16 +43,21 @@ impl<S: Store> Node<S> {
         let ids: Vec<LinkId> = self.links.keys().copied().collect();
         for id in ids {
             // The link is taken out while it is spoken on, so that the node can be read beside it.
-            let Some(mut link) = self.links.remove(&id) else { continue };
+            let Some(mut link) = self.links.remove(&id) else {
+                continue;
+            };
             let mut said = Vec::new();
             let result = self.speak_on(&snapshot, id, &mut link, &mut said, outputs);
             self.links.insert(id, link);
             result?;
-            outputs.extend(said.into_iter().map(|(lane, frame): (Lane, Frame)| Output::Send {
-                link: id,
-                lane,
-                frame: frame.encode(),
-            }));
+            outputs.extend(
+                said.into_iter()
+                    .map(|(lane, frame): (Lane, Frame)| Output::Send {
+                        link: id,
+                        lane,
+                        frame: frame.encode(),
+                    }),
+            );
         }
         Ok(())
     }
@@ -76,7 +72,11 @@ impl<S: Store> Node<S> {
     ) -> Result<(), StoreError> {
         said.append(&mut link.ready);
         if std::mem::take(&mut link.ids_due) {
-            said.extend(self.statement_ids().into_iter().map(|frame| (Lane::Control, frame)));
+            said.extend(
+                self.statement_ids()
+                    .into_iter()
+                    .map(|frame| (Lane::Control, frame)),
+            );
         }
         let (Stage::Scopes, Some(them)) = (link.stage, link.them) else {
             return Ok(());
@@ -85,7 +85,10 @@ impl<S: Store> Node<S> {
         let mut scopes = std::mem::take(&mut link.scopes);
         let rows = self.speak_rows(snapshot, &scopes)?;
         if !rows.is_empty() {
-            said.push((Lane::Control, Frame::Table(ScopeTable { rows: rows.clone() })));
+            said.push((
+                Lane::Control,
+                Frame::Table(ScopeTable { rows: rows.clone() }),
+            ));
         }
         for (scope, talk) in &mut scopes {
             if talk.row_due {
@@ -123,8 +126,7 @@ impl<S: Store> Node<S> {
         if link.statements_told >= self.statements {
             return Ok(());
         }
-        let rows =
-            snapshot.range(Table::Statement, &[], link.statements_told, LIST_ROWS_MAX)?;
+        let rows = snapshot.range(Table::Statement, &[], link.statements_told, LIST_ROWS_MAX)?;
         let statements = rows
             .iter()
             .map(|(_, bytes)| decode_row(Table::Statement, bytes))
@@ -140,7 +142,8 @@ impl<S: Store> Node<S> {
         scopes: &std::collections::BTreeMap<ScopeId, Talk>,
     ) -> Result<Vec<protocol::message::TableRow>, StoreError> {
         let due = scopes.iter().filter(|(_, talk)| talk.row_due);
-        due.map(|(scope, talk)| self.table_row(snapshot, scope, talk.round, &talk.taken)).collect()
+        due.map(|(scope, talk)| self.table_row(snapshot, scope, talk.round, &talk.taken))
+            .collect()
     }
 
     /// The frames of an exact comparison that are due.
@@ -162,7 +165,11 @@ impl<S: Store> Node<S> {
             talk.listed.clear();
             let documents = differing.len() as u64;
             let scope = scope.clone();
-            outputs.push(Output::Notice(Notice::Differing { link: id, scope, documents }));
+            outputs.push(Output::Notice(Notice::Differing {
+                link: id,
+                scope,
+                documents,
+            }));
             talk.differ_due = Some(differing);
             talk.differ_last = true;
         }
@@ -170,7 +177,9 @@ impl<S: Store> Node<S> {
         if side == Side::Dialled && !talk.differ_last {
             return Ok(());
         }
-        let Some(due) = talk.differ_due.take() else { return Ok(()) };
+        let Some(due) = talk.differ_due.take() else {
+            return Ok(());
+        };
         let pages = due.chunks(DIFFER_ROWS).count().max(1);
         for page in 0..pages {
             let part = due.iter().skip(page * DIFFER_ROWS).take(DIFFER_ROWS);
@@ -178,7 +187,15 @@ impl<S: Store> Node<S> {
                 .map(|document| Self::difference(snapshot, *document))
                 .collect::<Result<Vec<_>, _>>()?;
             let (scope, round, last) = (scope.clone(), talk.round, page + 1 == pages);
-            said.push((Lane::Control, Frame::Differ(Differ { scope, documents, last, round })));
+            said.push((
+                Lane::Control,
+                Frame::Differ(Differ {
+                    scope,
+                    documents,
+                    last,
+                    round,
+                }),
+            ));
         }
         talk.differ_last = false;
         Ok(())
@@ -200,7 +217,14 @@ impl<S: Store> Node<S> {
             read_row(snapshot, Table::Scope, &scope_name(scope), 0)?.unwrap_or_default();
         let (digest, count) = (row.value(), row.count);
         let (scope, round) = (scope.clone(), talk.round);
-        let done = Done { scope, digest, count, logs: row.heads, round, ask };
+        let done = Done {
+            scope,
+            digest,
+            count,
+            logs: row.heads,
+            round,
+            ask,
+        };
         said.push((Lane::Control, Frame::Done(done)));
         Ok(())
     }
@@ -214,13 +238,18 @@ impl<S: Store> Node<S> {
         them: Incarnation,
         said: &mut Vec<(Lane, Frame)>,
     ) -> Result<(), StoreError> {
-        let Some(mut told) = talk.told.take() else { return Ok(()) };
+        let Some(mut told) = talk.told.take() else {
+            return Ok(());
+        };
         let row: ScopeRow =
             read_row(snapshot, Table::Scope, &scope_name(scope), 0)?.unwrap_or_default();
         for head in row.heads.positions() {
-            let mut from = Position { writer: head.writer, number: told.number(&head.writer) };
+            let mut from = Position {
+                writer: head.writer,
+                number: told.number(&head.writer),
+            };
             while from.number < head.number {
-                let mut bytes = FrameBytes::new(scope);
+                let mut bytes = Gathering::new(scope);
                 let end = bytes.take_log(snapshot, from, head.number, them)?;
                 if talk.has_fill() {
                     bytes.whole_documents(snapshot)?;
@@ -229,8 +258,14 @@ impl<S: Store> Node<S> {
                     // What was passed over is part of the next frame's stretch, so that the
                     // peer's cursor moves across it.
                     let said_to = talk.covered.number(&head.writer);
-                    let start = Position { writer: head.writer, number: said_to };
-                    talk.covered.advance(Position { writer: head.writer, number: end });
+                    let start = Position {
+                        writer: head.writer,
+                        number: said_to,
+                    };
+                    talk.covered.advance(Position {
+                        writer: head.writer,
+                        number: end,
+                    });
                     talk.proved = None;
                     said.push((Lane::Live, Frame::Live(bytes.into_batch(start, end))));
                 }
@@ -251,20 +286,25 @@ impl<S: Store> Node<S> {
         them: Incarnation,
     ) -> Result<Option<Frame>, StoreError> {
         while let Some((from, end)) = talk.fill.ranges.pop_front() {
-            let mut bytes = FrameBytes::new(scope);
+            let mut bytes = Gathering::new(scope);
             let reached = bytes.take_log(snapshot, from, end, them)?;
             if reached < end {
-                talk.fill.ranges.push_front((Position { number: reached, ..from }, end));
+                talk.fill.ranges.push_front((
+                    Position {
+                        number: reached,
+                        ..from
+                    },
+                    end,
+                ));
             }
             // A stretch that came from the peer itself is not worth a frame of its own, unless
             // its end is reached: then the cursor must learn of it.
             if !bytes.is_empty() || reached == end {
-                talk.given.runs += bytes.runs.len() as u64;
-                talk.given.bytes += bytes.bytes as u64;
+                talk.given.grow(bytes.size());
                 return Ok(Some(Frame::Fill(bytes.into_batch(from, reached))));
             }
         }
-        let mut bytes = FrameBytes::new(scope);
+        let mut bytes = Gathering::new(scope);
         while let Some(repair) = talk.fill.repairs.pop_front() {
             if let Some(rest) = bytes.take_repair(snapshot, repair)? {
                 talk.fill.repairs.push_front(rest);
@@ -274,8 +314,7 @@ impl<S: Store> Node<S> {
             }
         }
         if !bytes.is_empty() {
-            talk.given.runs += bytes.runs.len() as u64;
-            talk.given.bytes += bytes.bytes as u64;
+            talk.given.grow(bytes.size());
             return Ok(Some(Frame::Fill(bytes.into_repair())));
         }
         if std::mem::take(&mut talk.fill.marker_due) {
@@ -297,7 +336,8 @@ impl<S: Store> Node<S> {
         for (from, end) in ranges {
             let mut next = from.number + 1;
             while next <= *end {
-                let rows = snapshot.range(Table::Log, &log_name(scope, from.writer), next, LOG_ROWS)?;
+                let rows =
+                    snapshot.range(Table::Log, &log_name(scope, from.writer), next, LOG_ROWS)?;
                 let Some((last, _)) = rows.last() else { break };
                 next = last + 1;
                 for (_, bytes) in rows.iter().take_while(|(position, _)| position <= end) {
@@ -318,203 +358,4 @@ impl<S: Store> Node<S> {
         progress.documents = documents.len() as u64;
         Ok(progress)
     }
-}
-
-/// Documents in one frame of differences: each may name many authors.
-const DIFFER_ROWS: usize = 256;
-
-/// The content of one frame while it is gathered.
-struct FrameBytes {
-    scope: ScopeId,
-    parts: Vec<Part>,
-    placements: Vec<SignedPlacement>,
-    runs: Vec<Run>,
-    bytes: usize,
-}
-
-impl FrameBytes {
-    fn new(scope: &ScopeId) -> FrameBytes {
-        FrameBytes {
-            scope: scope.clone(),
-            parts: Vec::new(),
-            placements: Vec::new(),
-            runs: Vec::new(),
-            bytes: 0,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.placements.is_empty()
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes >= FILL_FRAME_BYTES
-            || self.runs.len() >= LIST_ROWS_MAX / 2
-            || self.placements.len() >= LIST_ROWS_MAX / 2
-    }
-
-    /// Takes up log entries after `from`, up to `end` or until the frame is full; answers the
-    /// position reached.
-    fn take_log<P: Snapshot>(
-        &mut self,
-        snapshot: &P,
-        from: Position,
-        end: u64,
-        them: Incarnation,
-    ) -> Result<u64, StoreError> {
-        let name = log_name(&self.scope, from.writer);
-        let mut reached = from.number;
-        while reached < end && !self.is_full() {
-            let rows = snapshot.range(Table::Log, &name, reached + 1, LOG_ROWS)?;
-            if rows.is_empty() {
-                return Ok(end);
-            }
-            for (position, bytes) in rows {
-                if position > end || self.is_full() {
-                    return Ok(reached);
-                }
-                let row: LogRow = decode_row(Table::Log, &bytes)?;
-                if row.origin != Some(them) {
-                    let part = Part { document: row.document, item: row.item };
-                    self.take_part(snapshot, part)?;
-                }
-                reached = position;
-            }
-        }
-        Ok(reached)
-    }
-
-    fn take_part<P: Snapshot>(&mut self, snapshot: &P, part: Part) -> Result<(), StoreError> {
-        self.parts.push(part);
-        match part.item {
-            LogItem::Placement(number) => self.take_placement(snapshot, part.document, number),
-            LogItem::Run { arrival, .. } => self.take_runs(snapshot, part.document, arrival, arrival + 1),
-            LogItem::Whole(arrivals) => {
-                self.take_placements(snapshot, part.document)?;
-                self.take_runs(snapshot, part.document, 0, arrivals)
-            }
-        }
-    }
-
-    fn take_placements<P: Snapshot>(
-        &mut self,
-        snapshot: &P,
-        document: DocumentId,
-    ) -> Result<(), StoreError> {
-        let row: Option<DocumentRow> = read_row(snapshot, Table::Document, document.as_ref(), 0)?;
-        for number in 0..row.map_or(0, |row| row.placement_count) {
-            self.take_placement(snapshot, document, number)?;
-        }
-        Ok(())
-    }
-
-    fn take_placement<P: Snapshot>(
-        &mut self,
-        snapshot: &P,
-        document: DocumentId,
-        number: u64,
-    ) -> Result<(), StoreError> {
-        let kept: Option<SignedPlacement> =
-            read_row(snapshot, Table::Placement, document.as_ref(), number)?;
-        if let Some(placement) = kept {
-            self.bytes += placement.payload.len();
-            self.placements.push(placement);
-        }
-        Ok(())
-    }
-
-    fn take_runs<P: Snapshot>(
-        &mut self,
-        snapshot: &P,
-        document: DocumentId,
-        first: u64,
-        end: u64,
-    ) -> Result<(), StoreError> {
-        let limit = usize::try_from(end.saturating_sub(first)).unwrap_or(usize::MAX);
-        for (_, bytes) in snapshot.range(Table::Run, document.as_ref(), first, limit)? {
-            self.bytes += bytes.len();
-            self.runs.push(decode_row(Table::Run, &bytes)?);
-        }
-        Ok(())
-    }
-
-    /// While a fill is under way, a live entry takes its document along: what it builds on may
-    /// still be waiting in the fill.
-    fn whole_documents<P: Snapshot>(&mut self, snapshot: &P) -> Result<(), StoreError> {
-        let documents: BTreeSet<DocumentId> = self.parts.iter().map(|part| part.document).collect();
-        for document in documents {
-            let row: Option<DocumentRow> = read_row(snapshot, Table::Document, document.as_ref(), 0)?;
-            let Some(row) = row.filter(|row| row.bytes <= FILL_FRAME_BYTES as u64) else { continue };
-            self.runs.retain(|run| run.document != document);
-            self.placements.retain(|placement| {
-                claim_of(placement).map(|(_, claim)| claim.document) != Ok(document)
-            });
-            self.take_placements(snapshot, document)?;
-            self.take_runs(snapshot, document, 0, row.arrivals)?;
-        }
-        Ok(())
-    }
-
-    /// Takes up what a peer lacks of one document; answers what did not fit.
-    fn take_repair<P: Snapshot>(
-        &mut self,
-        snapshot: &P,
-        repair: Difference,
-    ) -> Result<Option<Difference>, StoreError> {
-        let document = repair.document;
-        let row: Option<DocumentRow> = read_row(snapshot, Table::Document, document.as_ref(), 0)?;
-        let Some(row) = row.filter(|row| row.placed.contains(&self.scope)) else { return Ok(None) };
-        for number in 0..row.placement_count {
-            let kept: Option<SignedPlacement> =
-                read_row(snapshot, Table::Placement, document.as_ref(), number)?;
-            let lacking = kept.filter(|kept| {
-                claim_of(kept).is_ok_and(|(id, _)| !repair.placements.contains(&id))
-            });
-            self.placements.extend(lacking);
-        }
-        let mut rest = repair.clone();
-        for arrival in 0..row.arrivals {
-            let Some(bytes) = snapshot.get(Table::Run, document.as_ref(), arrival)? else { continue };
-            let run: Run = decode_row(Table::Run, &bytes)?;
-            let Some((actor, last)) = last_of(&run) else { continue };
-            if repair.actors.iter().any(|(known, seq)| *known == actor && *seq >= last) {
-                continue;
-            }
-            if self.is_full() {
-                return Ok(Some(rest));
-            }
-            self.bytes += bytes.len();
-            self.runs.push(run);
-            rest.actors.retain(|(known, _)| *known != actor);
-            rest.actors.push((actor, last));
-        }
-        Ok(None)
-    }
-
-    fn into_batch(self, from: Position, reached: u64) -> Batch {
-        let after = Position { writer: from.writer, number: reached };
-        Batch {
-            scope: self.scope,
-            placements: self.placements,
-            runs: self.runs,
-            after: Some(after),
-            from: Some(from),
-        }
-    }
-
-    fn into_repair(self) -> Batch {
-        Batch {
-            scope: self.scope,
-            placements: self.placements,
-            runs: self.runs,
-            after: None,
-            from: None,
-        }
-    }
-}
-
-/// Whose line a stored run continues, and up to which number.
-fn last_of(run: &Run) -> Option<(names::ActorId, u64)> {
-    let header = document::preflight::header(run.changes.last()?).ok()?;
-    Some((header.actor, header.seq))
 }

@@ -46,9 +46,14 @@ impl<P: Snapshot> Turn<P> {
 
     /// A delay of up to a half more than `milliseconds`, so that many nodes do not act at once.
     pub(crate) fn soon(&mut self, milliseconds: i64) -> Moment {
-        let byte = self.entropy.get(self.drawn % self.entropy.len()).copied().unwrap_or(0);
+        let byte = self
+            .entropy
+            .get(self.drawn % self.entropy.len())
+            .copied()
+            .unwrap_or(0);
         self.drawn += 1;
-        self.now.plus_ms(milliseconds + milliseconds * i64::from(byte) / 512)
+        self.now
+            .plus_ms(milliseconds + milliseconds * i64::from(byte) / 512)
     }
 }
 
@@ -95,7 +100,9 @@ impl<S: Store> Node<S> {
         self.judge_proofs(&mut turn)?;
         self.act_on_time(&mut turn);
         self.assign_openings(&mut turn)?;
-        let Turn { draft, mut outputs, .. } = turn;
+        let Turn {
+            draft, mut outputs, ..
+        } = turn;
         let batch = draft.into_batch();
         if !batch.is_empty() {
             self.store.commit(batch)?;
@@ -125,7 +132,10 @@ impl<S: Store> Node<S> {
             Input::Opened { job, opened } => self.take_opened(turn, job, opened),
             Input::Stated { ticket, statement } => {
                 let result = self.keep_statement(turn, &statement);
-                turn.say(Output::Stated { ticket, result: result.map(|_| ()) });
+                turn.say(Output::Stated {
+                    ticket,
+                    result: result.map(|_| ()),
+                });
                 Ok(())
             }
         }
@@ -139,26 +149,29 @@ impl<S: Store> Node<S> {
     ) -> Result<(), StoreError> {
         match frame.0 {
             Checked::Unknown => Ok(()),
-            Checked::Statements { statements, rejected, last } => {
+            Checked::Statements {
+                statements,
+                rejected,
+                last,
+            } => {
                 for reason in rejected {
                     self.refuse(turn, link, reason);
                 }
                 self.take_statements(turn, link, &statements, last)
             }
-            Checked::Load { lane, batch, placements, runs, rejected } => {
-                self.take_load(turn, link, lane, &batch, &placements, &runs, &rejected)
-            }
+            Checked::Load {
+                lane,
+                batch,
+                placements,
+                runs,
+                rejected,
+            } => self.take_load(turn, link, lane, &batch, &placements, &runs, &rejected),
             Checked::Plain(frame) => self.take_plain(turn, link, frame),
         }
     }
 
     /// Counts a refusal and tells the operator.
-    pub(crate) fn refuse(
-        &mut self,
-        turn: &mut Turn<S::Snapshot>,
-        link: LinkId,
-        reason: Reason,
-    ) {
+    pub(crate) fn refuse(&mut self, turn: &mut Turn<S::Snapshot>, link: LinkId, reason: Reason) {
         self.count(reason);
         turn.say(Output::Notice(Notice::Refused { link, reason }));
     }

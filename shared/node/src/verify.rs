@@ -8,8 +8,9 @@
 
 use std::{fmt, sync::Arc};
 
+use crate::{node::Identity, output::Lane};
 use document::preflight::{self, Header};
-use names::{ActorId, DocumentId, Reason, TenantId};
+use names::{ActorId, DocumentId, Kind, Reason, TenantId};
 use protocol::{
     codec,
     directory::{Directory, SignedStatement},
@@ -17,13 +18,13 @@ use protocol::{
     placement::{Placement, PlacementId, SignedPlacement},
     signed::{Head, PublicKey, Run, SignatureName},
 };
-use crate::output::Lane;
 
 /// What verification needs to know: whose record this is, and who may sign. Cheap to copy; a
 /// shell takes a fresh one from [`Node::verifier`](crate::Node::verifier) after every turn.
 #[derive(Clone)]
 pub struct Verifier {
     pub(crate) tenant: TenantId,
+    pub(crate) tenant_key: [u8; 32],
     pub(crate) authority: PublicKey,
     pub(crate) directory: Arc<Directory>,
 }
@@ -76,7 +77,11 @@ pub(crate) enum Checked {
         rejected: Vec<Rejected>,
     },
     /// Statements of the authority; the others are counted by reason.
-    Statements { statements: Vec<VerifiedStatement>, rejected: Vec<Reason>, last: bool },
+    Statements {
+        statements: Vec<VerifiedStatement>,
+        rejected: Vec<Reason>,
+        last: bool,
+    },
     /// A frame in which nothing is signed: it speaks for the peer alone.
     Plain(Frame),
     /// A frame of a newer version, to be passed over.
@@ -84,9 +89,14 @@ pub(crate) enum Checked {
 }
 
 impl Verifier {
-    /// A verifier for a tenant, its authority's key, and the directory as known.
-    pub fn new(tenant: TenantId, authority: PublicKey, directory: Arc<Directory>) -> Verifier {
-        Verifier { tenant, authority, directory }
+    /// A verifier for whom `identity` serves, with the directory as known.
+    pub fn new(identity: &Identity, directory: Arc<Directory>) -> Verifier {
+        Verifier {
+            tenant: identity.tenant,
+            tenant_key: identity.tenant_key,
+            authority: identity.authority,
+            directory,
+        }
     }
 
     /// Reads one frame and verifies what is in it. A bad run or placement costs only itself.
@@ -106,7 +116,11 @@ impl Verifier {
                         Err(reason) => rejected.push(reason),
                     }
                 }
-                Checked::Statements { statements, rejected, last: batch.last }
+                Checked::Statements {
+                    statements,
+                    rejected,
+                    last: batch.last,
+                }
             }
             Some(plain) => Checked::Plain(plain),
         };
@@ -117,7 +131,10 @@ impl Verifier {
         let mut rejected = Vec::new();
         let mut placements = Vec::new();
         for signed in std::mem::take(&mut batch.placements) {
-            let document = signed.claim().map(|(_, claim)| claim.document).unwrap_or_default();
+            let document = signed
+                .claim()
+                .map(|(_, claim)| claim.document)
+                .unwrap_or_default();
             match self.placement(signed) {
                 Ok(placement) => placements.push(placement),
                 Err(reason) => rejected.push(Rejected { document, reason }),
@@ -131,7 +148,13 @@ impl Verifier {
                 Err(reason) => rejected.push(Rejected { document, reason }),
             }
         }
-        Checked::Load { lane, batch, placements, runs, rejected }
+        Checked::Load {
+            lane,
+            batch,
+            placements,
+            runs,
+            rejected,
+        }
     }
 
     /// Verifies one run.
@@ -183,10 +206,44 @@ impl Verifier {
         let (_, claim) = signed.claim()?;
         let key = self.directory.signer(&claim.device)?;
         let (id, placement) = signed.verify(&self.tenant, &key)?;
-        if !self.directory.may_place(&placement.device, &placement.scopes) {
+        if !self
+            .directory
+            .may_place(&placement.device, &placement.scopes)
+        {
             return Err(Reason::NotAllowed);
         }
-        Ok(VerifiedPlacement { id, placement, signed })
+        self.check_root(&placement)?;
+        Ok(VerifiedPlacement {
+            id,
+            placement,
+            signed,
+        })
+    }
+
+    /// A derived document's id must follow from its root, which may name only its own site (the
+    /// placement's own check); without that, anybody could squat another site's register.
+    fn check_root(&self, placement: &Placement) -> Result<(), Reason> {
+        let derived = placement.kind == Kind::SESSION;
+        match &placement.root {
+            None if derived && placement.is_first() => Err(Reason::Malformed),
+            None => Ok(()),
+            Some(root) => {
+                let id = document::derived::document_id(
+                    &self.tenant_key,
+                    self.tenant,
+                    placement.kind,
+                    &root.site,
+                    &root.venue,
+                    &root.date,
+                    &root.start,
+                );
+                if id == placement.document {
+                    Ok(())
+                } else {
+                    Err(Reason::Malformed)
+                }
+            }
+        }
     }
 
     /// Verifies one statement of the authority.
@@ -223,7 +280,9 @@ impl VerifiedRun {
 
     /// The header of its first change; a verified run has at least one.
     pub(crate) fn first(&self) -> &Header {
-        self.headers.first().expect("a verified run has at least one change")
+        self.headers
+            .first()
+            .expect("a verified run has at least one change")
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -253,13 +312,23 @@ impl VerifiedStatement {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Verifier({}, {} statements)", self.tenant, self.directory.count())
+        write!(
+            f,
+            "Verifier({}, {} statements)",
+            self.tenant,
+            self.directory.count()
+        )
     }
 }
 
 impl fmt::Debug for VerifiedRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "VerifiedRun({}, {} changes)", self.document, self.headers.len())
+        write!(
+            f,
+            "VerifiedRun({}, {} changes)",
+            self.document,
+            self.headers.len()
+        )
     }
 }
 

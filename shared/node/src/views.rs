@@ -122,7 +122,10 @@ impl<S: Store> Node<S> {
     }
 
     fn directory_sync(&self) -> ScopeSync {
-        let merged = self.links.iter().filter(|(_, link)| link.stage == Stage::Scopes);
+        let merged = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.stage == Stage::Scopes);
         let peers = merged.map(|(id, link)| PeerSync {
             link: *id,
             device: link.device,
@@ -210,9 +213,16 @@ pub fn document_of<P: Snapshot>(
         return Ok(None);
     };
     let summary: Option<SummaryRow> = read_row(snapshot, Table::Summary, document.as_ref(), 0)?;
-    let stale = summary.as_ref().is_none_or(|summary| summary.arrivals < row.arrivals);
+    let stale = summary
+        .as_ref()
+        .is_none_or(|summary| summary.arrivals < row.arrivals);
     let summary = summary.map(|summary| summary.json).unwrap_or_default();
-    Ok(Some(Listed { document, kind: row.kind, summary, stale }))
+    Ok(Some(Listed {
+        document,
+        kind: row.kind,
+        summary,
+        stale,
+    }))
 }
 
 /// The scopes a document stands in; empty when it is not here.
@@ -238,10 +248,13 @@ pub fn entry_state<P: Snapshot>(
     let Some(row) = read_row::<EntryRow, _>(snapshot, Table::Entry, entry.as_ref(), 0)? else {
         return Ok(None);
     };
-    let line: Option<ActorRow> =
-        read_row(snapshot, Table::Actor, row.document.as_ref(), row.slot)?;
+    let line: Option<ActorRow> = read_row(snapshot, Table::Actor, row.document.as_ref(), row.slot)?;
     let arrived = line.is_some_and(|line| line.centre >= row.seq);
-    Ok(Some(if arrived { EntryState::AtTheCentre } else { EntryState::SavedHere }))
+    Ok(Some(if arrived {
+        EntryState::AtTheCentre
+    } else {
+        EntryState::SavedHere
+    }))
 }
 
 /// A scope's proof, recomputed from the stored runs and placements alone.
@@ -258,9 +271,7 @@ pub struct Recomputed {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn recompute<P: Snapshot>(
-    snapshot: &P,
-) -> Result<BTreeMap<ScopeId, Recomputed>, StoreError> {
+pub fn recompute<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Recomputed>, StoreError> {
     let mut documents = Vec::new();
     store::each(snapshot, Table::Document, |row| {
         documents.extend(<[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId));
@@ -275,8 +286,13 @@ pub fn recompute<P: Snapshot>(
         }
         let ids: Vec<_> = standing(&placements).into_iter().collect();
         let claims = ids.iter().filter_map(|id| placements.get(id));
-        let scopes: BTreeSet<ScopeId> = claims.clone().flat_map(|claim| claim.scopes.clone()).collect();
-        let Some(kind) = claims.map(|claim| claim.kind).next() else { continue };
+        let scopes: BTreeSet<ScopeId> = claims
+            .clone()
+            .flat_map(|claim| claim.scopes.clone())
+            .collect();
+        let Some(kind) = claims.map(|claim| claim.kind).next() else {
+            continue;
+        };
         let heads = heads_of(snapshot, document, kind)?;
         let element = document_element(&document, &heads, &ids);
         for scope in scopes {
@@ -285,8 +301,14 @@ pub fn recompute<P: Snapshot>(
             *count += 1;
         }
     }
-    let done = |(sum, count): (LtHash, u64)| Recomputed { digest: sum.value(), count };
-    Ok(sums.into_iter().map(|(scope, sum)| (scope, done(sum))).collect())
+    let done = |(sum, count): (LtHash, u64)| Recomputed {
+        digest: sum.value(),
+        count,
+    };
+    Ok(sums
+        .into_iter()
+        .map(|(scope, sum)| (scope, done(sum)))
+        .collect())
 }
 
 /// A document's heads, from the headers of its stored changes.
@@ -295,8 +317,10 @@ fn heads_of<P: Snapshot>(
     document: DocumentId,
     kind: Kind,
 ) -> Result<Vec<names::ChangeHash>, StoreError> {
-    let mut heads: BTreeSet<_> =
-        document::genesis::genesis(kind).map(|fixed| fixed.hash).into_iter().collect();
+    let mut heads: BTreeSet<_> = document::genesis::genesis(kind)
+        .map(|fixed| fixed.hash)
+        .into_iter()
+        .collect();
     let mut built_on = BTreeSet::new();
     let mut next = 0;
     loop {
