@@ -75,12 +75,12 @@ impl Judging<'_> {
     /// Takes a change, or says why it cannot come next: what Automerge needs beyond the bytes
     /// being sound. It panics without some of it.
     pub(crate) fn take(&mut self, header: &Header) -> Result<(), Reason> {
+        let mut last = 0;
         for dep in &header.deps {
-            let last = self.last_counter(dep).ok_or(Reason::MissingDependency)?;
-            if header.start_op <= last {
-                return Err(Reason::Malformed);
-            }
+            let counter = self.last_counter(dep).ok_or(Reason::MissingDependency)?;
+            last = last.max(counter);
         }
+        preflight::continues(header, last)?;
         if !header
             .named
             .iter()

@@ -220,6 +220,8 @@ impl Document {
                 reason: Reason::CannotOpen,
             }],
             text: String::new(),
+            fields: BTreeMap::new(),
+            rows: 0,
         }
     }
 

@@ -99,9 +99,11 @@ fn follow(reading: &mut Reading, edits: &Edits) -> Option<()> {
     }
     for entry in &edits.entries {
         reading.state.add(entry);
+        reading.rows += 1;
     }
     for (field, value) in &edits.fields {
         reading.state.set_field(field, value);
+        reading.fields.insert(field.clone(), value.clone());
     }
     Some(())
 }

@@ -120,6 +120,23 @@ pub fn follows(header: &Header, previous: Option<(u64, ChangeHash)>) -> Result<(
     }
 }
 
+/// Whether a change's operations are counted on from those it builds on, the last of which has the
+/// counter `last`: the greatest [`Header::max_op`] of its direct dependencies.
+///
+/// An honest writer builds on all it has and counts on by one. A device that jumped ahead could
+/// use up the counters of a document, and nobody could write in it any more.
+///
+/// # Errors
+///
+/// [`Reason::Malformed`] when they are not.
+pub fn continues(header: &Header, last: u64) -> Result<(), Reason> {
+    if header.start_op.checked_sub(1) == Some(last) {
+        Ok(())
+    } else {
+        Err(Reason::Malformed)
+    }
+}
+
 /// The hash of a change whose envelope holds, whatever is in it.
 pub(crate) fn hash(chunk: &[u8]) -> Option<ChangeHash> {
     let bounded = chunk.len() <= limits::CHANGE_BYTES_MAX;

@@ -41,6 +41,10 @@ pub(crate) struct Reading {
     pub(crate) flaws: Vec<Flaw>,
     /// The text as it stands: Automerge would put it together from single characters each time.
     pub(crate) text: String,
+    /// The plain fields as they stand.
+    pub(crate) fields: BTreeMap<String, String>,
+    /// How many elements of the list of entries were looked at.
+    pub(crate) rows: usize,
 }
 
 impl Reading {
@@ -48,7 +52,9 @@ impl Reading {
     pub(crate) fn of(kind: Kind, auto: &Automerge, places: &Places) -> Option<Reading> {
         let mut flaws = Vec::new();
         let mut entries = Vec::new();
+        let mut rows = 0;
         for item in auto.list_range(&places.entries, ..) {
+            rows += 1;
             let found = match item.value {
                 ValueRef::Object(ObjType::Map) => schema::from_row(row(auto, &item.id())),
                 ValueRef::Object(_) | ValueRef::Scalar(_) => Found::Nameless,
@@ -69,60 +75,62 @@ impl Reading {
                 }),
             }
         }
-        let mut fields = BTreeMap::new();
-        for item in auto.map_range(&places.fields, ..) {
-            match item.value.into_value().as_str() {
-                Some(value) => drop(fields.insert(item.key.into_owned(), value.to_owned())),
-                None => flaws.push(strange_field()),
-            }
-        }
+        let (fields, strange) = read_fields(auto, places);
+        flaws.extend(strange);
         let text = auto.text(&places.text).unwrap_or_default();
         let state = State::fold(kind, &entries, &fields, &text)?;
-        Some(Reading { state, flaws, text })
+        Some(Reading {
+            state,
+            flaws,
+            text,
+            fields,
+            rows,
+        })
     }
 
-    /// Takes in what a few changes did, as Automerge tells it. `None` when that is not possible;
-    /// then everything must be read again.
+    /// Takes in what a few changes did. `None` when that is not possible; then everything must be
+    /// read again.
+    ///
+    /// Automerge tells which entries are new, and which objects were touched; what these hold is
+    /// read from the document. Its word on the content is not taken: a change that names the wrong
+    /// predecessors makes it say what it does not do.
     pub(crate) fn follow(
         &mut self,
         auto: &Automerge,
         places: &Places,
         patches: Vec<Patch>,
     ) -> Option<()> {
-        let mut edited = false;
+        let (mut typed, mut set) = (false, false);
         for Patch { obj, action, .. } in patches {
-            if obj == places.text {
-                self.follow_text(action)?;
-                edited = true;
-            } else if obj == places.entries {
+            if obj == places.entries {
                 self.follow_entries(auto, action)?;
-            } else if obj == places.fields {
-                self.follow_fields(action)?;
             } else if obj == ROOT {
                 return None;
             }
             // Everything else is inside an entry, which is read when the list tells of it.
+            typed |= obj == places.text;
+            set |= obj == places.fields;
         }
-        if edited {
+        if self.rows != auto.length(&places.entries) {
+            return None;
+        }
+        if set {
+            let (fields, strange) = read_fields(auto, places);
+            // A field is never taken away by those who write as we do, so `State` cannot forget one.
+            let gone = self.fields.keys().any(|field| !fields.contains_key(field));
+            if gone || strange.is_some() {
+                return None;
+            }
+            for (field, value) in &fields {
+                self.state.set_field(field, value);
+            }
+            self.fields = fields;
+        }
+        if typed {
+            self.text = auto.text(&places.text).unwrap_or_default();
             self.state.set_text(&self.text);
         }
         Some(())
-    }
-
-    fn follow_text(&mut self, action: PatchAction) -> Option<()> {
-        match action {
-            PatchAction::SpliceText { index, value, .. } => {
-                splice(&mut self.text, index, 0, &value.make_string())
-            }
-            PatchAction::DeleteSeq { index, length } => splice(&mut self.text, index, length, ""),
-            PatchAction::PutMap { .. }
-            | PatchAction::PutSeq { .. }
-            | PatchAction::Insert { .. }
-            | PatchAction::Increment { .. }
-            | PatchAction::Conflict { .. }
-            | PatchAction::DeleteMap { .. }
-            | PatchAction::Mark { .. } => None,
-        }
     }
 
     fn follow_entries(&mut self, auto: &Automerge, action: PatchAction) -> Option<()> {
@@ -133,6 +141,7 @@ impl Reading {
             if value.to_objtype() != Some(ObjType::Map) {
                 return None;
             }
+            self.rows += 1;
             match schema::from_row(row(auto, id)) {
                 Found::Whole(entry) => self.state.add(&entry),
                 Found::Partly(entry) => {
@@ -142,36 +151,31 @@ impl Reading {
                 // Its flaw is named by its place in the list, which others may have moved.
                 Found::Nameless => return None,
                 Found::Unreadable(id, reason) => {
-                    self.flaws.push(Flaw {
-                        at: FlawAt::Entry(id),
-                        reason,
-                    });
+                    let at = FlawAt::Entry(id);
+                    self.flaws.push(Flaw { at, reason });
                 }
             }
         }
         Some(())
     }
+}
 
-    fn follow_fields(&mut self, action: PatchAction) -> Option<()> {
-        match action {
-            PatchAction::PutMap {
-                key,
-                value: (value, _),
-                ..
-            } => {
-                self.state.set_field(&key, value.as_str()?);
-                Some(())
+/// The plain fields, and a flaw if one of them is no text.
+fn read_fields(auto: &Automerge, places: &Places) -> (BTreeMap<String, String>, Option<Flaw>) {
+    let mut fields = BTreeMap::new();
+    let mut strange = None;
+    for item in auto.map_range(&places.fields, ..) {
+        match item.value.into_value().as_str() {
+            Some(value) => drop(fields.insert(item.key.into_owned(), value.to_owned())),
+            None => {
+                strange = Some(Flaw {
+                    at: FlawAt::Document,
+                    reason: Reason::Malformed,
+                });
             }
-            PatchAction::Conflict { .. } => Some(()),
-            PatchAction::PutSeq { .. }
-            | PatchAction::Insert { .. }
-            | PatchAction::SpliceText { .. }
-            | PatchAction::Increment { .. }
-            | PatchAction::DeleteMap { .. }
-            | PatchAction::DeleteSeq { .. }
-            | PatchAction::Mark { .. } => None,
         }
     }
+    (fields, strange)
 }
 
 /// Replaces `delete` characters at `position` by `insert`, in Unicode scalar values. `None`, and
@@ -218,12 +222,5 @@ fn newer(entry: &domain::Entry) -> Flaw {
     Flaw {
         at: FlawAt::Entry(entry.id),
         reason: Reason::NoCommonVersion,
-    }
-}
-
-fn strange_field() -> Flaw {
-    Flaw {
-        at: FlawAt::Document,
-        reason: Reason::Malformed,
     }
 }

@@ -100,7 +100,7 @@ macro_rules! acts {
         }
 
         #[cfg(test)]
-        const CODES: &[&str] = &[$($code),*];
+        pub(crate) const CODES: &[&str] = &[$($code),*];
     };
 }
 
