@@ -1,0 +1,108 @@
+//! Every bound and every wait of the native shell, with its reason. What both shells share (the
+//! size of a frame, of a turn) stands in `names::limits`.
+
+use std::time::Duration;
+
+/// How long a handshake may take: three round trips on the worst link we serve (2 s), and room
+/// for retransmissions.
+pub(crate) const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// How long after the handshake a peer may be silent. It has only to send its greeting.
+pub(crate) const FIRST_FRAME_MAX: Duration = Duration::from_secs(10);
+/// How long a peer may leave written bytes unread, or a begun frame unfinished. After that it is
+/// dropped; its cursor stays, so nothing is lost.
+pub(crate) const STALL_MAX: Duration = Duration::from_secs(30);
+/// How long a conversation may lie silent before it counts as dead: three keep-alives, so that
+/// two may be lost. A half-open connection frees its place within it.
+pub(crate) const IDLE_MAX: Duration = Duration::from_secs(30);
+/// How often the dialling side says that it lives: below the 30 s after which the tightest
+/// address translators forget a mapping. About 7 bytes a second.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The first wait before dialling again.
+pub(crate) const BACKOFF_MIN: Duration = Duration::from_millis(500);
+/// The longest wait before dialling again: a centre that comes back has everyone within it.
+pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// A conversation that lasted this long was a good one: the next wait is the first again.
+pub(crate) const BACKOFF_RESET: Duration = Duration::from_secs(60);
+/// How long a name may take to be resolved.
+pub(crate) const RESOLVE_MAX: Duration = Duration::from_secs(5);
+/// Addresses tried of one name.
+pub(crate) const RESOLVED_MAX: usize = 8;
+
+/// Conversations at once. A county has tens of edges and hundreds of phones.
+pub(crate) const LINKS_MAX: usize = 1_024;
+/// Conversations of one device at once. A reconnecting edge may find its old one still there; a
+/// cloned store makes two; more is a fault, and the oldest goes.
+pub(crate) const LINKS_PER_DEVICE_MAX: usize = 4;
+/// Handshakes at once; the others are turned away and come back after their backoff. Each costs
+/// about 1 ms and some kilobytes.
+pub(crate) const HANDSHAKES_MAX: usize = 64;
+/// Handshakes at once from which on a caller must first prove its address.
+pub(crate) const HANDSHAKES_TRUSTING: usize = 16;
+/// Enrolments at once. They are rare, and each takes a turn and signs a certificate.
+pub(crate) const ENROLMENTS_MAX: usize = 4;
+/// How long an enrolment may take from the handshake to its end: a turn and a slow link.
+pub(crate) const ENROLMENT_MAX: Duration = Duration::from_secs(30);
+
+/// What one stream may hold unread: a frame and a half, above the 750 KB that a 300 ms link of
+/// 20 Mbit/s needs to be busy.
+pub(crate) const STREAM_WINDOW: u32 = 3 << 19;
+/// What one conversation may hold unread: its three streams.
+pub(crate) const LINK_WINDOW: u32 = 3 * STREAM_WINDOW;
+/// What one conversation may have sent and not seen acknowledged. Above the window of one stream,
+/// so that a fill never takes all of it from the live stream.
+pub(crate) const SEND_WINDOW: u64 = 2 * LINK_WINDOW as u64;
+/// Bytes that may wait to be written to one stream. A node keeps four fill frames in flight; live
+/// frames are small. A peer for which more waits is too slow.
+pub(crate) const LANE_QUEUE_BYTES_MAX: usize = 16 << 20;
+/// Bytes received on one lane that may wait for their turn: two turns' worth. What is more stays
+/// in the stream, and the peer feels it.
+pub(crate) const LANE_INBOX_BYTES_MAX: usize = 4 << 20;
+/// The same for all conversations together, of live frames and of all others: what a small box
+/// can spare.
+pub(crate) const INBOX_BYTES_MAX: usize = 32 << 20;
+/// A frame up to this size is verified where it was read (a signature and a hash, below 0.2 ms);
+/// a larger one on a thread that may block.
+pub(crate) const VERIFY_INLINE_BYTES_MAX: usize = 4 << 10;
+
+/// Commands that may wait for their turn. A site types some tens a second at most.
+pub(crate) const COMMANDS_MAX: usize = 1_024;
+/// Questions that may wait for an opener.
+pub(crate) const VIEWS_MAX: usize = 256;
+/// Notices kept for a slow listener; older ones are dropped, and the listener is told how many.
+pub(crate) const NOTICES_MAX: usize = 1_024;
+/// Documents one opener keeps open: about 1 MB each at worst, 100 KB usually.
+pub(crate) const OPENER_DOCUMENTS_MAX: usize = 128;
+/// Opener threads. More than the cores only compete with the node's own thread.
+pub(crate) const OPENERS_MAX: usize = 4;
+/// The longest sleep of the node's thread: a clock that was set is noticed within it.
+pub(crate) const SLEEP_MAX: Duration = Duration::from_secs(30);
+
+/// How long a stop waits for what was said to reach its peers.
+pub(crate) const FLUSH_MAX: Duration = Duration::from_secs(5);
+/// How long a stop waits for threads to end. A turn takes milliseconds, an opening a second.
+pub(crate) const JOIN_MAX: Duration = Duration::from_secs(10);
+
+/// One request or answer over the control socket: a list of a thousand devices is 300 KB.
+pub(crate) const CONTROL_LINE_BYTES_MAX: usize = 4 << 20;
+/// Commands that may speak to the running node at once.
+pub(crate) const CONTROL_CALLERS_MAX: usize = 16;
+/// How long a caller may take to say its line.
+pub(crate) const CONTROL_REQUEST_MAX: Duration = Duration::from_secs(10);
+/// How long a command waits for its answer: a backup or an export may take a while.
+pub(crate) const CONTROL_ANSWER_MAX: Duration = Duration::from_secs(120);
+
+/// A key file is 65 bytes; whatever is longer than this is something else.
+pub(crate) const KEY_FILE_BYTES_MAX: u64 = 4 << 10;
+/// Characters of a new passphrase. It guards the store against whoever takes the disk.
+pub(crate) const PASSPHRASE_CHARS_MIN: usize = 12;
+/// Bytes of a passphrase that are read at all.
+pub(crate) const PASSPHRASE_BYTES_MAX: usize = 1 << 10;
+
+/// How long a CA is valid. It is pinned by its fingerprint, so a new one means enrolling again.
+pub(crate) const CA_DAYS: u64 = 3_650;
+/// How long a certificate is valid. A certificate is only the way in: what its holder may do
+/// stands in the directory and is looked up for every conversation.
+pub(crate) const CERTIFICATE_DAYS: u64 = 400;
+/// How far back a certificate begins: a device whose clock is a day slow can still use it.
+pub(crate) const CERTIFICATE_SLACK_DAYS: u64 = 1;
