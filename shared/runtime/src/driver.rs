@@ -1,0 +1,324 @@
+//! The node's own thread: wait, take a turn, do what it asks.
+//!
+//! One thread owns the node, because a node takes turns. It decides nothing: the order of inputs
+//! is the inbox's, what happens is the node's, when to act again is what the node said. Whatever
+//! a turn answers is on disk already; what the turn has learned is shown to everybody (verifier,
+//! directory, snapshot) *before* any of it is sent, so that no answer can overtake it.
+//!
+//! When the store fails, the node is dead. The thread then says so, ends every conversation, and
+//! leaves: whoever waits for an answer hears that nothing was saved.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use node::{
+    Inbox, Input, LinkId, Node, NotDone, Notice, Output, Saved, Ticket,
+    names::{Moment, Reason},
+    store::{Store, StoreError},
+};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::{
+    hub::{Hub, Life, lock},
+    limits::{FLUSH_MAX, SLEEP_MAX},
+    link::Outgoing,
+    mailbox::{Arrival, Taken},
+    openers::Openers,
+    shell,
+};
+
+/// The state on disk as of the last turn.
+pub(crate) type Shown<S> = Arc<Mutex<Arc<<S as Store>::Snapshot>>>;
+
+/// A person who waits for an answer, and the place taken while waiting.
+type Asker = (
+    oneshot::Sender<Result<Saved, NotDone>>,
+    OwnedSemaphorePermit,
+);
+
+/// The node's thread.
+pub(crate) struct Driver<S: Store> {
+    node: Node<S>,
+    hub: Arc<Hub>,
+    openers: Arc<Openers<S::Snapshot>>,
+    shown: Shown<S>,
+    inbox: Inbox,
+    /// Bytes of frames taken into the inbox since it was last empty.
+    held: usize,
+    links: BTreeMap<LinkId, Arc<Outgoing>>,
+    commands: BTreeMap<Ticket, Asker>,
+    statements: BTreeMap<Ticket, oneshot::Sender<Result<(), Reason>>>,
+    tickets: u64,
+    /// Turns that wrote something, as of the snapshot shown.
+    commits: u64,
+    wake: Option<Moment>,
+}
+
+impl<S: Store> Driver<S> {
+    /// Starts the thread of a node that was opened.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the operating system gives no thread.
+    pub(crate) fn start(
+        node: Node<S>,
+        hub: Arc<Hub>,
+        openers: Arc<Openers<S::Snapshot>>,
+    ) -> Result<(JoinHandle<()>, Shown<S>), StoreError> {
+        let shown = Arc::new(Mutex::new(Arc::new(node.snapshot()?)));
+        let driver = Driver {
+            commits: node.commits(),
+            node,
+            hub,
+            openers,
+            shown: Arc::clone(&shown),
+            inbox: Inbox::new(),
+            held: 0,
+            links: BTreeMap::new(),
+            commands: BTreeMap::new(),
+            statements: BTreeMap::new(),
+            tickets: 0,
+            // The first turn finds what was left to do when the store was last closed.
+            wake: Some(Moment(0)),
+        };
+        let thread = thread::Builder::new()
+            .name("node".to_owned())
+            .spawn(move || driver.drive());
+        thread
+            .map(|thread| (thread, shown))
+            .map_err(StoreError::from)
+    }
+
+    fn drive(mut self) {
+        let mut stop_by = None;
+        let ended = loop {
+            let taken = self.wait();
+            if taken.stopping && stop_by.is_none() {
+                stop_by = Some(Instant::now() + FLUSH_MAX);
+            }
+            taken
+                .arrivals
+                .into_iter()
+                .for_each(|arrival| self.take(arrival));
+            if let Err(error) = self.turn() {
+                break Err(error);
+            }
+            let late = stop_by.is_some_and(|by| Instant::now() > by);
+            let done = self.inbox.is_empty() && self.commands.is_empty();
+            if stop_by.is_some() && (done || late) {
+                break Ok(());
+            }
+        };
+        self.end(ended);
+    }
+
+    fn end(self, ended: Result<(), StoreError>) {
+        self.hub.mailbox.close();
+        let life = match ended {
+            Ok(()) => {
+                self.hub.finish_links();
+                Life::Stopped
+            }
+            Err(error) => {
+                tracing::error!(%error, "the store failed; this node takes no more turns");
+                self.hub.abort_links();
+                Life::Failed(error)
+            }
+        };
+        // Whoever still waits hears that nothing was saved, by losing its other end.
+        drop((self.commands, self.statements));
+        // The store is closed before anybody is told that the node has ended.
+        drop(self.node);
+        self.hub.life.send_replace(life);
+    }
+
+    /// Waits for something to do: an arrival, or the moment the node asked for.
+    fn wait(&self) -> Taken {
+        let patience = if self.inbox.is_empty() {
+            self.wake
+                .map_or(SLEEP_MAX, |at| shell::until(at, SLEEP_MAX))
+        } else {
+            Duration::ZERO
+        };
+        let mut taken = self.hub.mailbox.take(self.held, patience);
+        // Asked to stop, it would not wait at all; there may be openings to wait for.
+        if taken.stopping && taken.arrivals.is_empty() && self.inbox.is_empty() {
+            thread::sleep(Duration::from_millis(1));
+            taken = self.hub.mailbox.take(self.held, Duration::ZERO);
+        }
+        taken
+    }
+
+    fn take(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Up {
+                link,
+                peer,
+                side,
+                outgoing,
+            } => {
+                self.links.insert(link, outgoing);
+                self.inbox.push(Input::LinkUp { link, peer, side });
+            }
+            Arrival::Down { link } => {
+                self.links.remove(&link);
+                self.inbox.push(Input::LinkDown { link });
+            }
+            // Its permits end here: what the inbox holds is bounded by `held`.
+            Arrival::Frame {
+                link,
+                frame,
+                bytes,
+                permits,
+            } => {
+                drop(permits);
+                self.held += bytes;
+                self.inbox.push(Input::Frame { link, frame });
+            }
+            Arrival::Command {
+                request,
+                answer,
+                permit,
+            } => {
+                let ticket = self.ticket();
+                self.commands.insert(ticket, (answer, permit));
+                self.inbox.push(Input::Command { ticket, request });
+            }
+            Arrival::State { statement, answer } => {
+                let ticket = self.ticket();
+                self.statements.insert(ticket, answer);
+                self.inbox.push(Input::Stated { ticket, statement });
+            }
+            Arrival::Opened { job, opened } => self.inbox.push(Input::Opened { job, opened }),
+            // Whoever asked may have gone.
+            Arrival::Sync { answer } => {
+                let _ = answer.send(self.node.sync().map_err(|_| Reason::NotSaved));
+            }
+        }
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    fn turn(&mut self) -> Result<(), StoreError> {
+        let now = shell::now();
+        if self.wake.is_some_and(|at| at <= now) {
+            self.wake = None;
+            self.inbox.push(Input::Wake);
+        }
+        let inputs = self.inbox.next_turn();
+        if self.inbox.is_empty() {
+            self.held = 0;
+        }
+        if inputs.is_empty() {
+            return Ok(());
+        }
+        let outputs = self.node.turn(now, shell::entropy(), inputs)?;
+        self.publish()?;
+        // Every turn says anew when it wants to be woken.
+        self.wake = None;
+        for output in outputs {
+            self.perform(output);
+        }
+        Ok(())
+    }
+
+    /// Shows everybody the state after a turn.
+    fn publish(&mut self) -> Result<(), StoreError> {
+        let node = &self.node;
+        self.hub.publish(
+            node.verifier(),
+            node.directory(),
+            node.counters(),
+            node.waiting(),
+        );
+        if node.commits() != self.commits {
+            self.commits = node.commits();
+            *lock(&self.shown) = Arc::new(node.snapshot()?);
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Send { link, lane, frame } => {
+                let Some(outgoing) = self.links.get(&link) else {
+                    return;
+                };
+                if let Err(error) = outgoing.push(lane, frame) {
+                    tracing::warn!(link = link.0, %error, "the conversation is dropped");
+                    outgoing.abort(Reason::PeerTooSlow);
+                }
+            }
+            Output::Close { link, reason } => {
+                if let Some(outgoing) = self.links.get(&link) {
+                    tracing::info!(link = link.0, %reason, "the node ends a conversation");
+                    outgoing.finish(reason);
+                }
+            }
+            Output::Open(job) => {
+                let snapshot = Arc::clone(&lock(&self.shown));
+                self.openers.open(snapshot, job);
+            }
+            Output::Forget(document) => self.openers.forget(document),
+            // Whoever asked may have gone in the meantime.
+            Output::Answer { ticket, result } => {
+                if let Some((asker, _)) = self.commands.remove(&ticket) {
+                    let _ = asker.send(result);
+                }
+            }
+            Output::Stated { ticket, result } => {
+                if let Some(asker) = self.statements.remove(&ticket) {
+                    let _ = asker.send(result);
+                }
+            }
+            Output::Notice(notice) => {
+                log(&notice);
+                // Without a listener nobody needs to be told.
+                let _ = self.hub.notices.send(notice);
+            }
+            Output::WakeAt(moment) => self.wake = Some(moment),
+        }
+    }
+}
+
+impl<S: Store> fmt::Debug for Driver<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Driver({:?})", self.node)
+    }
+}
+
+/// Writes a notice into the log: ids, counts and reasons.
+fn log(notice: &Notice) {
+    match notice {
+        Notice::Refused { link, reason } => {
+            tracing::warn!(link = link.0, %reason, "something of a peer's was not taken");
+        }
+        Notice::Equal {
+            link,
+            scope,
+            documents,
+        } => {
+            tracing::debug!(link = link.0, %scope, documents, "proved equal");
+        }
+        Notice::Repairing { link, scope } => {
+            tracing::info!(link = link.0, %scope, "not equal by the cursors; comparing exactly");
+        }
+        Notice::Differing {
+            link,
+            scope,
+            documents,
+        } => {
+            tracing::info!(link = link.0, %scope, documents, "the documents that differ are known");
+        }
+        Notice::Unreadable { document, reason } => {
+            tracing::warn!(%document, %reason, "a document could not be opened wholly");
+        }
+    }
+}

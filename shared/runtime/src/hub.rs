@@ -1,0 +1,334 @@
+//! What the node's thread shares with everybody else: its mailbox, the verifier and the state as
+//! of the last turn, who is in touch, and whether it lives.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use node::{
+    Lane, LinkId, Notice, Side, VerifiedFrame, Verifier,
+    names::{DeviceId, Incarnation, Moment, Reason, StoreId, limits::FRAME_BYTES_MAX},
+    protocol::{Directory, PublicKey, signed::device_id},
+    store::StoreError,
+};
+use tokio::sync::{Semaphore, broadcast, watch};
+
+use crate::{
+    limits::{
+        COMMANDS_MAX, INBOX_BYTES_MAX, LANE_INBOX_BYTES_MAX, LINKS_PER_DEVICE_MAX, NOTICES_MAX,
+        VERIFY_INLINE_BYTES_MAX, VIEWS_MAX,
+    },
+    link::{LANES, Outgoing, Traffic, index},
+    mailbox::{Arrival, Haste, Mailbox, Permits},
+    shell,
+};
+
+/// Whether a node lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Life {
+    /// It takes turns.
+    Running,
+    /// It finishes what it has, and takes nothing new.
+    Stopping,
+    /// It has ended as it was asked to.
+    Stopped,
+    /// Its store has failed. Nothing of the last turn was said; open the store again.
+    Failed(StoreError),
+}
+
+/// A conversation, as an operator sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LinkStatus {
+    /// Its number.
+    pub link: LinkId,
+    /// With whom.
+    pub device: DeviceId,
+    /// Who began it.
+    pub side: Side,
+    /// Since when.
+    pub since: Moment,
+    /// Bytes by lane: control, live, fill.
+    pub traffic: [Traffic; 3],
+}
+
+/// A conversation under way.
+#[derive(Debug)]
+struct Link {
+    device: DeviceId,
+    side: Side,
+    since: Moment,
+    outgoing: Arc<Outgoing>,
+}
+
+#[derive(Debug, Default)]
+struct Links {
+    up: BTreeMap<LinkId, Link>,
+    /// What conversations that have ended carried.
+    ended: [Traffic; 3],
+}
+
+/// Who the node is; fixed while it is open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Whoami {
+    /// Its device.
+    pub device: DeviceId,
+    /// Its store.
+    pub store: StoreId,
+    /// This life of the store.
+    pub incarnation: Incarnation,
+}
+
+/// What the node's thread shares with everybody else.
+pub(crate) struct Hub {
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) whoami: Whoami,
+    pub(crate) notices: broadcast::Sender<Notice>,
+    pub(crate) life: watch::Sender<Life>,
+    pub(crate) commands: Arc<Semaphore>,
+    pub(crate) views: Arc<Semaphore>,
+    verifier: Mutex<Verifier>,
+    directory: Mutex<Arc<Directory>>,
+    counters: Mutex<Arc<BTreeMap<Reason, u64>>>,
+    waiting: AtomicU64,
+    links: Mutex<Links>,
+    next_link: AtomicU64,
+    /// Bytes received that wait for their turn: of live frames, and of all others.
+    inbox: [Arc<Semaphore>; 2],
+}
+
+impl Hub {
+    pub(crate) fn new(whoami: Whoami, verifier: Verifier, directory: Arc<Directory>) -> Hub {
+        Hub {
+            mailbox: Arc::new(Mailbox::default()),
+            whoami,
+            notices: broadcast::channel(NOTICES_MAX).0,
+            life: watch::channel(Life::Running).0,
+            commands: Arc::new(Semaphore::new(COMMANDS_MAX)),
+            views: Arc::new(Semaphore::new(VIEWS_MAX)),
+            verifier: Mutex::new(verifier),
+            directory: Mutex::new(directory),
+            counters: Mutex::default(),
+            waiting: AtomicU64::new(0),
+            links: Mutex::default(),
+            next_link: AtomicU64::new(1),
+            inbox: [(); 2].map(|()| Arc::new(Semaphore::new(INBOX_BYTES_MAX))),
+        }
+    }
+
+    /// Whether the node takes anything new.
+    pub(crate) fn is_running(&self) -> bool {
+        *self.life.borrow() == Life::Running
+    }
+
+    pub(crate) fn verifier(&self) -> Verifier {
+        lock(&self.verifier).clone()
+    }
+
+    pub(crate) fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&lock(&self.directory))
+    }
+
+    pub(crate) fn counters(&self) -> Arc<BTreeMap<Reason, u64>> {
+        Arc::clone(&lock(&self.counters))
+    }
+
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Shows what a turn has changed, before anything of the turn is said: whoever answers a
+    /// frame of this turn is verified with what the turn has learned.
+    pub(crate) fn publish(
+        &self,
+        verifier: Verifier,
+        directory: Arc<Directory>,
+        counters: &BTreeMap<Reason, u64>,
+        waiting: usize,
+    ) {
+        *lock(&self.verifier) = verifier;
+        *lock(&self.directory) = directory;
+        let mut shown = lock(&self.counters);
+        if **shown != *counters {
+            *shown = Arc::new(counters.clone());
+        }
+        drop(shown);
+        self.waiting.store(waiting as u64, Ordering::Relaxed);
+    }
+
+    /// Begins a conversation with a peer that the transport has authenticated; none when the
+    /// node is stopping.
+    pub(crate) fn link_up(self: &Arc<Self>, peer: PublicKey, side: Side) -> Option<LinkGuard> {
+        let link = LinkId(self.next_link.fetch_add(1, Ordering::Relaxed));
+        let outgoing = Arc::new(Outgoing::default());
+        let device = device_id(&peer);
+        let begun = Arrival::Up {
+            link,
+            peer,
+            side,
+            outgoing: Arc::clone(&outgoing),
+        };
+        self.mailbox.put(Haste::Then, begun).ok()?;
+        let mut links = lock(&self.links);
+        let same = links.up.values().filter(|other| other.device == device);
+        if same.clone().count() >= LINKS_PER_DEVICE_MAX {
+            // Numbers only rise, so the first is the oldest.
+            if let Some(oldest) = { same }.next() {
+                oldest.outgoing.abort(Reason::Busy);
+            }
+        }
+        let entry = Link {
+            device,
+            side,
+            since: shell::now(),
+            outgoing: Arc::clone(&outgoing),
+        };
+        links.up.insert(link, entry);
+        drop(links);
+        let budgets = LANES.map(|_| Arc::new(Semaphore::new(LANE_INBOX_BYTES_MAX)));
+        Some(LinkGuard {
+            hub: Arc::clone(self),
+            link,
+            device,
+            outgoing,
+            budgets,
+        })
+    }
+
+    /// The conversations under way.
+    pub(crate) fn links(&self) -> Vec<LinkStatus> {
+        let links = lock(&self.links);
+        let status = links.up.iter().map(|(link, about)| LinkStatus {
+            link: *link,
+            device: about.device,
+            side: about.side,
+            since: about.since,
+            traffic: about.outgoing.traffic(),
+        });
+        status.collect()
+    }
+
+    /// What all conversations have carried since the start, by lane.
+    pub(crate) fn traffic(&self) -> [Traffic; 3] {
+        let links = lock(&self.links);
+        links
+            .up
+            .values()
+            .fold(links.ended, |sum, link| add(sum, link.outgoing.traffic()))
+    }
+
+    /// Ends every conversation, after what was said to it.
+    pub(crate) fn finish_links(&self) {
+        lock(&self.links)
+            .up
+            .values()
+            .for_each(|link| link.outgoing.finish(Reason::Stopping));
+    }
+
+    /// Ends every conversation now.
+    pub(crate) fn abort_links(&self) {
+        lock(&self.links)
+            .up
+            .values()
+            .for_each(|link| link.outgoing.abort(Reason::Stopping));
+    }
+
+    fn link_down(&self, link: LinkId) {
+        let mut links = lock(&self.links);
+        if let Some(ended) = links.up.remove(&link) {
+            links.ended = add(links.ended, ended.outgoing.traffic());
+        }
+        drop(links);
+        // A node that is gone has forgotten it anyway.
+        let _ = self.mailbox.put(Haste::Then, Arrival::Down { link });
+    }
+
+    /// Verifies a frame: here when it is small, on a thread that may block when it is not.
+    async fn verify(&self, frame: Vec<u8>) -> Result<VerifiedFrame, Reason> {
+        let verifier = self.verifier();
+        if frame.len() <= VERIFY_INLINE_BYTES_MAX {
+            return verifier.frame(&frame);
+        }
+        let verified = tokio::task::spawn_blocking(move || verifier.frame(&frame)).await;
+        verified.unwrap_or(Err(Reason::Malformed))
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hub({})", self.whoami.device)
+    }
+}
+
+/// A conversation, for as long as this lives; dropping it tells the node that it ended.
+#[derive(Debug)]
+pub(crate) struct LinkGuard {
+    hub: Arc<Hub>,
+    pub(crate) link: LinkId,
+    pub(crate) device: DeviceId,
+    pub(crate) outgoing: Arc<Outgoing>,
+    budgets: [Arc<Semaphore>; 3],
+}
+
+impl LinkGuard {
+    /// Takes in a frame: waits until there is room for it, verifies it, hands it to the node.
+    ///
+    /// # Errors
+    /// Why the conversation must end.
+    pub(crate) async fn receive(&self, lane: Lane, frame: Vec<u8>) -> Result<(), Reason> {
+        let bytes = frame.len();
+        self.outgoing.count_received(lane, bytes + 4);
+        let permits = self.room(lane, bytes).await.ok_or(Reason::Stopping)?;
+        let frame = self.hub.verify(frame).await?;
+        let haste = if lane == Lane::Live {
+            Haste::First
+        } else {
+            Haste::Then
+        };
+        let arrival = Arrival::Frame {
+            link: self.link,
+            frame,
+            bytes,
+            permits,
+        };
+        self.hub
+            .mailbox
+            .put(haste, arrival)
+            .map_err(|_| Reason::Stopping)
+    }
+
+    async fn room(&self, lane: Lane, bytes: usize) -> Option<Permits> {
+        let count = u32::try_from(bytes.min(FRAME_BYTES_MAX)).ok()?;
+        let own = Arc::clone(self.budgets.get(index(lane))?);
+        let [live, other] = &self.hub.inbox;
+        let shared = Arc::clone(if lane == Lane::Live { live } else { other });
+        let own = own.acquire_many_owned(count).await.ok()?;
+        let shared = shared.acquire_many_owned(count).await.ok()?;
+        Some(Permits([own, shared]))
+    }
+}
+
+impl Drop for LinkGuard {
+    fn drop(&mut self) {
+        self.outgoing.abort(Reason::Stopping);
+        self.hub.link_down(self.link);
+    }
+}
+
+fn add(sum: [Traffic; 3], more: [Traffic; 3]) -> [Traffic; 3] {
+    let [control, live, fill] = sum;
+    let [more_control, more_live, more_fill] = more;
+    [
+        control.with(more_control),
+        live.with(more_live),
+        fill.with(more_fill),
+    ]
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
