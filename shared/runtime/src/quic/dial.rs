@@ -1,0 +1,144 @@
+//! Dialling: from address to address, again and again, never in step with others.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use node::Side;
+use quinn::{Connection, Endpoint};
+use tokio::{net::lookup_host, time::timeout};
+
+use super::{admitted, bind_client, talk::converse, why};
+use crate::{
+    hub::{Hub, Life, lock},
+    limits::{BACKOFF_MAX, BACKOFF_MIN, BACKOFF_RESET, HANDSHAKE_MAX, RESOLVE_MAX, RESOLVED_MAX},
+    shell,
+    tls::{Admitted, centre_name},
+};
+
+/// How long to wait before the next attempt after `failures` in a row: twice as long each time,
+/// up to a bound, and spread evenly over the upper half, so that those who lost the same centre
+/// do not come back at the same moment.
+fn backoff(failures: u32, chance: u64) -> Duration {
+    let whole = BACKOFF_MIN
+        .saturating_mul(1 << failures.min(16))
+        .min(BACKOFF_MAX);
+    let half = whole / 2;
+    let spread = u64::try_from(half.as_millis()).unwrap_or(u64::MAX).max(1);
+    half + Duration::from_millis(chance % spread)
+}
+
+/// What dials: one socket per family of addresses, opened when first needed.
+#[derive(Debug)]
+pub(crate) struct Dialler {
+    config: quinn::ClientConfig,
+    endpoints: Mutex<[Option<Endpoint>; 2]>,
+}
+
+impl Dialler {
+    pub(crate) fn new(config: quinn::ClientConfig) -> Dialler {
+        Dialler {
+            config,
+            endpoints: Mutex::default(),
+        }
+    }
+
+    /// Tries the addresses in turn until one answers; or why none did, for a log.
+    pub(crate) async fn dial(&self, addresses: &[String]) -> Result<Connection, &'static str> {
+        let mut refused = "there is no address to dial";
+        for address in addresses {
+            let resolved = timeout(RESOLVE_MAX, lookup_host(address.as_str())).await;
+            let Ok(Ok(resolved)) = resolved else {
+                refused = "the address could not be resolved";
+                continue;
+            };
+            for target in resolved.take(RESOLVED_MAX) {
+                match self.dial_one(target).await {
+                    Ok(connection) => return Ok(connection),
+                    Err(error) => refused = error,
+                }
+            }
+        }
+        Err(refused)
+    }
+
+    async fn dial_one(&self, target: SocketAddr) -> Result<Connection, &'static str> {
+        let endpoint = self.endpoint(target).ok_or("no socket could be opened")?;
+        let connecting = endpoint.connect_with(self.config.clone(), target, centre_name());
+        let connecting = connecting.map_err(|_| "the address cannot be dialled")?;
+        match timeout(HANDSHAKE_MAX, connecting).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(why(&error)),
+            Err(_) => Err("nobody answers"),
+        }
+    }
+
+    fn endpoint(&self, target: SocketAddr) -> Option<Endpoint> {
+        let mut endpoints = lock(&self.endpoints);
+        let [four, six] = &mut *endpoints;
+        let slot = if target.is_ipv4() { four } else { six };
+        if slot.is_none() {
+            *slot = bind_client(target).ok();
+        }
+        slot.clone()
+    }
+
+    /// The sockets, to be closed and waited for.
+    pub(crate) fn endpoints(&self) -> Vec<Endpoint> {
+        lock(&self.endpoints).iter().flatten().cloned().collect()
+    }
+}
+
+/// Keeps one conversation with the centre until the node stops.
+pub(crate) async fn keep_dialling(dialler: Arc<Dialler>, centre: Vec<String>, hub: Arc<Hub>) {
+    let mut life = hub.life.subscribe();
+    let mut failures: u32 = 0;
+    while hub.is_running() {
+        let began = Instant::now();
+        match dialler.dial(&centre).await {
+            Ok(connection) => match admitted(&connection) {
+                Ok(Admitted::Node(peer)) => {
+                    converse(connection, peer, Side::Dialled, &hub).await;
+                }
+                Ok(Admitted::Enrol) | Err(_) => tracing::warn!("the centre shows no certificate"),
+            },
+            Err(error) => tracing::info!(failures, error, "the centre is not reached"),
+        }
+        failures = if began.elapsed() >= BACKOFF_RESET {
+            0
+        } else {
+            failures + 1
+        };
+        let chance = u64::from_le_bytes(shell::entropy());
+        let wait = backoff(failures.saturating_sub(1), chance);
+        // Either the wait is over, or there is nothing to wait for any more.
+        let _ = timeout(wait, life.wait_for(|life| *life != Life::Running)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_bound_and_are_spread() {
+        for (failures, whole) in [(0, 500), (1, 1_000), (4, 8_000), (7, 60_000), (900, 60_000)] {
+            let whole = Duration::from_millis(whole);
+            let waits = (0..1_000).map(|chance| backoff(failures, chance * 7_919));
+            let (least, most) = waits
+                .fold((Duration::MAX, Duration::ZERO), |(least, most), wait| {
+                    (least.min(wait), most.max(wait))
+                });
+            assert!(
+                least >= whole / 2 && most < whole,
+                "{failures}: {least:?} to {most:?}"
+            );
+            assert!(
+                most - least > whole / 4,
+                "{failures}: {least:?} to {most:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A conversation over one connection: three streams out, three streams in.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use node::{Lane, Side, names::Reason, protocol::PublicKey};
+use quinn::{Connection, RecvStream, SendStream};
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{sleep_until, timeout},
+};
+
+use super::{close, why};
+use crate::{
+    hub::{Hub, LinkGuard},
+    limits::{FIRST_FRAME_MAX, FLUSH_MAX},
+    link::{LANES, LinkError, index, read_frame, read_lane, write_lane},
+};
+
+/// How long what came before a peer's end may take to be read.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
+
+/// Why a conversation ended.
+enum End {
+    /// The peer or the network ended it.
+    Theirs(&'static str),
+    /// This side ended it, and everything said before has arrived or will not.
+    Ours(Reason),
+    /// The peer broke the rules of the streams.
+    Broken(LinkError),
+}
+
+/// Streams of one conversation in one direction; each gives back how it ended.
+type Streams = JoinSet<Result<(), End>>;
+
+/// Holds a conversation until it ends, whoever ends it. The peer's key is proved.
+pub(super) async fn converse(connection: Connection, peer: PublicKey, side: Side, hub: &Arc<Hub>) {
+    let Some(guard) = hub.link_up(peer, side) else {
+        close(&connection, Reason::Stopping);
+        return;
+    };
+    let guard = Arc::new(guard);
+    let (link, device) = (guard.link.0, guard.device);
+    tracing::info!(link, %device, ?side, "a conversation begins");
+    let end = carry(&connection, &guard).await;
+    let (reason, why) = match end {
+        End::Theirs(why) => (Reason::Stopping, why),
+        End::Ours(reason) => (reason, reason.name()),
+        End::Broken(LinkError::Stalled | LinkError::TooFarBehind) => {
+            (Reason::PeerTooSlow, "the peer made no progress")
+        }
+        End::Broken(LinkError::Ended) => (Reason::Stopping, "the connection ended"),
+        End::Broken(_) => (Reason::Malformed, "the peer broke the rules of the streams"),
+    };
+    close(&connection, reason);
+    tracing::info!(link, %device, why, "a conversation has ended");
+}
+
+async fn carry(connection: &Connection, guard: &Arc<LinkGuard>) -> End {
+    let mut writers = Streams::new();
+    let mut readers = Streams::new();
+    let begun = Arc::new(AtomicU8::new(0));
+    let heard = Arc::new(Notify::new());
+    for lane in LANES {
+        writers.spawn(write(connection.clone(), lane, Arc::clone(guard)));
+        let (begun, heard) = (Arc::clone(&begun), Arc::clone(&heard));
+        readers.spawn(read(connection.clone(), Arc::clone(guard), begun, heard));
+    }
+    let mut first = Some(Box::pin(sleep_until(
+        tokio::time::Instant::now() + FIRST_FRAME_MAX,
+    )));
+    loop {
+        tokio::select! {
+            error = connection.closed() => {
+                // What came before the end is still worth having.
+                let drain = async { while readers.join_next().await.is_some() {} };
+                let _ = timeout(DRAIN_MAX, drain).await;
+                return End::Theirs(why(&error));
+            }
+            () = guard.outgoing.aborted() => {
+                return End::Ours(guard.outgoing.reason().unwrap_or(Reason::Stopping));
+            }
+            () = heard.notified(), if first.is_some() => first = None,
+            () = async { if let Some(late) = &mut first { late.await } }, if first.is_some() => {
+                return End::Broken(LinkError::Stalled);
+            }
+            Some(ended) = writers.join_next() => match ended {
+                Ok(Err(end)) => return end,
+                Ok(Ok(())) if writers.is_empty() => {
+                    return End::Ours(guard.outgoing.reason().unwrap_or(Reason::Stopping));
+                }
+                Ok(Ok(())) | Err(_) => {}
+            },
+            Some(ended) = readers.join_next() => match ended {
+                Ok(Err(end)) => return end,
+                // The peer has said all it had to say; so does this side.
+                Ok(Ok(())) => guard.outgoing.finish(Reason::Stopping),
+                Err(_) => return End::Ours(Reason::Malformed),
+            },
+        }
+    }
+}
+
+/// Writes one lane to its end, and waits until the peer has it.
+async fn write(connection: Connection, lane: Lane, guard: Arc<LinkGuard>) -> Result<(), End> {
+    let stream = connection
+        .open_uni()
+        .await
+        .map_err(|error| End::Theirs(why(&error)))?;
+    // What people write now goes first, a fill last.
+    let priority = match lane {
+        Lane::Live => 2,
+        Lane::Control => 1,
+        Lane::Fill => 0,
+    };
+    stream
+        .set_priority(priority)
+        .map_err(|_| End::Broken(LinkError::Ended))?;
+    let stream: SendStream = match write_lane(lane, stream, &guard.outgoing).await {
+        Ok(stream) => stream,
+        // The connection's own end says why.
+        Err(LinkError::Ended) => std::future::pending().await,
+        Err(error) => return Err(End::Broken(error)),
+    };
+    let _ = timeout(FLUSH_MAX, stream.stopped()).await;
+    Ok(())
+}
+
+/// Reads one of the peer's streams, whichever lane it turns out to be.
+async fn read(
+    connection: Connection,
+    guard: Arc<LinkGuard>,
+    begun: Arc<AtomicU8>,
+    heard: Arc<Notify>,
+) -> Result<(), End> {
+    let Ok(mut stream) = connection.accept_uni().await else {
+        return std::future::pending().await;
+    };
+    match read_stream(&mut stream, &guard, &begun, &heard).await {
+        // The connection's own end says why; what came before it has been read.
+        Err(End::Broken(LinkError::Ended)) => {
+            connection.closed().await;
+            Ok(())
+        }
+        ended => ended,
+    }
+}
+
+async fn read_stream(
+    stream: &mut RecvStream,
+    guard: &LinkGuard,
+    begun: &AtomicU8,
+    heard: &Notify,
+) -> Result<(), End> {
+    let lane = read_lane(stream).await.map_err(End::Broken)?;
+    let bit = 1 << index(lane);
+    if begun.fetch_or(bit, Ordering::AcqRel) & bit != 0 {
+        return Err(End::Broken(LinkError::BadLane));
+    }
+    while let Some(frame) = read_frame(stream).await.map_err(End::Broken)? {
+        heard.notify_one();
+        guard.receive(lane, frame).await.map_err(End::Ours)?;
+    }
+    Ok(())
+}
