@@ -1,7 +1,11 @@
 //! What the tests of this crate share: chance from a seed, and changes built by hand.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod random;
+
 use sha2::{Digest, Sha256};
+
+pub(crate) use random::random_changes;
 
 /// Chance that comes from a seed and nowhere else (xorshift64*).
 pub(crate) struct Chance(u64);
