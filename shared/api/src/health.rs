@@ -58,29 +58,30 @@ fn write(out: &mut String, tally: &Tally) -> fmt::Result {
         "ridgeway_build_info{{version=\"{}\"}} 1",
         env!("CARGO_PKG_VERSION")
     )?;
-    single(
-        out,
-        "turns_total",
-        "counter",
-        "Turns taken since the start.",
-        tally.turns,
-    )?;
-    single(
-        out,
-        "commits_total",
-        "counter",
-        "Turns that wrote something.",
-        tally.commits,
-    )?;
-    lanes(
-        out,
-        "frames_total",
-        "Frames by lane and direction.",
-        tally,
-        |lane| lane.frames,
-    )?;
+    if let Some(turns) = tally.turns {
+        single(
+            out,
+            "turns_total",
+            "counter",
+            "Turns taken since the start.",
+            turns,
+        )?;
+    }
+    if let Some(commits) = tally.commits {
+        single(
+            out,
+            "commits_total",
+            "counter",
+            "Turns that wrote something.",
+            commits,
+        )?;
+    }
+    let help = "Frames by lane and direction.";
+    lanes(out, "frames_total", help, tally, |lane| lane.frames)?;
     let help = "Bytes of frames by lane and direction.";
-    lanes(out, "frame_bytes_total", help, tally, |lane| lane.bytes)?;
+    lanes(out, "frame_bytes_total", help, tally, |lane| {
+        Some(lane.bytes)
+    })?;
     family(
         out,
         "refusals_total",
@@ -110,13 +111,20 @@ fn lanes(
     name: &str,
     help: &str,
     tally: &Tally,
-    value: impl Fn(&LaneTally) -> u64,
+    value: impl Fn(&LaneTally) -> Option<u64>,
 ) -> fmt::Result {
-    family(out, name, "counter", help)?;
-    for lane in &tally.lanes {
+    let counted: Vec<(&LaneTally, u64)> = tally
+        .lanes
+        .iter()
+        .filter_map(|lane| value(lane).map(|value| (lane, value)))
+        .collect();
+    if !counted.is_empty() {
+        family(out, name, "counter", help)?;
+    }
+    for (lane, value) in counted {
         let (which, direction) = (lane.lane, lane.direction);
         let labels = format_args!("lane=\"{which}\",direction=\"{direction}\"");
-        writeln!(out, "ridgeway_{name}{{{labels}}} {}", value(lane))?;
+        writeln!(out, "ridgeway_{name}{{{labels}}} {value}")?;
     }
     Ok(())
 }

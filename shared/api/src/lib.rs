@@ -10,9 +10,11 @@
 
 mod commands;
 mod guard;
+mod handle;
 mod health;
 mod openapi;
 mod problem;
+pub mod program;
 mod query;
 pub mod record;
 mod routes;

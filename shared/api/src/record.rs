@@ -128,11 +128,9 @@ pub struct Opened {
 pub struct SyncView {
     /// Which node this is.
     pub node: Who,
-    /// The directory's proof.
-    pub directory: Proof,
     /// Entries written here that the centre has not yet said it holds.
     pub waiting: u64,
-    /// Every scope this node reads.
+    /// Every scope this node reads, the directory first.
     pub scopes: Vec<ScopeSync>,
     /// Everyone it is talking to.
     pub links: Vec<Link>,
@@ -166,8 +164,6 @@ pub struct ScopeSync {
     pub waiting: u64,
     /// Who it is being compared with, and how far that has come.
     pub peers: Vec<PeerSync>,
-    /// What of it was refused, by reason.
-    pub exceptions: Vec<Exception>,
 }
 
 /// When two nodes were last found equal in a scope.
@@ -184,18 +180,32 @@ pub struct Proved {
 pub struct PeerSync {
     /// With whom.
     pub peer: DeviceId,
-    /// `comparing`, `filling`, `repairing`, `equal` or `different`.
-    pub stage: &'static str,
-    /// When it was last found equal with this peer.
+    /// Whether the peer is the centre.
+    pub is_centre: bool,
+    /// How far it has come.
+    pub stage: Stage,
+    /// When both sides were last found equal, if nothing has come since.
     pub proved_at: Option<Moment>,
-    /// How far the peer's logs have been taken.
-    pub taken: BTreeMap<WriterId, u64>,
     /// What the peer said it would send, and what has come.
     pub incoming: Transfer,
     /// What this node said it would send, and what has gone.
     pub outgoing: Transfer,
     /// Why the last comparison ended unequal.
     pub trouble: Option<Exception>,
+}
+
+/// How far one scope has come with one peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Both sides are looking at where they stand.
+    Comparing,
+    /// What one side lacks is on its way.
+    Filling,
+    /// Both sides were found equal, and nothing has come since.
+    Equal,
+    /// The last comparison ended unequal; another follows.
+    Different,
 }
 
 /// Progress in one direction.
@@ -225,8 +235,12 @@ pub struct Link {
     pub peer: DeviceId,
     /// Whether this node dialled.
     pub dialled: bool,
-    /// `greeting`, `directory` or `scopes`.
-    pub stage: &'static str,
+    /// Since when.
+    pub since: Moment,
+    /// Bytes of frames sent.
+    pub sent: u64,
+    /// Bytes of frames received.
+    pub received: u64,
 }
 
 /// Something that was refused, and how often.
@@ -251,14 +265,15 @@ impl Exception {
     }
 }
 
-/// What a node has counted since its start. No personal data.
+/// What a node has counted since its start. No personal data. What its shell does not count is
+/// absent.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Turns taken.
-    pub turns: u64,
+    pub turns: Option<u64>,
     /// Turns that wrote something.
-    pub commits: u64,
-    /// Frames and their bytes, by lane and direction.
+    pub commits: Option<u64>,
+    /// What went by each lane in each direction.
     pub lanes: Vec<LaneTally>,
     /// Refusals by reason.
     pub refusals: BTreeMap<Reason, u64>,
@@ -278,7 +293,7 @@ pub struct LaneTally {
     /// `in` or `out`.
     pub direction: &'static str,
     /// Frames.
-    pub frames: u64,
+    pub frames: Option<u64>,
     /// Their bytes.
     pub bytes: u64,
 }

@@ -134,7 +134,6 @@ impl Record for Fake {
         Box::pin(async move {
             Ok(SyncView {
                 node: self.who(),
-                directory: proof.clone(),
                 waiting: 1,
                 scopes: vec![ScopeSync {
                     scope: scope("devizes"),
@@ -143,7 +142,6 @@ impl Record for Fake {
                     proved: None,
                     waiting: 1,
                     peers: Vec::new(),
-                    exceptions: Vec::new(),
                 }],
                 links: Vec::new(),
                 exceptions: vec![Exception::new(Reason::BadSignature, 2)],
@@ -154,12 +152,12 @@ impl Record for Fake {
     fn tally(&self) -> Answer<'_, Result<Tally, Reason>> {
         Box::pin(async {
             Ok(Tally {
-                turns: 3,
-                commits: 2,
+                turns: Some(3),
+                commits: Some(2),
                 lanes: vec![LaneTally {
                     lane: "live",
                     direction: "in",
-                    frames: 4,
+                    frames: Some(4),
                     bytes: 400,
                 }],
                 refusals: [(Reason::BadSignature, 2)].into(),

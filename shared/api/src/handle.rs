@@ -1,0 +1,265 @@
+//! The running node as a [`Record`].
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use node::{
+    NotDone, Progress, Request, Saved, Side,
+    names::{DocumentId, EntryId, Reason, ScopeId},
+    protocol::{Cursor, Directory, directory::DeviceKind},
+    views::{EntryState, PeerSync as Peer, ScopeSync as Scope},
+};
+use runtime::{Handle, LinkStatus, Traffic};
+
+use crate::record::{
+    Amount, Answer, Exception, LaneTally, Link, Listed, Opened, PeerSync, Proof, Proved, Reach,
+    Record, Role, ScopeSync, Stage, SyncView, Tally, Transfer, Who,
+};
+
+/// The names of the lanes, in the runtime's order.
+const LANES: [&str; 3] = ["control", "live", "fill"];
+
+impl Record for Handle {
+    fn who(&self) -> Who {
+        let me = self.whoami();
+        let directory = Handle::directory(self);
+        let known = directory.device(&me.device);
+        let centre = known.is_some_and(|device| device.kind == DeviceKind::Centre);
+        Who {
+            role: if centre { Role::Centre } else { Role::Edge },
+            device: me.device,
+            store: me.store,
+            incarnation: me.incarnation,
+            site: known.and_then(|device| device.site.clone()),
+        }
+    }
+
+    fn directory(&self) -> Arc<Directory> {
+        Handle::directory(self)
+    }
+
+    fn perform(&self, request: Request) -> Answer<'_, Result<Saved, NotDone>> {
+        Box::pin(self.command(request))
+    }
+
+    fn reach(&self, entry: EntryId) -> Answer<'_, Result<Option<Reach>, Reason>> {
+        Box::pin(async move {
+            let state = self.entry_state(entry).await?;
+            Ok(state.map(|state| reach(self.who().role, Some(state))))
+        })
+    }
+
+    fn rows(&self, scope: Option<ScopeId>) -> Answer<'_, Result<Vec<Listed>, Reason>> {
+        Box::pin(async move {
+            let mut readable = Handle::directory(self).scopes_of(&self.whoami().device);
+            if let Some(scope) = scope {
+                // A scope that is not there and one that may not be read are one answer.
+                readable.retain(|known| *known == scope);
+                if readable.is_empty() {
+                    return Err(Reason::NotFound);
+                }
+            }
+            // A document in several scopes is one row.
+            let mut rows = BTreeMap::new();
+            for scope in readable {
+                for row in self.list(scope).await? {
+                    rows.insert(row.document, row);
+                }
+            }
+            Ok(rows.into_values().map(listed).collect())
+        })
+    }
+
+    fn document(&self, document: DocumentId) -> Answer<'_, Result<Opened, Reason>> {
+        Box::pin(async move {
+            let scopes = self.readable(document).await?;
+            let view = self.view(document).await?;
+            let role = self.who().role;
+            let mut reached = BTreeMap::new();
+            for row in view.state.journal().rows() {
+                let state = self.entry_state(row.entry).await?;
+                reached.insert(row.entry, reach(role, state));
+            }
+            Ok(Opened {
+                document,
+                kind: view.state.kind(),
+                scopes,
+                conflicts: view.state.conflicts(),
+                // What cannot be written as JSON is not in a state.
+                state: serde_json::to_value(&view.state).map_err(|_| Reason::CannotOpen)?,
+                flaws: view.flaws,
+                reach: reached,
+            })
+        })
+    }
+
+    fn export(&self, document: DocumentId) -> Answer<'_, Result<Vec<u8>, Reason>> {
+        Box::pin(async move {
+            self.readable(document).await?;
+            Handle::export(self, document).await
+        })
+    }
+
+    fn sync(&self) -> Answer<'_, Result<SyncView, Reason>> {
+        Box::pin(async move {
+            let scopes = Handle::sync(self).await?;
+            let counters = self.counters();
+            Ok(SyncView {
+                node: self.who(),
+                waiting: self.waiting(),
+                scopes: scopes.into_iter().map(scope_sync).collect(),
+                links: self.links().iter().map(link).collect(),
+                exceptions: counters
+                    .iter()
+                    .map(|(reason, count)| Exception::new(*reason, *count))
+                    .collect(),
+            })
+        })
+    }
+
+    fn tally(&self) -> Answer<'_, Result<Tally, Reason>> {
+        Box::pin(async move {
+            let scopes = Handle::sync(self).await?;
+            let lanes = LANES.into_iter().zip(self.traffic());
+            Ok(Tally {
+                turns: None,
+                commits: None,
+                lanes: lanes.flat_map(lane).collect(),
+                refusals: BTreeMap::clone(&self.counters()),
+                waiting: self.waiting(),
+                documents: scopes
+                    .into_iter()
+                    .map(|scope| (scope.scope, scope.count))
+                    .collect(),
+                links: self.links().len() as u64,
+            })
+        })
+    }
+}
+
+/// What this module adds to a handle.
+trait Reading {
+    /// The scopes of a document that this node may read; an error when there is none.
+    async fn readable(&self, document: DocumentId) -> Result<Vec<ScopeId>, Reason>;
+}
+
+impl Reading for Handle {
+    async fn readable(&self, document: DocumentId) -> Result<Vec<ScopeId>, Reason> {
+        let scopes = self.scopes_of(document).await?;
+        let readable = Handle::directory(self).scopes_of(&self.whoami().device);
+        // What was written here stays here after the right to read it has gone.
+        if scopes.iter().any(|scope| readable.contains(scope)) {
+            Ok(scopes)
+        } else {
+            Err(Reason::NotFound)
+        }
+    }
+}
+
+/// An edge hears of other people's entries from the centre alone, so one that was not made here
+/// is there.
+fn reach(role: Role, state: Option<EntryState>) -> Reach {
+    match (role, state) {
+        (Role::Edge, Some(EntryState::SavedHere)) => Reach::SavedHere,
+        (Role::Centre, _) | (Role::Edge, Some(EntryState::AtTheCentre) | None) => {
+            Reach::AtTheCentre
+        }
+    }
+}
+
+fn listed(row: node::views::Listed) -> Listed {
+    Listed {
+        document: row.document,
+        kind: row.kind,
+        stale: row.stale,
+        summary: serde_json::from_slice(&row.summary).unwrap_or_default(),
+    }
+}
+
+fn scope_sync(scope: Scope) -> ScopeSync {
+    let proved = scope
+        .peers
+        .iter()
+        .filter_map(|peer| {
+            peer.proved.map(|at| Proved {
+                at,
+                peer: peer.device,
+            })
+        })
+        .max_by_key(|proved| proved.at);
+    ScopeSync {
+        scope: scope.scope,
+        proof: Proof {
+            digest: scope.digest,
+            count: scope.count,
+        },
+        cursor: positions(&scope.logs),
+        proved,
+        waiting: scope.waiting,
+        peers: scope.peers.iter().map(peer_sync).collect(),
+    }
+}
+
+fn positions(cursor: &Cursor) -> BTreeMap<node::names::WriterId, u64> {
+    cursor
+        .positions()
+        .map(|position| (position.writer, position.number))
+        .collect()
+}
+
+fn peer_sync(peer: &Peer) -> PeerSync {
+    let incoming = Transfer {
+        announced: amount(peer.expected),
+        done: amount(peer.received),
+    };
+    let outgoing = Transfer {
+        announced: amount(peer.announced),
+        done: amount(peer.given),
+    };
+    let moving = |transfer: Transfer| transfer.done.runs < transfer.announced.runs;
+    let stage = match (peer.trouble, peer.proved) {
+        (Some(_), _) => Stage::Different,
+        (None, Some(_)) => Stage::Equal,
+        (None, None) if moving(incoming) || moving(outgoing) => Stage::Filling,
+        (None, None) => Stage::Comparing,
+    };
+    PeerSync {
+        peer: peer.device,
+        is_centre: peer.is_centre,
+        stage,
+        proved_at: peer.proved,
+        incoming,
+        outgoing,
+        trouble: peer.trouble.map(|reason| Exception::new(reason, 1)),
+    }
+}
+
+fn amount(progress: Progress) -> Amount {
+    Amount {
+        documents: progress.documents,
+        runs: progress.runs,
+        bytes: progress.bytes,
+    }
+}
+
+fn link(status: &LinkStatus) -> Link {
+    let all = status
+        .traffic
+        .into_iter()
+        .fold(Traffic::default(), Traffic::with);
+    Link {
+        peer: status.device,
+        dialled: status.side == Side::Dialled,
+        since: status.since,
+        sent: all.sent,
+        received: all.received,
+    }
+}
+
+fn lane((lane, traffic): (&'static str, Traffic)) -> [LaneTally; 2] {
+    [("in", traffic.received), ("out", traffic.sent)].map(|(direction, bytes)| LaneTally {
+        lane,
+        direction,
+        frames: None,
+        bytes,
+    })
+}

@@ -1,0 +1,98 @@
+//! What both binaries tell about their node: how far it agrees with its peers, and whether its
+//! proofs hold when they are computed again from what is stored.
+
+use std::fmt::Write as _;
+
+use node::names::ScopeId;
+use runtime::Handle;
+use serde_json::{Value, json};
+
+use super::{Exit, Failure};
+use crate::Record;
+
+/// How far the node agrees with its peers.
+///
+/// # Errors
+/// When the node is stopping, or its store cannot be read.
+pub async fn status(handle: &Handle) -> Result<Value, Failure> {
+    let view = Record::sync(handle).await?;
+    serde_json::to_value(view).map_err(Failure::failed)
+}
+
+/// The digest of every scope beside the same computed again from the stored chunks and
+/// placements, by a path of its own. Reads the whole store.
+///
+/// # Errors
+/// When the store cannot be read, or a digest does not hold.
+pub async fn verify(handle: &Handle) -> Result<Value, Failure> {
+    let kept = Handle::sync(handle).await?;
+    let again = handle.recompute().await?;
+    let mut rows = Vec::new();
+    let mut differing = 0;
+    for scope in kept.iter().filter(|scope| scope.scope != ScopeId::Directory) {
+        let found = again.get(&scope.scope);
+        let (digest, count) = (scope.digest, scope.count);
+        let equal = match found {
+            Some(found) => (found.digest, found.count) == (digest, count),
+            None => count == 0,
+        };
+        differing += usize::from(!equal);
+        rows.push(json!({
+            "scope": scope.scope,
+            "digest": digest.to_string(),
+            "count": count,
+            "recomputed": found.map(|found| found.digest.to_string()),
+            "equal": equal,
+        }));
+    }
+    if differing == 0 {
+        return Ok(json!({ "scopes": rows }));
+    }
+    let words = format!(
+        "{differing} of {} scopes do not hold what their digests say: keep the folder as it is, \
+         and tell whoever looks after this program",
+        rows.len()
+    );
+    Err(Failure::new(Exit::Failure, words))
+}
+
+/// [`status`] for a person.
+pub fn status_text(view: &Value) -> String {
+    let mut text = String::new();
+    // Writing into a string does not fail.
+    let _ = write_status(&mut text, view);
+    text
+}
+
+fn write_status(out: &mut String, view: &Value) -> std::fmt::Result {
+    let said = |value: &Value, key: &str| match value.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => "-".to_owned(),
+        Some(other) => other.to_string(),
+    };
+    let node = view.get("node").unwrap_or(&Value::Null);
+    writeln!(out, "{} {}, site {}", said(node, "role"), said(node, "device"), said(node, "site"))?;
+    let list = |key: &str| view.get(key).and_then(Value::as_array).into_iter().flatten();
+    writeln!(out, "waiting for the centre: {}", said(view, "waiting"))?;
+    writeln!(out, "in touch with: {}", list("links").count())?;
+    for scope in list("scopes") {
+        let digest: String = said(scope, "digest").chars().take(16).collect();
+        let proved = match scope.get("proved").and_then(|proved| proved.get("at")) {
+            Some(at) => format!("proved equal at {at}"),
+            None => "not proved since the start".to_owned(),
+        };
+        let (name, count) = (said(scope, "scope"), said(scope, "count"));
+        writeln!(out, "  {name:<32} {count:>7}  {digest}  {proved}")?;
+    }
+    for exception in list("exceptions") {
+        let (reason, count) = (said(exception, "reason"), said(exception, "count"));
+        writeln!(out, "  {count} x {reason}: {}", said(exception, "words"))?;
+    }
+    Ok(())
+}
+
+/// [`verify`] for a person.
+pub fn verify_text(view: &Value) -> String {
+    let scopes = view.get("scopes").and_then(Value::as_array).map_or(0, Vec::len);
+    format!("{scopes} scopes hold what their digests say\n")
+}

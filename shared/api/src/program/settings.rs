@@ -1,0 +1,213 @@
+//! Configuration from three places: a flag beats the environment, which beats the file. All
+//! mistakes are found before any is reported.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+/// What a place says: a name, and one or more values.
+pub type Said = BTreeMap<String, Vec<String>>;
+
+/// One setting that a program has.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its name in the file; the flag has `-` for `_`, the variable is `RIDGEWAY_` and capitals.
+    pub name: &'static str,
+    /// What its value must look like, with an example.
+    pub form: &'static str,
+}
+
+/// Reads settings, and collects what is wrong with them.
+#[derive(Debug)]
+pub struct Settings {
+    /// The places, the strongest first, each with what a person calls it.
+    places: [(&'static str, Said); 3],
+    mistakes: Vec<String>,
+}
+
+impl Settings {
+    /// What the flags, the environment and the file say. `variable` looks one up.
+    pub fn new(
+        known: &[Setting],
+        flags: Said,
+        variable: impl Fn(&str) -> Option<String>,
+        file: Said,
+    ) -> Settings {
+        let named = |name: &String| known.iter().any(|setting| setting.name == name.as_str());
+        let mut mistakes = Vec::new();
+        for name in file.keys().filter(|name| !named(name)) {
+            let names: Vec<&str> = known.iter().map(|setting| setting.name).collect();
+            let names = names.join(", ");
+            mistakes.push(format!("the file has `{name}`, which is none of {names}"));
+        }
+        let environment = known.iter().filter_map(|setting| {
+            let value = variable(&variable_name(setting.name))?;
+            let values = value.split(',').map(|value| value.trim().to_owned());
+            Some((
+                setting.name.to_owned(),
+                values.filter(|value| !value.is_empty()).collect(),
+            ))
+        });
+        let environment = environment.collect();
+        Settings {
+            places: [
+                ("flag", flags),
+                ("environment", environment),
+                ("file", file),
+            ],
+            mistakes,
+        }
+    }
+
+    /// Notes a mistake that was found elsewhere.
+    pub fn mistake(&mut self, words: String) {
+        self.mistakes.push(words);
+    }
+
+    /// A setting that has one value; none when nobody says it, or what is said is wrong.
+    pub fn one<T: FromStr>(&mut self, setting: Setting) -> Option<T> {
+        let (place, values) = self.said(setting)?;
+        let value = match values.as_slice() {
+            [value] => value.parse().ok(),
+            _ => None,
+        };
+        if value.is_none() {
+            self.wrong(setting, place);
+        }
+        value
+    }
+
+    /// A setting that may have several values; empty when nobody says it.
+    pub fn many<T: FromStr>(&mut self, setting: Setting) -> Vec<T> {
+        let Some((place, values)) = self.said(setting) else {
+            return Vec::new();
+        };
+        let read: Result<Vec<T>, _> = values.iter().map(|value| value.parse()).collect();
+        read.unwrap_or_else(|_| {
+            self.wrong(setting, place);
+            Vec::new()
+        })
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// Everything that was wrong.
+    pub fn finish(self) -> Result<(), Mistakes> {
+        if self.mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(Mistakes(self.mistakes))
+        }
+    }
+
+    fn said(&self, setting: Setting) -> Option<(&'static str, Vec<String>)> {
+        self.places.iter().find_map(|(place, said)| {
+            let values = said.get(setting.name)?;
+            Some((*place, values.clone()))
+        })
+    }
+
+    fn wrong(&mut self, setting: Setting, place: &'static str) {
+        let Setting { name, form } = setting;
+        let name = match place {
+            "flag" => format!("--{}", name.replace('_', "-")),
+            "environment" => variable_name(name),
+            _ => format!("`{name}` in the file"),
+        };
+        self.mistakes.push(format!("{name} must be {form}"));
+    }
+}
+
+fn variable_name(name: &str) -> String {
+    format!("RIDGEWAY_{}", name.to_ascii_uppercase())
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mistakes(pub Vec<String>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration cannot be used:")?;
+        self.0
+            .iter()
+            .try_for_each(|mistake| write!(f, "\n  - {mistake}"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    const HTTP: Setting = Setting {
+        name: "http",
+        form: "an address",
+    };
+    const HOSTS: Setting = Setting {
+        name: "hosts",
+        form: "names",
+    };
+
+    fn said(name: &str, values: &[&str]) -> Said {
+        [(
+            name.to_owned(),
+            values.iter().map(|value| (*value).to_owned()).collect(),
+        )]
+        .into()
+    }
+
+    fn read(flags: Said, variable: Option<&str>, file: Said) -> Settings {
+        let lookup = |name: &str| {
+            variable
+                .filter(|_| name == "RIDGEWAY_HTTP")
+                .map(str::to_owned)
+        };
+        Settings::new(&[HTTP, HOSTS], flags, lookup, file)
+    }
+
+    #[test]
+    fn a_flag_beats_the_environment_which_beats_the_file() {
+        let all = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"];
+        let [flag, variable, file] = all;
+        let port = |mut settings: Settings| {
+            settings
+                .one::<SocketAddr>(HTTP)
+                .map(|address| address.port())
+        };
+        let in_file = || said("http", &[file]);
+        assert_eq!(
+            port(read(said("http", &[flag]), Some(variable), in_file())),
+            Some(1)
+        );
+        assert_eq!(port(read(Said::new(), Some(variable), in_file())), Some(2));
+        assert_eq!(port(read(Said::new(), None, in_file())), Some(3));
+        assert_eq!(port(read(Said::new(), None, Said::new())), None);
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once() {
+        let mut file = said("http", &["nowhere"]);
+        file.extend(said("htpp", &["127.0.0.1:1"]));
+        let mut settings = read(Said::new(), None, file);
+        assert_eq!(settings.one::<SocketAddr>(HTTP), None);
+        assert_eq!(settings.many::<String>(HOSTS), Vec::<String>::new());
+        settings.mistake("something else".to_owned());
+        let mistakes = settings.finish().unwrap_err();
+        assert_eq!(mistakes.0.len(), 3);
+        let words = mistakes.to_string();
+        assert!(words.contains("htpp") && words.contains("`http` in the file must be"));
+        assert!(!words.contains("nowhere"));
+    }
+
+    #[test]
+    fn a_variable_lists_with_commas() {
+        let lookup = |name: &str| (name == "RIDGEWAY_HOSTS").then(|| "a, b,".to_owned());
+        let mut settings = Settings::new(&[HTTP, HOSTS], Said::new(), lookup, Said::new());
+        assert_eq!(settings.many::<String>(HOSTS), ["a", "b"]);
+        assert_eq!(settings.finish(), Ok(()));
+    }
+}
