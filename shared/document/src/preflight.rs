@@ -28,7 +28,7 @@ const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
 /// The only type of chunk we exchange. Type 0 is a whole document, 2 a deflated change, 3 a
 /// bundle: all three inflate without a bound.
 const CHANGE_CHUNK: u8 = 1;
-/// The furthest a change's time may be from 1970, in milliseconds. Automerge keeps times as
+/// The furthest a change's time may be from 1970, in seconds. Automerge keeps times as
 /// distances from each other, which overflow at the ends of 64 bits, and its JavaScript edition
 /// reads them as numbers that are exact up to here.
 const TIME_MAX: u64 = 1 << 53;
@@ -50,7 +50,7 @@ pub struct Header {
     pub start_op: u64,
     /// The counter of its last operation.
     pub max_op: u64,
-    /// When its writer says it was made.
+    /// When its writer says it was made: whole seconds, as Automerge keeps them.
     pub time: Moment,
     /// How many operations it has; at least one.
     pub ops: u64,
@@ -80,12 +80,22 @@ pub fn header(chunk: &[u8]) -> Result<Header, Reason> {
 /// Those of [`header`], and [`Reason::Malformed`] for a change made for another kind.
 pub fn header_for(kind: Kind, chunk: &[u8]) -> Result<Header, Reason> {
     let header = header(chunk)?;
+    suits(&header, kind)?;
+    Ok(header)
+}
+
+/// Whether a change is one for documents of this kind: it uses no other kind's objects.
+///
+/// # Errors
+///
+/// [`Reason::Malformed`] for a change made for another kind.
+pub fn suits(header: &Header, kind: Kind) -> Result<(), Reason> {
     let foreign =
         |actor: &ActorId| genesis::fixed_actor_parts(actor).is_some_and(|(other, _)| other != kind);
     if header.named.iter().any(foreign) {
         Err(Reason::Malformed)
     } else {
-        Ok(header)
+        Ok(())
     }
 }
 
@@ -243,7 +253,7 @@ fn read_actor(input: &mut Input<'_>) -> Result<ActorId, Reason> {
 fn read_time(input: &mut Input<'_>) -> Result<Moment, Reason> {
     let time = input.sleb()?;
     if time.unsigned_abs() < TIME_MAX {
-        Ok(Moment(time))
+        Ok(Moment(time.saturating_mul(1_000)))
     } else {
         Err(Reason::TooLarge)
     }

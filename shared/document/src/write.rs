@@ -26,7 +26,8 @@ pub(crate) fn fits(edits: &Edits) -> bool {
     ops as u64 <= limits::CHANGE_OPS_MAX
 }
 
-/// Writes the edits in one transaction. The time is the person's, in milliseconds; there is no
+/// Writes the edits in one transaction. The time is the person's, in whole seconds as Automerge
+/// has it, so that public tools show it right (the entry itself has milliseconds); there is no
 /// message, because everything a person says is in the entry.
 pub(crate) fn write(
     auto: &mut Automerge,
@@ -35,7 +36,7 @@ pub(crate) fn write(
     now: Moment,
 ) -> Result<(), AutomergeError> {
     auto.transact_with(
-        |()| CommitOptions::default().with_time(now.0),
+        |()| CommitOptions::default().with_time(now.0.div_euclid(1_000)),
         |tx| write_into(tx, places, edits),
     )
     .map(drop)

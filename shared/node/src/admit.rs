@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use document::preflight;
 use names::{ActorId, ChangeHash, DocumentId, Incarnation, Reason};
 use protocol::placement::{Placement, PlacementId, SignedPlacement, standing};
 use store::{Snapshot, StoreError, Table};
@@ -140,8 +141,7 @@ fn place_in_line<P: Snapshot>(
     line: Option<&ActorRow>,
 ) -> Result<Verdict, StoreError> {
     let first = run.first();
-    let known = line.map_or(0, |line| line.seq);
-    if first.seq <= known {
+    if first.seq <= line.map_or(0, |line| line.seq) {
         let name = change_name(run.document(), &run.head().hash);
         let held = draft.row::<ChangeRow>(Table::Change, &name, 0)?.is_some();
         let verdict = if held {
@@ -151,14 +151,13 @@ fn place_in_line<P: Snapshot>(
         };
         return Ok(verdict);
     }
-    if first.seq != known + 1 {
-        return Ok(Verdict::Refused(Reason::WrongSequence));
-    }
     // Automerge writes the direct link and does not check it; without the check one signature
     // would not cover all before it (`reference/reliability.md` 5.1).
-    let linked = line.is_none_or(|line| first.deps.contains(&line.hash));
-    let chained = run.head().previous == line.map(|line| line.signature);
-    if linked && chained {
+    if let Err(reason) = preflight::follows(first, line.map(|line| (line.seq, line.hash))) {
+        return Ok(Verdict::Refused(reason));
+    }
+    // The signatures are chained too, so that none can be left out unnoticed.
+    if run.head().previous == line.map(|line| line.signature) {
         Ok(Verdict::Admitted)
     } else {
         Ok(Verdict::Refused(Reason::WrongSequence))
@@ -194,7 +193,8 @@ fn check_dependencies<P: Snapshot>(
                 None => return Ok(Err(Reason::MissingDependency)),
             }
         }
-        if header.deps.is_empty() || header.start_op <= highest {
+        let sound = preflight::suits(header, row.kind).and(preflight::continues(header, highest));
+        if header.deps.is_empty() || sound.is_err() {
             return Ok(Err(Reason::Malformed));
         }
         within.push((header.hash, header.max_op));

@@ -239,8 +239,10 @@ impl<S: Store> Node<S> {
         };
         if proof.digest == row.value() {
             let was_proved = talk.proved.is_some();
-            let behind = !talk.taken.covers(&proof.logs);
-            talk.taken.advance_to(&proof.logs);
+            // Equal means that everything in the peer's logs is here, so they are taken to
+            // exactly their ends: also backwards, where the peer came back from an older copy.
+            let behind = talk.taken != proof.logs;
+            talk.taken = proof.logs;
             let given = talk.told.clone().unwrap_or_default();
             let (taken, moved) = (talk.taken.clone(), talk.received != Default::default());
             talk.proof_due |= !talk.proof_said;

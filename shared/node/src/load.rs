@@ -7,11 +7,11 @@ use store::{Store, StoreError, Table};
 use crate::{
     admit::{self, Verdict},
     input::LinkId,
-    link::{Due, Stage},
+    link::Stage,
     node::Node,
     output::Lane,
     rows::{ActorRow, OutboxRow, PeerRow, peer_name},
-    turn::{ROUND_AGAIN_MS, Turn},
+    turn::Turn,
     verify::{Rejected, VerifiedPlacement, VerifiedRun},
 };
 
@@ -32,18 +32,6 @@ impl Outcome {
             placement: None,
         });
     }
-}
-
-/// Whether something refused for this reason may be taken once more has arrived.
-fn may_change(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::MissingDependency
-            | Reason::WrongSequence
-            | Reason::UnknownSigner
-            | Reason::NotPlaced
-            | Reason::NotAllowed
-    )
 }
 
 impl<S: Store> Node<S> {
@@ -146,7 +134,6 @@ impl<S: Store> Node<S> {
         runs: &[VerifiedRun],
         outcome: Outcome,
     ) -> Result<(), StoreError> {
-        let again = turn.soon(ROUND_AGAIN_MS);
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
@@ -174,8 +161,11 @@ impl<S: Store> Node<S> {
                 turn.draft
                     .put(Table::Peer, peer_name(store, &batch.scope), 0, &row);
             }
-        } else if outcome.faults.iter().any(|fault| may_change(fault.reason)) {
-            talk.due = Some((again, Due::Round));
+        } else {
+            // Offering it again from the same cursors would be refused again: a peer that came
+            // back from an older copy fills its logs anew, and the hint passes over the first of
+            // it. So nothing counts as proved, and the proof calls for exact lists.
+            talk.proved = None;
         }
         let held = Held {
             scope: batch.scope.clone(),

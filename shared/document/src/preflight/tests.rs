@@ -21,7 +21,7 @@ fn it_agrees_with_automerge_on_thousands_of_real_changes() {
             assert_eq!(ours.seq, theirs.seq());
             assert_eq!(ours.start_op, theirs.start_op().get());
             assert_eq!(ours.max_op, theirs.max_op());
-            assert_eq!(ours.time.0, theirs.timestamp());
+            assert_eq!(ours.time.0, theirs.timestamp() * 1_000);
             assert_eq!(ours.ops, theirs.len() as u64);
             seen += 1;
         }
