@@ -1,3 +1,32 @@
-//! The harness.
+//! The harness of the proof: a world of nodes on fake disks and a fake network, in virtual time,
+//! and the oracles that judge it.
+//!
+//! One seed draws everything ([`swarm`]): sites, edges, people, links, disks, clocks and faults.
+//! The nodes are real, their stores are real sealed redb; only the disk under them ([`disk`]), the
+//! network between them ([`network`]), time ([`clock`]) and chance ([`chance`]) are not. A run is
+//! one thread and one agenda of events, so the same seed is the same run, byte for byte.
+//!
+//! What it cannot see: quinn, the runtime's driver, real disks. They have tests of their own.
 
+mod acts;
+pub mod authority;
+pub mod chance;
+pub mod clock;
+pub mod demo;
 pub mod disk;
+pub mod evidence;
+pub mod habits;
+pub mod mischief;
+pub mod network;
+pub mod oracle;
+pub mod people;
+pub mod promises;
+pub mod reader;
+pub mod report;
+mod shell;
+pub mod sim;
+pub mod station;
+pub mod swarm;
+pub mod trace;
+mod wires;
+pub mod world;

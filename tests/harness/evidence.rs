@@ -1,0 +1,191 @@
+//! What is on a disk, read without the node: signed placements and runs as they were stored, and
+//! everything else worked out from them anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use document::{genesis, preflight};
+use names::{ActorId, ChangeHash, DocumentId, Kind, Reason, ScopeId};
+use protocol::{
+    Digest, LtHash, Placement, PlacementId, SignedPlacement, codec, digest::document_element,
+    placement::standing, signed::Run,
+};
+use store::{Row, Snapshot, StoreError, Table};
+
+/// A document as its chunks and placements tell it.
+#[derive(Debug, Default)]
+pub struct Found {
+    placements: BTreeMap<PlacementId, Placement>,
+    /// Hashes of its changes.
+    pub changes: BTreeSet<ChangeHash>,
+    /// How far each author's line goes.
+    pub lines: BTreeMap<ActorId, u64>,
+    built_on: BTreeSet<ChangeHash>,
+    /// The changes as they were stored, by where they stand.
+    pub chunks: BTreeMap<u64, Vec<Vec<u8>>>,
+}
+
+/// Everything on one disk.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    documents: BTreeMap<DocumentId, Found>,
+    /// What could not be read.
+    pub unreadable: Vec<String>,
+}
+
+impl Found {
+    /// The kind its placements give.
+    pub fn kind(&self) -> Option<Kind> {
+        self.placements
+            .values()
+            .map(|placement| placement.kind)
+            .next()
+    }
+
+    /// Placements that no other supersedes.
+    fn standing(&self) -> Vec<PlacementId> {
+        standing(&self.placements).into_iter().collect()
+    }
+
+    /// The scopes it stands in.
+    pub fn scopes(&self) -> BTreeSet<ScopeId> {
+        let claims = self
+            .standing()
+            .into_iter()
+            .filter_map(|id| self.placements.get(&id));
+        claims
+            .flat_map(|claim| claim.scopes.iter().cloned())
+            .collect()
+    }
+
+    /// Changes that no other builds on; genesis alone when there are none.
+    pub fn heads(&self) -> Vec<ChangeHash> {
+        if self.changes.is_empty() {
+            let fixed = self.kind().and_then(genesis::genesis);
+            return fixed.map(|fixed| fixed.hash).into_iter().collect();
+        }
+        self.changes.difference(&self.built_on).copied().collect()
+    }
+}
+
+impl Evidence {
+    /// Reads a store.
+    ///
+    /// # Errors
+    /// When it cannot be read at all; single bad rows are listed in `unreadable`.
+    pub fn read<P: Snapshot>(snapshot: &P) -> Result<Evidence, StoreError> {
+        let mut evidence = Evidence::default();
+        let damaged = store::each(snapshot, Table::Placement, |row| evidence.placement(&row))?
+            + store::each(snapshot, Table::Run, |row| evidence.run(&row))?;
+        if damaged > 0 {
+            evidence.unreadable.push(format!("{damaged} rows"));
+        }
+        Ok(evidence)
+    }
+
+    fn placement(&mut self, row: &Row) {
+        let read = document_of(row).and_then(|document| {
+            let signed: SignedPlacement = codec::decode(&row.value)?;
+            let (id, placement) = signed.claim()?;
+            Ok((document, id, placement))
+        });
+        match read {
+            Ok((document, id, placement)) if placement.document == document => {
+                self.documents
+                    .entry(document)
+                    .or_default()
+                    .placements
+                    .insert(id, placement);
+            }
+            Ok((document, ..)) => self
+                .unreadable
+                .push(format!("a placement under {document}")),
+            Err(reason) => self.unreadable.push(format!("a placement: {reason}")),
+        }
+    }
+
+    fn run(&mut self, row: &Row) {
+        let read = document_of(row).and_then(|document| {
+            let run: Run = codec::decode(&row.value)?;
+            let headers: Result<Vec<_>, Reason> = run
+                .changes
+                .iter()
+                .map(|chunk| preflight::header(chunk))
+                .collect();
+            Ok((document, run, headers?))
+        });
+        match read {
+            Ok((document, run, headers)) if run.document == document => {
+                let found = self.documents.entry(document).or_default();
+                for header in headers {
+                    let line = found.lines.entry(header.actor).or_default();
+                    *line = header.seq.max(*line);
+                    found.changes.insert(header.hash);
+                    found.built_on.extend(header.deps);
+                }
+                found.chunks.insert(row.position, run.changes);
+            }
+            Ok((document, ..)) => self.unreadable.push(format!("a run under {document}")),
+            Err(reason) => self.unreadable.push(format!("a run: {reason}")),
+        }
+    }
+
+    /// Every document.
+    pub fn documents(&self) -> &BTreeMap<DocumentId, Found> {
+        &self.documents
+    }
+
+    /// How far an author's line goes; 0 if there is none.
+    pub fn line(&self, document: DocumentId, actor: ActorId) -> u64 {
+        let found = self.documents.get(&document);
+        found
+            .and_then(|found| found.lines.get(&actor))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// Whether a change is there.
+    pub fn has(&self, document: DocumentId, change: ChangeHash) -> bool {
+        self.documents
+            .get(&document)
+            .is_some_and(|found| found.changes.contains(&change))
+    }
+
+    /// The digest over a scope's documents, and how many there are.
+    pub fn digest(&self, scope: &ScopeId) -> (Digest, u64) {
+        let mut sum = LtHash::new();
+        let mut count = 0;
+        for (document, found) in &self.documents {
+            if found.scopes().contains(scope) {
+                sum.add(&document_element(
+                    document,
+                    &found.heads(),
+                    &found.standing(),
+                ));
+                count += 1;
+            }
+        }
+        (sum.value(), count)
+    }
+
+    /// The documents of a scope in which two disks differ.
+    pub fn differing(&self, other: &Evidence, scope: &ScopeId) -> BTreeSet<DocumentId> {
+        let state = |evidence: &Evidence, document: &DocumentId| {
+            let found = evidence.documents.get(document);
+            let found = found.filter(|found| found.scopes().contains(scope));
+            found.map(|found| (found.heads(), found.standing()))
+        };
+        let all = self.documents.keys().chain(other.documents.keys());
+        all.filter(|document| state(self, document) != state(other, document))
+            .copied()
+            .collect()
+    }
+}
+
+fn document_of(row: &Row) -> Result<DocumentId, Reason> {
+    let id: [u8; 16] = row
+        .name
+        .as_slice()
+        .try_into()
+        .map_err(|_| Reason::Malformed)?;
+    Ok(DocumentId(id))
+}

@@ -1,0 +1,477 @@
+//! What goes wrong in the world: each planned fault strikes when its moment has come, and tries
+//! again for as long as it has hit nothing. A fault that never took effect proves nothing, so the
+//! oracle *fired* counts what really happened.
+
+use std::collections::BTreeMap;
+
+use store::StoreError;
+
+use crate::{
+    chance::Chance,
+    disk::{Disk, Fault},
+    network::{End, Quality, WireId},
+    oracle::Oracle,
+    station::Station,
+    swarm::{CENTRE, FaultKind, FaultPlan, Plan},
+    trace::station_name,
+    wires::end_of,
+    world::{Event, World},
+};
+
+/// Both ends give a wire up when nothing has passed for this long, as a QUIC idle timeout does.
+const IDLE_TIMEOUT_MS: i64 = 30_000;
+/// Writes and syncs that one commit takes, roughly: a power cut strikes within so many.
+const OPERATIONS_OF_COMMIT: u64 = 24;
+/// Writes and syncs that an opening takes at least.
+const OPERATIONS_OF_OPENING: u64 = 6;
+/// A fault that found nothing to strike tries again after this long.
+const AGAIN_MS: i64 = 400;
+
+/// How far a planned fault has got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// Not due yet, or due and nothing struck so far.
+    Waiting,
+    /// It lies in wait at its station.
+    Planted,
+    /// It goes on for a while.
+    Lasting,
+    /// It is over.
+    Over,
+}
+
+#[derive(Debug)]
+struct State {
+    plan: FaultPlan,
+    stage: Stage,
+}
+
+/// All faults of a run.
+#[derive(Debug)]
+pub struct Mischief {
+    faults: Vec<State>,
+    /// The fault that lies in wait or goes on at each station: one at a time.
+    planted: BTreeMap<usize, usize>,
+    /// Copies of the centre's disk, by the fault that will put them back.
+    copies: BTreeMap<usize, Disk>,
+    restored: bool,
+    healing: bool,
+    chance: Chance,
+}
+
+impl Mischief {
+    /// The faults of a plan.
+    pub fn new(plan: &Plan, chance: Chance) -> Mischief {
+        let state = |plan: &FaultPlan| State {
+            plan: plan.clone(),
+            stage: Stage::Waiting,
+        };
+        Mischief {
+            faults: plan.faults.iter().map(state).collect(),
+            planted: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            restored: false,
+            healing: false,
+            chance,
+        }
+    }
+
+    /// Whether every fault has fired and is over.
+    pub fn is_over(&self) -> bool {
+        self.faults.iter().all(|fault| fault.stage == Stage::Over)
+    }
+
+    /// Faults that have not fired.
+    pub fn unfired(&self) -> Vec<FaultKind> {
+        let waits = |state: &&State| matches!(state.stage, Stage::Waiting | Stage::Planted);
+        self.faults
+            .iter()
+            .filter(waits)
+            .map(|state| state.plan.kind)
+            .collect()
+    }
+
+    /// Whether a station's disk was ever replaced by an older copy.
+    pub fn was_restored(&self, station: usize) -> bool {
+        station == CENTRE && self.restored
+    }
+
+    fn plan(&self, number: usize) -> Option<FaultPlan> {
+        self.faults.get(number).map(|state| state.plan.clone())
+    }
+
+    fn set(&mut self, number: usize, stage: Stage) {
+        if let Some(state) = self.faults.get_mut(number) {
+            state.stage = stage;
+        }
+    }
+
+    /// The fault that lies in wait at a station.
+    fn planted_at(&self, station: usize) -> Option<(usize, FaultPlan)> {
+        let number = *self.planted.get(&station)?;
+        Some((number, self.plan(number)?))
+    }
+}
+
+impl World {
+    /// Plans the faults and copies that belong after this many acts.
+    pub(crate) fn plan_what_follows_act(&mut self, acts: u64) {
+        for (number, state) in self.mischief.faults.iter().enumerate() {
+            if state.plan.kind == FaultKind::Restore && state.plan.copied_after_act + 1 == acts {
+                self.agenda.after(0, Event::CopyDisk(number));
+            }
+            if state.plan.after_act == acts {
+                self.agenda.after(0, Event::Fault(number));
+            }
+        }
+    }
+
+    pub(crate) fn copy_disk(&mut self, number: usize) {
+        if let Some(centre) = self.stations.first() {
+            self.mischief.copies.insert(number, centre.disk.copy());
+        }
+    }
+
+    /// A fault is due: it strikes, or tries again.
+    pub(crate) fn fault(&mut self, number: usize) {
+        let Some(plan) = self.mischief.plan(number) else {
+            return;
+        };
+        let struck = match plan.kind {
+            FaultKind::Cut | FaultKind::Stall | FaultKind::Slow => self.strike_path(number, &plan),
+            FaultKind::PowerInCommit
+            | FaultKind::KillInCommit
+            | FaultKind::KillBeforeRelease
+            | FaultKind::PowerInRecovery
+            | FaultKind::SyncFails
+            | FaultKind::DiskFull => self.plant(number, &plan),
+            FaultKind::PowerWhileIdle | FaultKind::Restart | FaultKind::Restore => {
+                self.strike_node(number, &plan)
+            }
+        };
+        if !struck && !self.mischief.healing {
+            self.agenda.after(AGAIN_MS, Event::Fault(number));
+        }
+    }
+
+    fn fired(&mut self, plan: &FaultPlan, place: usize) {
+        let now = self.agenda.now();
+        *self.tally.faults.entry(plan.kind).or_default() += 1;
+        self.trace.tell(now, place, plan.kind.name(), || {
+            format!("for {} ms", plan.lasts_ms)
+        });
+    }
+
+    fn strike_path(&mut self, number: usize, plan: &FaultPlan) -> bool {
+        let (now, edge) = (self.agenda.now(), plan.at);
+        let Some(wire) = self.network.whole(edge) else {
+            return false;
+        };
+        match plan.kind {
+            FaultKind::Cut => {
+                self.tally.frames_lost += self.network.cut(wire);
+                self.network.block(edge, now.plus_ms(plan.lasts_ms));
+                self.both_ends_notice(wire);
+                self.mischief.set(number, Stage::Over);
+                self.fired(plan, edge + 1);
+                return true;
+            }
+            FaultKind::Stall => {
+                self.network.stall(edge, now.plus_ms(plan.lasts_ms));
+                self.agenda
+                    .after(IDLE_TIMEOUT_MS, Event::TimesOut { edge, wire });
+            }
+            _ => {
+                let quality = Quality {
+                    latency_ms: self.mischief.chance.span_ms(500, 4_000),
+                    jitter_ms: 200,
+                    bytes_per_ms: 1,
+                };
+                self.network.slow(edge, now.plus_ms(plan.lasts_ms), quality);
+            }
+        }
+        self.mischief.set(number, Stage::Lasting);
+        self.agenda.after(plan.lasts_ms, Event::FaultEnds(number));
+        true
+    }
+
+    /// What lasts is over; if nothing was hit by it, it begins again.
+    pub(crate) fn fault_ends(&mut self, number: usize) {
+        let Some(plan) = self.mischief.plan(number) else {
+            return;
+        };
+        let hit = match plan.kind {
+            FaultKind::Stall => self.network.stalled(plan.at) > 0,
+            FaultKind::Slow => self.network.slowed(plan.at) > 0,
+            FaultKind::DiskFull => {
+                if let Some(station) = self.stations.get(plan.at) {
+                    station.disk.mend();
+                }
+                self.mischief.planted.remove(&plan.at);
+                self.mischief.set(number, Stage::Over);
+                return;
+            }
+            _ => true,
+        };
+        if hit {
+            self.fired(&plan, plan.at + 1);
+            self.mischief.set(number, Stage::Over);
+        } else {
+            self.mischief.set(number, Stage::Waiting);
+            self.agenda.after(AGAIN_MS, Event::Fault(number));
+        }
+    }
+
+    /// A wire over a path that stands still is given up after a while.
+    pub(crate) fn times_out(&mut self, edge: usize, wire: WireId) {
+        if self.network.is_stalled(edge, self.agenda.now()) {
+            self.tally.frames_lost += self.network.cut(wire);
+            self.notice(wire, End::Edge);
+            self.notice(wire, End::Centre);
+        }
+    }
+
+    /// The ends of a wire that was cut notice it at different moments.
+    fn both_ends_notice(&mut self, wire: WireId) {
+        for end in [End::Edge, End::Centre] {
+            let after_ms = self
+                .mischief
+                .chance
+                .span_ms(50, IDLE_TIMEOUT_MS.unsigned_abs());
+            self.agenda.after(after_ms, Event::Notice { wire, end });
+        }
+    }
+
+    /// Whether a node runs at which no other fault lies in wait.
+    fn can_strike(&self, station: usize) -> bool {
+        let running = self
+            .stations
+            .get(station)
+            .is_some_and(|s| s.running.is_some());
+        running && !self.mischief.planted.contains_key(&station)
+    }
+
+    /// Lays a fault in wait in a station's disk, for one of its next commits.
+    fn plant(&mut self, number: usize, plan: &FaultPlan) -> bool {
+        if !self.can_strike(plan.at) {
+            return false;
+        }
+        let Some(station) = self.stations.get(plan.at) else {
+            return false;
+        };
+        let within = self.mischief.chance.below(OPERATIONS_OF_COMMIT);
+        match plan.kind {
+            FaultKind::PowerInCommit | FaultKind::KillInCommit | FaultKind::PowerInRecovery => {
+                station.disk.fail_after(within, Fault::Cut);
+            }
+            FaultKind::SyncFails => station.disk.fail_after(0, Fault::Sync),
+            FaultKind::DiskFull => station.disk.fail_after(0, Fault::Full),
+            _ => {}
+        }
+        self.mischief.planted.insert(plan.at, number);
+        self.mischief.set(number, Stage::Planted);
+        true
+    }
+
+    /// A turn was committed and nothing of it said: where a kill lies in wait, it strikes.
+    pub(crate) fn killed_before_release(&mut self, station: usize) -> bool {
+        match self.mischief.planted_at(station) {
+            Some((number, plan)) if plan.kind == FaultKind::KillBeforeRelease => {
+                self.is_over(number, &plan);
+                self.die(station, plan.lasts_ms, Station::kill);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn is_over(&mut self, number: usize, plan: &FaultPlan) {
+        self.mischief.planted.remove(&plan.at);
+        self.mischief.set(number, Stage::Over);
+        self.fired(plan, plan.at);
+    }
+
+    /// A store has failed a node or would not open. `false` when no fault explains it.
+    pub(crate) fn planted_fault_fired(&mut self, station: usize) -> bool {
+        let Some((number, plan)) = self.mischief.planted_at(station) else {
+            return false;
+        };
+        match plan.kind {
+            FaultKind::PowerInCommit | FaultKind::SyncFails => {
+                self.is_over(number, &plan);
+                self.die(station, plan.lasts_ms, Station::power_cut);
+            }
+            FaultKind::KillInCommit => {
+                self.is_over(number, &plan);
+                self.die(station, plan.lasts_ms, Station::kill);
+            }
+            FaultKind::PowerInRecovery => {
+                let running = self
+                    .stations
+                    .get(station)
+                    .is_some_and(|s| s.running.is_some());
+                if running {
+                    // The first cut; the second one waits in the disk for the opening.
+                    self.die(station, 1_000, Station::power_cut);
+                    let within = self.mischief.chance.below(OPERATIONS_OF_OPENING);
+                    if let Some(station) = self.stations.get(station) {
+                        station.disk.fail_after(within, Fault::Cut);
+                    }
+                } else {
+                    self.is_over(number, &plan);
+                    self.die(station, plan.lasts_ms, Station::power_cut);
+                }
+            }
+            FaultKind::DiskFull => {
+                if self
+                    .mischief
+                    .faults
+                    .get(number)
+                    .is_some_and(|f| f.stage == Stage::Planted)
+                {
+                    self.fired(&plan, station);
+                    self.mischief.set(number, Stage::Lasting);
+                    self.agenda.after(plan.lasts_ms, Event::FaultEnds(number));
+                }
+                // The shell opens the store again and again until there is room.
+                self.die(station, 2_000, Station::kill);
+                if let Some(station) = self.stations.get(station) {
+                    station.disk.fail_after(0, Fault::Full);
+                }
+            }
+            FaultKind::KillBeforeRelease
+            | FaultKind::PowerWhileIdle
+            | FaultKind::Restart
+            | FaultKind::Restore
+            | FaultKind::Cut
+            | FaultKind::Stall
+            | FaultKind::Slow => return false,
+        }
+        true
+    }
+
+    fn strike_node(&mut self, number: usize, plan: &FaultPlan) -> bool {
+        let running = self.stations.get(plan.at).and_then(|s| s.running.as_ref());
+        if !self.can_strike(plan.at) || running.is_some_and(|running| running.releasing) {
+            return false;
+        }
+        match plan.kind {
+            FaultKind::PowerWhileIdle => self.die(plan.at, plan.lasts_ms, Station::power_cut),
+            FaultKind::Restart => self.stop(plan.at, plan.lasts_ms),
+            _ => {
+                let Some(copy) = self.mischief.copies.remove(&number) else {
+                    return false;
+                };
+                self.die(plan.at, plan.lasts_ms, |station| station.restore(&copy));
+                self.mischief.restored = true;
+                if let Some(promises) = self.promises.get_mut(plan.at) {
+                    promises.forget();
+                }
+            }
+        }
+        self.mischief.set(number, Stage::Over);
+        self.fired(plan, plan.at);
+        true
+    }
+
+    /// A station dies in some way, and starts again after a while.
+    fn die(&mut self, number: usize, down_ms: i64, how: impl FnOnce(&mut Station)) {
+        let Some(station) = self.stations.get_mut(number) else {
+            return;
+        };
+        how(station);
+        let edge = number.checked_sub(1);
+        for wire in self.network.believed(end_of(number), edge) {
+            self.tally.frames_lost += self.network.cut(wire);
+            self.network.give_up(wire, end_of(number));
+            let after_ms = self
+                .mischief
+                .chance
+                .span_ms(200, IDLE_TIMEOUT_MS.unsigned_abs());
+            self.agenda.after(
+                after_ms,
+                Event::Notice {
+                    wire,
+                    end: end_of(number).other(),
+                },
+            );
+        }
+        self.dead(number, down_ms);
+    }
+
+    /// A station is stopped in order: its wires are closed, and the other ends hear of it.
+    fn stop(&mut self, number: usize, down_ms: i64) {
+        let stopped = self.stations.get_mut(number).map(Station::stop);
+        if let Some(Err(error)) = stopped {
+            let name = station_name(number);
+            return self.fail(Oracle::Opens, format!("{name} could not stop: {error:?}"));
+        }
+        for wire in self.network.believed(end_of(number), number.checked_sub(1)) {
+            self.network.close(wire);
+            self.network.give_up(wire, end_of(number));
+            self.agenda.after(
+                2_000,
+                Event::Notice {
+                    wire,
+                    end: end_of(number).other(),
+                },
+            );
+        }
+        self.dead(number, down_ms);
+    }
+
+    fn dead(&mut self, number: usize, down_ms: i64) {
+        self.unanswered(number);
+        if number == CENTRE {
+            self.enrol_again();
+        }
+        self.agenda.after(down_ms, Event::Start { station: number });
+    }
+
+    /// A station starts again, and must hold everything it ever said it held.
+    pub(crate) fn start(&mut self, number: usize) {
+        let now = self.agenda.now();
+        let Some(station) = self.stations.get_mut(number) else {
+            return;
+        };
+        if station.running.is_some() {
+            return;
+        }
+        match station.start(now, &[]) {
+            Ok(()) => {
+                self.trace.tell(now, number, "starts", String::new);
+                self.tally.restarts += 1;
+                // A second cut that found nothing to strike in the opening strikes later.
+                self.check_after_start(number);
+                self.started(number);
+            }
+            Err(error) => self.did_not_start(number, error),
+        }
+    }
+
+    fn did_not_start(&mut self, number: usize, error: StoreError) {
+        let now = self.agenda.now();
+        self.trace
+            .tell(now, number, "cannot start", || format!("{error:?}"));
+        if !self.planted_fault_fired(number) {
+            let name = station_name(number);
+            self.fail(
+                Oracle::Opens,
+                format!("{name} does not open after a crash: {error:?}"),
+            );
+        }
+    }
+
+    /// Ends everything that is wrong, so that all can come together.
+    pub(crate) fn heal(&mut self) {
+        self.mischief.healing = true;
+        self.network.heal();
+        for (number, station) in self.stations.iter().enumerate() {
+            station.disk.mend();
+            if station.running.is_none() && station.enrolled {
+                self.agenda.after(0, Event::Start { station: number });
+            }
+        }
+        self.mischief.planted.clear();
+    }
+}

@@ -1,0 +1,81 @@
+//! What a node has said is on its disk. Whatever it said must be there after any crash.
+//!
+//! The words are read from the frames and answers that left the node, not from the node: an
+//! acknowledgement, a change it passed on, a command it called saved.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use names::{ActorId, ChangeHash, DocumentId};
+use protocol::{Frame, message::Batch};
+
+use crate::evidence::Evidence;
+
+/// The frames in which a node says something of what it holds, by the number of their type:
+/// `Fill`, `Live` and `Held`. The others are not decoded here.
+const TELLING: [u8; 3] = [7, 8, 9];
+
+/// What one station has said.
+#[derive(Debug, Default)]
+pub struct Promises {
+    /// For each author's line, how far it was said to go.
+    lines: BTreeMap<(DocumentId, ActorId), u64>,
+    /// Changes that were called saved.
+    changes: BTreeSet<(DocumentId, ChangeHash)>,
+}
+
+impl Promises {
+    /// Notes what a frame says that has left the node.
+    pub fn sent(&mut self, frame: &[u8]) {
+        if !frame.first().is_some_and(|number| TELLING.contains(number)) {
+            return;
+        }
+        match Frame::decode(frame) {
+            Ok(Some(Frame::Held(held))) => {
+                for run in held.runs {
+                    self.reaches(run.document, run.actor, run.seq);
+                }
+            }
+            Ok(Some(Frame::Fill(batch) | Frame::Live(batch))) => self.passed_on(&batch),
+            Ok(_) | Err(_) => {}
+        }
+    }
+
+    fn passed_on(&mut self, batch: &Batch) {
+        for run in &batch.runs {
+            if let Ok(head) = run.head.claim() {
+                self.changes.insert((run.document, head.hash));
+            }
+        }
+    }
+
+    fn reaches(&mut self, document: DocumentId, actor: ActorId, seq: u64) {
+        let line = self.lines.entry((document, actor)).or_default();
+        *line = seq.max(*line);
+    }
+
+    /// Notes a change that was called saved.
+    pub fn saved(&mut self, document: DocumentId, change: ChangeHash) {
+        self.changes.insert((document, change));
+    }
+
+    /// The first promise that is not kept by what is on the disk.
+    pub fn broken(&self, evidence: &Evidence) -> Option<String> {
+        for ((document, actor), seq) in &self.lines {
+            let there = evidence.line(*document, *actor);
+            if there < *seq {
+                let said = format!("said to hold {actor} of {document} up to {seq}");
+                return Some(format!("{said}, and holds it up to {there}"));
+            }
+        }
+        let gone = self
+            .changes
+            .iter()
+            .find(|(document, change)| !evidence.has(*document, *change));
+        gone.map(|(document, change)| format!("gave out {change} of {document}, and has it not"))
+    }
+
+    /// Forgets everything: the disk was replaced by an older copy, which knows nothing of it.
+    pub fn forget(&mut self) {
+        *self = Promises::default();
+    }
+}

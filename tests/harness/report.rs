@@ -1,0 +1,179 @@
+//! What runs amounted to: figures of one, totals and medians of many.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use names::Reason;
+
+use crate::swarm::FaultKind;
+
+/// What happened in one run.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Acts of people.
+    pub acts: u64,
+    /// Questions sent again.
+    pub resent: u64,
+    /// Commands that were called saved.
+    pub saved: u64,
+    /// Faults that took effect.
+    pub faults: BTreeMap<FaultKind, u64>,
+    /// Turns, and those that wrote something.
+    pub turns: u64,
+    /// See `turns`.
+    pub commits: u64,
+    /// Starts after the first.
+    pub restarts: u64,
+    /// Wires opened.
+    pub connections: u64,
+    /// Frames that arrived, and their bytes.
+    pub frames: u64,
+    /// See `frames`.
+    pub frame_bytes: u64,
+    /// Frames that went down with their wire.
+    pub frames_lost: u64,
+    /// Exact comparisons begun, and documents that they named.
+    pub repairs: u64,
+    /// See `repairs`.
+    pub repaired: u64,
+    /// Conversations closed by a node, by reason.
+    pub closes: BTreeMap<Reason, u64>,
+    /// What nodes did not take, by reason.
+    pub refused: BTreeMap<Reason, u64>,
+    /// Documents at the centre in the end, and changes in them.
+    pub documents: u64,
+    /// See `documents`.
+    pub changes: u64,
+    /// Entries lost with the only disk that held them: outside the budget, and counted.
+    pub gone: u64,
+    /// Virtual time, in milliseconds: the whole run, and from the last fault to the proof.
+    pub virtual_ms: i64,
+    /// See `virtual_ms`.
+    pub settling_ms: i64,
+}
+
+impl Tally {
+    /// Acts and faults together.
+    pub fn steps(&self) -> u64 {
+        self.acts + self.faults.values().sum::<u64>()
+    }
+
+    /// Faults between the receipt of an input and the release of its answer.
+    pub fn before_release(&self) -> u64 {
+        let counted = self
+            .faults
+            .iter()
+            .filter(|(kind, _)| kind.is_before_release());
+        counted.map(|(_, count)| count).sum()
+    }
+}
+
+/// What many runs amounted to.
+#[derive(Debug, Default)]
+pub struct Totals {
+    runs: Vec<(Tally, Duration)>,
+}
+
+impl Totals {
+    /// Adds a run and the time it took.
+    pub fn add(&mut self, tally: Tally, took: Duration) {
+        self.runs.push((tally, took));
+    }
+
+    /// How many runs there are.
+    pub fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// How often each kind of fault took effect.
+    pub fn fired(&self) -> BTreeMap<FaultKind, u64> {
+        let mut fired: BTreeMap<FaultKind, u64> =
+            FaultKind::ALL.into_iter().map(|kind| (kind, 0)).collect();
+        for (kind, count) in self.runs.iter().flat_map(|(tally, _)| &tally.faults) {
+            *fired.entry(*kind).or_default() += count;
+        }
+        fired
+    }
+
+    fn column(&self, of: impl Fn(&Tally) -> u64) -> Column {
+        let mut values: Vec<u64> = self.runs.iter().map(|(tally, _)| of(tally)).collect();
+        values.sort_unstable();
+        Column(values)
+    }
+}
+
+/// One figure of every run, in order.
+struct Column(Vec<u64>);
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = |index: usize| self.0.get(index).copied().unwrap_or(0);
+        let (least, median) = (at(0), at(self.0.len() / 2));
+        let most = at(self.0.len().saturating_sub(1));
+        let total: u64 = self.0.iter().sum();
+        write!(f, "{median:>9} {least:>9} {most:>9} {total:>12}")
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |ms: i64| u64::try_from(ms / 1_000).unwrap_or(0);
+        let heading = "per seed";
+        writeln!(
+            f,
+            "  {heading:<34} {:>9} {:>9} {:>9} {:>12}",
+            "median", "least", "most", "all"
+        )?;
+        let mut row = |name: &str, column: Column| writeln!(f, "  {name:<34} {column}");
+        row("steps (acts of people, faults)", self.column(Tally::steps))?;
+        row(
+            "faults that took effect",
+            self.column(|t| t.faults.values().sum()),
+        )?;
+        row(
+            "  between receipt and release",
+            self.column(Tally::before_release),
+        )?;
+        row("commands called saved", self.column(|t| t.saved))?;
+        row("questions sent again", self.column(|t| t.resent))?;
+        row("commits of all nodes", self.column(|t| t.commits))?;
+        row("starts after a stop or crash", self.column(|t| t.restarts))?;
+        row("wires opened", self.column(|t| t.connections))?;
+        row("frames", self.column(|t| t.frames))?;
+        row(
+            "frames lost with their wire",
+            self.column(|t| t.frames_lost),
+        )?;
+        row("exact comparisons", self.column(|t| t.repairs))?;
+        row("documents they named", self.column(|t| t.repaired))?;
+        row("documents at the centre", self.column(|t| t.documents))?;
+        row("changes at the centre", self.column(|t| t.changes))?;
+        row("entries lost with their only disk", self.column(|t| t.gone))?;
+        row("virtual seconds", self.column(|t| seconds(t.virtual_ms)))?;
+        row(
+            "virtual seconds until proved",
+            self.column(|t| seconds(t.settling_ms)),
+        )?;
+        let mut wall: Vec<u128> = self.runs.iter().map(|(_, took)| took.as_millis()).collect();
+        wall.sort_unstable();
+        let wall = wall
+            .into_iter()
+            .map(|ms| u64::try_from(ms).unwrap_or(u64::MAX));
+        row("milliseconds of this machine", Column(wall.collect()))?;
+        for (kind, count) in self.fired() {
+            writeln!(f, "  fault {:<28} {count:>42}", kind.name())?;
+        }
+        let mut refused: BTreeMap<Reason, u64> = BTreeMap::new();
+        for (reason, count) in self.runs.iter().flat_map(|(tally, _)| &tally.refused) {
+            *refused.entry(*reason).or_default() += count;
+        }
+        for (reason, count) in refused {
+            writeln!(f, "  not taken: {:<23} {count:>42}", reason.name())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,159 @@
+//! One run from one seed, from the first morning to the judgement.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use node::Notice;
+
+use crate::{
+    oracle::{Failure, Oracle},
+    report::Tally,
+    swarm::Plan,
+    trace::Print,
+    world::World,
+};
+
+/// How long the world may take to come to rest after the last fault: a node waits at most ten
+/// minutes between two rounds that ended unequal, and three such waits would mean that it does
+/// not get on.
+const SETTLING_MS_MAX: i64 = 30 * 60_000;
+/// How often it is looked whether the world is at rest.
+const LOOK_MS: i64 = 500;
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Its seed.
+    pub seed: u64,
+    /// The oracle that failed, if one did.
+    pub failure: Option<Failure>,
+    /// What happened.
+    pub tally: Tally,
+    /// The hash over everything that every node said, in order.
+    pub trace: [u8; 32],
+    /// Events in the trace.
+    pub events: u64,
+}
+
+/// Runs a seed. A panic anywhere in it is a failure like any other.
+pub fn run(seed: u64, print: Print) -> Outcome {
+    let ran = catch_unwind(AssertUnwindSafe(|| run_unguarded(seed, print)));
+    ran.unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().cloned();
+        let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Outcome {
+            seed,
+            failure: Some(Failure {
+                oracle: Oracle::Panics,
+                words: words.unwrap_or_else(|| "a panic without words".to_owned()),
+            }),
+            tally: Tally::default(),
+            trace: [0; 32],
+            events: 0,
+        }
+    })
+}
+
+fn run_unguarded(seed: u64, print: Print) -> Outcome {
+    let mut world = World::new(seed, Plan::draw(seed), print);
+    world.begin();
+    world.open_the_doors();
+    world.live();
+    world.come_to_rest();
+    if world.failure().is_none() {
+        world.judge();
+    }
+    world.outcome(seed)
+}
+
+impl World {
+    /// People act and faults strike until there has been enough of both.
+    pub(crate) fn live(&mut self) {
+        // Faults that lie in wait for a commit need people who write.
+        let acts_max = self.plan.acts * 4 + 400;
+        while self.failure().is_none() {
+            if self.tally.acts >= self.plan.acts && self.mischief.is_over() {
+                return;
+            }
+            if self.tally.acts >= acts_max {
+                let unfired = self.mischief.unfired();
+                return self.fail(Oracle::Fired, format!("never took effect: {unfired:?}"));
+            }
+            if !self.step() {
+                return;
+            }
+        }
+    }
+
+    /// The faults end, people go home, and everything must become equal.
+    pub(crate) fn come_to_rest(&mut self) {
+        let begun = self.agenda.now();
+        self.acting = false;
+        self.heal();
+        self.trace.tell(begun, 0, "healed", String::new);
+        while self.failure().is_none() {
+            let now = self.agenda.now();
+            self.run_until(now.plus_ms(LOOK_MS));
+            let unsettled = self.unsettled();
+            self.tally.settling_ms = self.agenda.now().0 - begun.0;
+            match unsettled {
+                None => {
+                    self.trace
+                        .tell(self.agenda.now(), 0, "at rest", String::new);
+                    return;
+                }
+                Some(why) if self.tally.settling_ms > SETTLING_MS_MAX => {
+                    let minutes = SETTLING_MS_MAX / 60_000;
+                    self.fail(Oracle::Converge, format!("after {minutes} minutes {why}"));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// What an operator would be told.
+    pub(crate) fn noticed(&mut self, number: usize, notice: &Notice) {
+        let now = self.agenda.now();
+        match notice {
+            Notice::Refused { link, reason } => {
+                *self.tally.refused.entry(*reason).or_default() += 1;
+                self.trace.tell(now, number, "refuses", || {
+                    format!("wire {}: {reason}", link.0)
+                });
+            }
+            Notice::Repairing { link, scope } => {
+                self.tally.repairs += 1;
+                self.trace.tell(now, number, "compares", || {
+                    format!("wire {}: {scope}", link.0)
+                });
+            }
+            Notice::Differing {
+                link,
+                scope,
+                documents,
+            } => {
+                self.tally.repaired += documents;
+                self.trace.tell(now, number, "differs", || {
+                    format!("wire {}: {documents} documents of {scope}", link.0)
+                });
+            }
+            Notice::Unreadable { document, reason } => {
+                self.fail(Oracle::Opens, format!("{document} is {reason}"));
+            }
+            Notice::Equal { .. } => {}
+        }
+    }
+
+    fn outcome(mut self, seed: u64) -> Outcome {
+        let network = self.network.tally();
+        self.tally.frames = network.frames;
+        self.tally.frame_bytes = network.bytes;
+        self.tally.virtual_ms = self.agenda.now().0 - crate::world::BEGINS.0;
+        Outcome {
+            seed,
+            failure: self.failure,
+            tally: self.tally,
+            trace: self.trace.hash_of_all(),
+            events: self.trace.events(),
+        }
+    }
+}

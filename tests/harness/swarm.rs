@@ -1,0 +1,390 @@
+//! What a seed draws before anything happens: who there is, over which links, on which disks, and
+//! what will go wrong.
+//!
+//! Every seed draws its own *mix* of faults first and faults from that mix then. A run with four
+//! cuts and nothing else finds other bugs than one with a little of everything (Groce and others,
+//! *Swarm testing*, 2012).
+
+use names::{ScopeId, SiteId};
+
+use crate::{chance::Chance, network::Quality};
+
+/// The sites of the service, and the venues of each.
+const SITES: [(&str, &[&str]); 5] = [
+    ("devizes", &["corn-exchange", "almshouse"]),
+    ("swindon", &["broadgreen", "pinetrees"]),
+    ("salisbury", &["friary", "bemerton"]),
+    ("bath", &["twerton", "lansdown"]),
+    ("kent", &["dartford", "gravesham", "swanley", "medway"]),
+];
+
+/// Something that can go wrong.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum FaultKind {
+    /// A wire is cut with frames under way, and the path stays down for a while.
+    Cut,
+    /// Nothing passes a path for a while; its wire lives on.
+    Stall,
+    /// A path becomes slow for a while.
+    Slow,
+    /// Power fails in the middle of a commit: unsynced writes are kept, lost or torn.
+    PowerInCommit,
+    /// The process is killed in the middle of a commit; what it had written stays.
+    KillInCommit,
+    /// The process is killed after a commit and before anything of that turn was said.
+    KillBeforeRelease,
+    /// Power fails while nothing is being written.
+    PowerWhileIdle,
+    /// Power fails in a commit, and again while the store is being opened after it.
+    PowerInRecovery,
+    /// A sync fails, whereupon the machine is started anew.
+    SyncFails,
+    /// The disk is full for a while.
+    DiskFull,
+    /// The process is stopped in order and started again.
+    Restart,
+    /// The centre's disk is replaced by an older copy of itself.
+    Restore,
+}
+
+impl FaultKind {
+    /// Every kind.
+    pub const ALL: [FaultKind; 12] = [
+        FaultKind::Cut,
+        FaultKind::Stall,
+        FaultKind::Slow,
+        FaultKind::PowerInCommit,
+        FaultKind::KillInCommit,
+        FaultKind::KillBeforeRelease,
+        FaultKind::PowerWhileIdle,
+        FaultKind::PowerInRecovery,
+        FaultKind::SyncFails,
+        FaultKind::DiskFull,
+        FaultKind::Restart,
+        FaultKind::Restore,
+    ];
+
+    /// Its name in the printed tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            FaultKind::Cut => "cut",
+            FaultKind::Stall => "stall",
+            FaultKind::Slow => "slow",
+            FaultKind::PowerInCommit => "power-in-commit",
+            FaultKind::KillInCommit => "kill-in-commit",
+            FaultKind::KillBeforeRelease => "kill-before-release",
+            FaultKind::PowerWhileIdle => "power-while-idle",
+            FaultKind::PowerInRecovery => "power-in-recovery",
+            FaultKind::SyncFails => "sync-fails",
+            FaultKind::DiskFull => "disk-full",
+            FaultKind::Restart => "restart",
+            FaultKind::Restore => "restore",
+        }
+    }
+
+    /// Whether it strikes a path, not a node.
+    fn is_of_path(self) -> bool {
+        match self {
+            FaultKind::Cut | FaultKind::Stall | FaultKind::Slow => true,
+            FaultKind::PowerInCommit
+            | FaultKind::KillInCommit
+            | FaultKind::KillBeforeRelease
+            | FaultKind::PowerWhileIdle
+            | FaultKind::PowerInRecovery
+            | FaultKind::SyncFails
+            | FaultKind::DiskFull
+            | FaultKind::Restart
+            | FaultKind::Restore => false,
+        }
+    }
+
+    /// Whether it falls between the receipt of an input and the release of its answer.
+    pub fn is_before_release(self) -> bool {
+        match self {
+            FaultKind::PowerInCommit
+            | FaultKind::KillInCommit
+            | FaultKind::KillBeforeRelease
+            | FaultKind::PowerInRecovery
+            | FaultKind::SyncFails
+            | FaultKind::DiskFull => true,
+            FaultKind::Cut
+            | FaultKind::Stall
+            | FaultKind::Slow
+            | FaultKind::PowerWhileIdle
+            | FaultKind::Restart
+            | FaultKind::Restore => false,
+        }
+    }
+}
+
+/// One fault of a seed.
+#[derive(Clone, Debug)]
+pub struct FaultPlan {
+    /// What goes wrong.
+    pub kind: FaultKind,
+    /// Where: an edge's number for paths, a station's number for nodes.
+    pub at: usize,
+    /// After how many acts of people.
+    pub after_act: u64,
+    /// For how long, in milliseconds.
+    pub lasts_ms: i64,
+    /// For a restored centre: after how many acts its disk was copied.
+    pub copied_after_act: u64,
+}
+
+/// A site.
+#[derive(Clone, Debug)]
+pub struct SitePlan {
+    /// Its id.
+    pub id: SiteId,
+    /// Its venues.
+    pub venues: &'static [&'static str],
+    /// Sessions that will be held there: a place in `venues`, a day from the first, an hour.
+    pub sessions: Vec<(usize, i64, u16)>,
+}
+
+/// A site edge.
+#[derive(Clone, Debug)]
+pub struct EdgePlan {
+    /// Its site's place in [`Plan::sites`].
+    pub site: usize,
+    /// Its path to the centre.
+    pub quality: Quality,
+    /// It is enrolled only after this many acts of people.
+    pub enrolled_after_act: u64,
+}
+
+/// How two sites share cases.
+#[derive(Clone, Debug)]
+pub enum Joint {
+    /// Devices of the first site may place documents in the second's scope, without reading it.
+    Referral {
+        /// The site that refers.
+        from: usize,
+        /// The site that is referred to.
+        to: usize,
+    },
+    /// Devices of both sites read and write a compartment of the first.
+    Compartment {
+        /// The site whose compartment it is.
+        owner: usize,
+        /// The other.
+        guest: usize,
+        /// The compartment.
+        scope: ScopeId,
+    },
+}
+
+/// A station, which is a node with its machine: the centre is number 0, edge `n` is `n` + 1.
+pub const CENTRE: usize = 0;
+
+/// All that a seed draws before anything happens.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The sites.
+    pub sites: Vec<SitePlan>,
+    /// The edges, at least one for each site.
+    pub edges: Vec<EdgePlan>,
+    /// How some sites share cases.
+    pub joints: Vec<Joint>,
+    /// How many acts people do.
+    pub acts: u64,
+    /// The mean time between two acts, in milliseconds.
+    pub pace_ms: u64,
+    /// Documents a site begins before people rather go on with those that there are.
+    pub documents_per_site: usize,
+    /// How often in a hundred a person sends again what was saved.
+    pub resends_percent: u64,
+    /// How often in a hundred a person uses the site's other edge.
+    pub wanders_percent: u64,
+    /// The time a commit takes, in milliseconds: from and to, per station.
+    pub commit_ms: Vec<(u64, u64)>,
+    /// How wrong each station's clock is, in milliseconds.
+    pub skew_ms: Vec<i64>,
+    /// What goes wrong, in the order in which it does.
+    pub faults: Vec<FaultPlan>,
+}
+
+impl Plan {
+    /// Draws the plan of a seed.
+    pub fn draw(seed: u64) -> Plan {
+        let mut chance = Chance::new(seed, "plan");
+        let sites: Vec<SitePlan> = SITES
+            .iter()
+            .map(|site| draw_site(&mut chance, *site))
+            .collect();
+        let acts = chance.between(100, 190);
+        let edges = draw_edges(&mut chance, sites.len(), acts);
+        let stations = edges.len() + 1;
+        let joints = draw_joints(&mut chance, &sites);
+        let commit_ms = (0..stations).map(|_| {
+            let slow = chance.percent(20);
+            if slow { (30, 400) } else { (1, 8) }
+        });
+        let commit_ms = commit_ms.collect();
+        let skewed = chance.percent(50);
+        let skew_ms = (0..stations)
+            .map(|_| draw_skew(&mut chance, skewed))
+            .collect();
+        let pace_ms = chance.span_ms(200, 120_000).unsigned_abs();
+        let documents_per_site = chance.index(6) + 3;
+        let resends_percent = chance.below(20);
+        let wanders_percent = chance.below(50);
+        let mut chance = Chance::new(seed, "faults");
+        let faults = draw_faults(&mut chance, edges.len(), acts, pace_ms);
+        Plan {
+            sites,
+            edges,
+            joints,
+            acts,
+            pace_ms,
+            documents_per_site,
+            resends_percent,
+            wanders_percent,
+            commit_ms,
+            skew_ms,
+            faults,
+        }
+    }
+
+    /// How many stations there are.
+    pub fn stations(&self) -> usize {
+        self.edges.len() + 1
+    }
+
+    /// The stations at which a site's people work.
+    pub fn stations_of(&self, site: usize) -> Vec<usize> {
+        let edges = self
+            .edges
+            .iter()
+            .enumerate()
+            .filter(|(_, edge)| edge.site == site);
+        edges.map(|(number, _)| number + 1).collect()
+    }
+
+    /// The scope of a site.
+    pub fn scope(&self, site: usize) -> Option<ScopeId> {
+        self.sites
+            .get(site)
+            .map(|site| ScopeId::Site(site.id.clone()))
+    }
+}
+
+fn draw_site(chance: &mut Chance, (id, venues): (&str, &'static [&'static str])) -> SitePlan {
+    let held = chance.between(1, 3);
+    let session = |chance: &mut Chance| {
+        let day = i64::try_from(chance.below(3)).unwrap_or(0);
+        let hour = u16::try_from(chance.between(9, 18)).unwrap_or(9);
+        (chance.index(venues.len()), day, hour)
+    };
+    SitePlan {
+        id: id.parse().expect("the names above are codes"),
+        venues,
+        sessions: (0..held).map(|_| session(chance)).collect(),
+    }
+}
+
+fn draw_edges(chance: &mut Chance, sites: usize, acts: u64) -> Vec<EdgePlan> {
+    let edge = |chance: &mut Chance, site, enrolled_after_act| EdgePlan {
+        site,
+        quality: Quality {
+            latency_ms: chance.span_ms(4, 400),
+            jitter_ms: chance.below(40),
+            bytes_per_ms: chance.between(2, 2_000),
+        },
+        enrolled_after_act,
+    };
+    let mut edges: Vec<EdgePlan> = (0..sites).map(|site| edge(chance, site, 0)).collect();
+    if chance.percent(60) {
+        let site = chance.index(sites);
+        let late = if chance.percent(50) {
+            chance.between(1, acts / 2)
+        } else {
+            0
+        };
+        edges.push(edge(chance, site, late));
+    }
+    edges
+}
+
+fn draw_joints(chance: &mut Chance, sites: &[SitePlan]) -> Vec<Joint> {
+    let mut joints = Vec::new();
+    for _ in 0..chance.below(3) {
+        let first = chance.index(sites.len());
+        let second = (first + 1 + chance.index(sites.len() - 1)) % sites.len();
+        let owner = sites.get(first).map_or("", |site| site.id.as_str());
+        match format!("site:{owner}/joint").parse() {
+            Ok(scope) if chance.percent(50) => {
+                joints.push(Joint::Compartment {
+                    owner: first,
+                    guest: second,
+                    scope,
+                });
+            }
+            _ => joints.push(Joint::Referral {
+                from: first,
+                to: second,
+            }),
+        }
+    }
+    joints
+}
+
+fn draw_skew(chance: &mut Chance, skewed: bool) -> i64 {
+    let size = if skewed {
+        chance.span_ms(10, 86_400_000)
+    } else {
+        0
+    };
+    if chance.percent(50) { size } else { -size }
+}
+
+fn draw_faults(chance: &mut Chance, edges: usize, acts: u64, pace_ms: u64) -> Vec<FaultPlan> {
+    let mut mix: Vec<FaultKind> = FaultKind::ALL
+        .into_iter()
+        .filter(|_| chance.percent(40))
+        .collect();
+    if mix.is_empty() {
+        mix.push(FaultKind::Cut);
+    }
+    let mut faults = Vec::new();
+    for _ in 0..chance.between(4, 10) {
+        let kind = chance.pick(&mix).copied().unwrap_or(FaultKind::Cut);
+        let at = match kind {
+            _ if kind.is_of_path() => chance.index(edges),
+            FaultKind::Restore => CENTRE,
+            // The centre is as likely as all edges together: everything passes it.
+            _ if chance.percent(50) => CENTRE,
+            _ => chance.index(edges) + 1,
+        };
+        // Early enough that people still act after it.
+        let after_act = chance.between(acts / 20, acts * 9 / 10);
+        faults.push(FaultPlan {
+            kind,
+            at,
+            after_act,
+            // From a blink to a good part of the whole run.
+            lasts_ms: chance.span_ms(100, (pace_ms * acts / 3).max(60_000)),
+            copied_after_act: chance.below(after_act),
+        });
+    }
+    faults.sort_by_key(|fault| fault.after_act);
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_plan_is_as_large_as_promised() {
+        let mut kinds = std::collections::BTreeSet::new();
+        for seed in 0..200 {
+            let plan = Plan::draw(seed);
+            assert!(plan.edges.len() >= 5 && plan.acts >= 100 && plan.faults.len() >= 3);
+            assert!((0..5).all(|site| !plan.stations_of(site).is_empty()));
+            kinds.extend(plan.faults.iter().map(|fault| fault.kind));
+        }
+        assert_eq!(kinds.len(), FaultKind::ALL.len());
+    }
+}
