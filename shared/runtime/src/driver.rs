@@ -322,3 +322,6 @@ fn log(notice: &Notice) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

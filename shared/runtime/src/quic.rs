@@ -236,3 +236,6 @@ pub(crate) fn why(error: &ConnectionError) -> &'static str {
         ConnectionError::CidsExhausted => "no connection ids left",
     }
 }
+
+#[cfg(test)]
+mod tests;

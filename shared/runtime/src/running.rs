@@ -118,8 +118,8 @@ impl From<CertificateError> for StartError {
 }
 
 /// A node without sockets: its thread and its openers.
-struct Core<P> {
-    hub: Arc<Hub>,
+pub(crate) struct Core<P> {
+    pub(crate) hub: Arc<Hub>,
     openers: Arc<Openers<P>>,
     thread: Thread<()>,
 }
@@ -215,7 +215,7 @@ fn own_chain(material: &Material) -> Result<Vec<Vec<u8>>, StartError> {
     ])
 }
 
-fn open<S: Store>(
+pub(crate) fn open<S: Store>(
     store: S,
     material: &Material,
 ) -> Result<(Core<S::Snapshot>, Handle), StoreError> {
@@ -249,7 +249,7 @@ fn open<S: Store>(
 
 impl<P: node::store::Snapshot> Core<P> {
     /// Waits for the threads to end.
-    fn join(self) {
+    pub(crate) fn join(self) {
         // A panic there was told when it happened.
         let _ = self.thread.join();
         self.openers.stop();
