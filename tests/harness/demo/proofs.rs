@@ -1,0 +1,164 @@
+//! The demo's proofs, from the stores of nodes that have stopped.
+//!
+//! Nothing here asks a node what it believes. What the nodes said while they ran is held against
+//! what their stored changes, placements and statements give when they are added up anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use names::EntryId;
+
+use super::{screen::Screen, week::Record};
+use crate::service::{
+    Service,
+    proof::{self, DIRECTORY, Proof, Said},
+    search::{count_in, unseal},
+};
+
+/// Shorter words might stand in a file by chance.
+const SEARCHED_BYTES_MIN: usize = 10;
+
+/// What the nodes say while they run, by name.
+pub type Sayings = BTreeMap<String, Said>;
+
+/// Asks every node.
+///
+/// # Errors
+/// When one does not answer.
+pub fn ask_all(service: &Service) -> Result<Sayings, String> {
+    let ask = |name: &str| Ok((name.to_owned(), proof::said(&service.client(name)?)?));
+    service.hosts().map(|host| ask(host.name())).collect()
+}
+
+/// Proves what there is to prove of a service that has stopped. Answers whether all of it holds.
+///
+/// # Errors
+/// When a store cannot be read.
+pub fn show(
+    service: &Service,
+    screen: &mut Screen,
+    said: &Sayings,
+    record: &Record,
+) -> Result<bool, String> {
+    screen.heading("The proofs, computed anew from the stored changes of six stopped nodes");
+    let mut proofs = BTreeMap::new();
+    for host in service.hosts() {
+        screen.progress(&format!("  reading the store of {} ...", host.name()));
+        proofs.insert(host.name().to_owned(), proof::read(host)?);
+    }
+    let centre = proofs.remove(service.centre.name()).ok_or("the centre has no proof")?;
+    let mut verdicts = Verdicts { screen, holds: true };
+    for (name, edge) in &service.edges {
+        let scope = format!("site:{}", edge.site);
+        let own = proofs.get(*name).and_then(|proof| proof.scopes.get(&scope));
+        let equal = own.is_some() && own == centre.scopes.get(&scope);
+        let (digest, count) = own.map_or(("none", 0), |sum| (sum.digest.as_str(), sum.count));
+        let words = format!("{scope:<15} edge = centre  {:.16}  {count:>3} documents", digest);
+        verdicts.add(equal, &words);
+    }
+    verdicts.directory(&centre, &proofs);
+    verdicts.sayings(service, said, &centre, &proofs);
+    verdicts.scopes(&centre, &proofs);
+    verdicts.heads(&centre, &proofs);
+    verdicts.entries(&centre, record);
+    verdicts.seal(service, record)?;
+    Ok(verdicts.holds)
+}
+
+struct Verdicts<'a> {
+    screen: &'a mut Screen,
+    holds: bool,
+}
+
+type Edges = BTreeMap<String, Proof>;
+
+impl Verdicts<'_> {
+    fn add(&mut self, holds: bool, words: &str) {
+        self.holds &= holds;
+        self.screen.verdict(holds, words);
+    }
+
+    fn directory(&mut self, centre: &Proof, edges: &Edges) {
+        let own = centre.scopes.get(DIRECTORY);
+        let agree = edges.values().all(|edge| edge.scopes.get(DIRECTORY) == own);
+        let (digest, count) = own.map_or(("none", 0), |sum| (sum.digest.as_str(), sum.count));
+        let words =
+            format!("{DIRECTORY:<15} all six agree  {digest:.16}  {count:>3} statements");
+        self.add(agree && count > 0, &words);
+    }
+
+    /// What each node said of the scopes it reads is what its store gives.
+    fn sayings(&mut self, service: &Service, said: &Sayings, centre: &Proof, edges: &Edges) {
+        let (mut digests, mut wrong) = (0, 0);
+        for host in service.hosts() {
+            let proof = edges.get(host.name()).unwrap_or(centre);
+            let Some(said) = said.get(host.name()) else {
+                wrong += 1;
+                continue;
+            };
+            for (scope, sum) in &said.scopes {
+                digests += 1;
+                let same = match proof.scopes.get(scope) {
+                    Some(found) => found == sum,
+                    None => sum.count == 0,
+                };
+                wrong += usize::from(!same);
+            }
+        }
+        let words = format!("all {digests} digests that the nodes gave are what their stores hold");
+        self.add(wrong == 0 && digests > 0, &words);
+    }
+
+    fn scopes(&mut self, centre: &Proof, edges: &Edges) {
+        let strays: usize = edges.values().map(|edge| edge.strays.len()).sum();
+        let held: usize = edges.values().map(|edge| edge.placed.len()).sum();
+        let words = format!(
+            "no edge holds a document outside its scopes ({held} looked at; the centre has {})",
+            centre.placed.len()
+        );
+        self.add(strays + centre.strays.len() == 0 && held > 0, &words);
+    }
+
+    fn heads(&mut self, centre: &Proof, edges: &Edges) {
+        let pairs = edges.values().flat_map(|edge| &edge.heads);
+        let (mut read, mut wrong) = (0, 0);
+        for (document, heads) in pairs {
+            read += 1;
+            wrong += usize::from(centre.heads.get(document) != Some(heads));
+        }
+        let words = format!(
+            "all {read} documents of the edges load in the public Automerge library, with the \
+             heads that the centre's have"
+        );
+        self.add(wrong == 0 && read > 0, &words);
+    }
+
+    fn entries(&mut self, centre: &Proof, record: &Record) {
+        let written: BTreeSet<EntryId> =
+            record.written.values().flatten().map(|written| written.entry).collect();
+        let missing = written.iter().filter(|entry| !centre.entries.contains(entry)).count();
+        let words = format!(
+            "all {} entries that were acknowledged anywhere are in the centre's store",
+            written.len()
+        );
+        self.add(missing == 0 && !written.is_empty(), &words);
+    }
+
+    /// What was typed is in no file; without the seal the same search finds all of it.
+    fn seal(&mut self, service: &Service, record: &Record) -> Result<(), String> {
+        let long = record.typed.iter().filter(|words| words.len() >= SEARCHED_BYTES_MIN);
+        let words: BTreeSet<&str> = long.map(String::as_str).collect();
+        let leaked = count_in(service.folder.path(), &words)?;
+        let plain = service.folder.path().join("plain");
+        std::fs::create_dir(&plain).map_err(|error| error.to_string())?;
+        unseal(&service.centre, &plain.join("unsealed"))?;
+        let found = count_in(&plain, &words)?;
+        std::fs::remove_dir_all(&plain).map_err(|error| error.to_string())?;
+        let words_count = words.len();
+        let words = format!(
+            "{leaked} of {words_count} texts that people typed are in any store file or log; a \
+             copy of the centre's store without its seal has {found}"
+        );
+        self.add(leaked == 0 && found == words_count, &words);
+        Ok(())
+    }
+}

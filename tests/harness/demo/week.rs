@@ -1,0 +1,348 @@
+//! The demo's week: who does what on which day, which links fail and which edge is killed.
+//!
+//! Most of it is drawn from the seed. A few things are told, so that every run shows what the
+//! service is for: one case that two sites edit while they cannot hear one another, one register
+//! that a facilitator and somebody on the telephone keep at once, an edge that is killed while
+//! people type.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use domain::{AlertCode, Attendance, Command, Day, Slot, Status, Text};
+use names::{DocumentId, ScopeId};
+
+use super::{
+    desk::{Desk, Load, Switchboard, Worker, Written, mark, open_session},
+    screen::{Screen, bytes},
+    town::{DAYS, Names, TOWN, venues},
+};
+use crate::{
+    chance::Chance,
+    service::{Service, client::Client, person::Whereto, wait},
+};
+
+/// The sites whose links are cut from Wednesday to Friday.
+const APART: [&str; 2] = ["devizes", "kent"];
+/// The edge that is killed on Thursday.
+const KILLED: &str = "salisbury";
+/// The link that is slow on Saturday, and how slow each way.
+const SLOW: (&str, Duration) = ("bath", Duration::from_millis(100));
+/// Entries that are written on Thursday before the kill: somebody is always typing then.
+const BEFORE_THE_KILL: usize = 8;
+
+/// What the week came to.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// What was acknowledged, by node.
+    pub written: BTreeMap<String, Vec<Written>>,
+    /// Everything that was typed.
+    pub typed: BTreeSet<String>,
+    /// Documents that were written at several nodes.
+    pub shared: usize,
+    /// Requests that were sent again after the kill.
+    pub repeated: usize,
+}
+
+/// A week under way.
+struct Week<'a> {
+    service: &'a mut Service,
+    screen: &'a mut Screen,
+    board: &'a Switchboard,
+    desks: Vec<Desk<'a>>,
+    /// Those who work at the centre: on duty, and on the telephone.
+    duty: Worker<'a>,
+    phone: Worker<'a>,
+    chance: Chance,
+    is_fast: bool,
+    /// The case of somebody who moves between Devizes and Swindon.
+    moving: Option<DocumentId>,
+}
+
+/// Lets the week pass.
+///
+/// # Errors
+/// What did not work, in words.
+pub fn run(
+    service: &mut Service,
+    screen: &mut Screen,
+    seed: u64,
+    is_fast: bool,
+) -> Result<Record, String> {
+    let board = Switchboard::default();
+    for host in service.hosts() {
+        board.set(host.name(), host.client()?);
+    }
+    let mut chance = Chance::new(seed, "week");
+    let mut names = Names::new(&mut chance);
+    let mut desks = Vec::new();
+    for site in TOWN {
+        let [(one, ..), (other, ..), ..] = site.workers else {
+            return Err(format!("{} has too few workers", site.name));
+        };
+        desks.push(Desk::new(&board, site.id, [*one, *other], seed, names.draw(20)));
+    }
+    let stream = |who: &str| Chance::new(seed, who);
+    let duty = Worker::new(&board, "centre", "tom", stream("on duty"));
+    let phone = Worker::new(&board, "centre", "vera", stream("on the telephone"));
+    let moving = None;
+    let mut week =
+        Week { service, screen, board: &board, desks, duty, phone, chance, is_fast, moving };
+    week.pass()?;
+    let Week { desks, duty, phone, .. } = week;
+    let workers = desks.into_iter().flat_map(|desk| desk.workers).chain([duty, phone]);
+    let mut record = Record { repeated: board.repeated.load(Ordering::SeqCst), ..Record::default() };
+    let mut nodes: BTreeMap<DocumentId, BTreeSet<String>> = BTreeMap::new();
+    for worker in workers {
+        for written in &worker.written {
+            nodes.entry(written.document).or_default().insert(worker.node.clone());
+        }
+        record.written.entry(worker.node).or_default().extend(worker.written);
+        record.typed.extend(worker.typed);
+    }
+    record.shared = nodes.values().filter(|nodes| nodes.len() > 1).count();
+    Ok(record)
+}
+
+impl Week<'_> {
+    fn pass(&mut self) -> Result<(), String> {
+        for (number, (name, date)) in DAYS.into_iter().enumerate() {
+            let day: Day = date.parse().map_err(|_| format!("{date} is no day"))?;
+            let news = match name {
+                "Mon" => self.monday(day)?,
+                "Wed" => self.wednesday()?,
+                "Sat" => self.saturday()?,
+                _ => String::new(),
+            };
+            let before = self.board.written.load(Ordering::SeqCst);
+            let register = self.everybody_works(number, name, day)?;
+            match (name, register) {
+                ("Wed", Some(register)) => self.both_sides_of_a_cut(day, register)?,
+                ("Fri", _) => {
+                    self.tell(name, before, "");
+                    self.links_come_back()?;
+                    continue;
+                }
+                ("Sun", _) => self.somebody_settles()?,
+                _ => {}
+            }
+            let news = if name == "Thu" { self.after_the_kill() } else { news };
+            self.tell(name, before, &news);
+        }
+        self.screen.progress("waiting until everything is at the centre ...");
+        self.service.rest()
+    }
+
+    /// One line for a day.
+    fn tell(&mut self, name: &str, before: usize, news: &str) {
+        let entries = self.board.written.load(Ordering::SeqCst) - before;
+        self.screen.line(&format!("  {name}  {entries:>3} entries"));
+        if !news.is_empty() {
+            self.screen.prose(7, news);
+        }
+    }
+
+    /// All five sites at once, each at its edge. Answers the session that Kent held.
+    fn everybody_works(
+        &mut self,
+        number: usize,
+        name: &str,
+        day: Day,
+    ) -> Result<Option<DocumentId>, String> {
+        let weekend = matches!(name, "Sat" | "Sun");
+        let load = Load {
+            walk_ins: if weekend { 0 } else { 1 + usize::from(!self.is_fast) },
+            others: if self.is_fast { 3 } else { 8 },
+            session: matches!(name, "Tue" | "Wed" | "Sat"),
+        };
+        let before = self.board.written.load(Ordering::SeqCst);
+        let Week { service, screen, board, desks, .. } = self;
+        std::thread::scope(|scope| {
+            let mut working = Vec::new();
+            for desk in desks.iter_mut() {
+                let halls = venues(desk.site);
+                let venue = halls.get(number % halls.len()).copied().unwrap_or("the hall");
+                working.push(scope.spawn(move || Ok((desk.site, desk.day(day, venue, load)?))));
+            }
+            let killed = name == "Thu";
+            if killed {
+                kill_one(service, board, before)?;
+            }
+            while working.iter().any(|thread| !thread.is_finished()) {
+                let entries = board.written.load(Ordering::SeqCst) - before;
+                screen.progress(&format!("  {name}  {entries:>3} entries ..."));
+                let all = || working.iter().all(|thread| thread.is_finished()).then_some(());
+                wait::until(Duration::from_millis(100), all);
+            }
+            let mut kents = None;
+            for thread in working {
+                let done: Result<_, String> =
+                    thread.join().map_err(|_| "somebody panicked at work".to_owned())?;
+                let (site, register) = done?;
+                kents = if site == "kent" { register } else { kents };
+            }
+            Ok(kents)
+        })
+    }
+
+    /// At the centre a case is opened that two sites will share.
+    fn monday(&mut self, day: Day) -> Result<String, String> {
+        let scopes = ["site:devizes", "site:swindon"].map(str::parse::<ScopeId>);
+        let scopes: Result<Vec<_>, _> = scopes.into_iter().collect();
+        let scopes = scopes.map_err(|error| error.to_string())?;
+        let duty = &mut self.duty;
+        let source = duty.types("Quentin Inkpen-Vellacott, by letter");
+        let open = Command::OpenCase { opened: day, source };
+        let case = duty.does(Whereto::New(scopes), &open)?;
+        let value = duty.types("Quentin Inkpen-Vellacott");
+        let reason = Text::default();
+        duty.adds(case, &Command::Identify { slot: Slot::Name, value, reason })?;
+        let detail = duty.types("the brother's dog bit a visitor");
+        let code = AlertCode::DoNotVisitAlone;
+        duty.adds(case, &Command::RaiseAlert { code, detail, review_by: None })?;
+        self.moving = Some(case);
+        for site in ["devizes", "swindon"] {
+            let client = self.board.client(site)?;
+            wait::for_it("the shared case at its sites", crate::service::REST_MAX, || {
+                Ok(client.get(&format!("/api/v1/views/documents/{case}"))?)
+            })?;
+        }
+        Ok("The centre opens a case that Devizes and Swindon share.".to_owned())
+    }
+
+    fn wednesday(&mut self) -> Result<String, String> {
+        for site in APART {
+            self.service.edge(site)?.relay.cut();
+        }
+        Ok("The links of Devizes and Kent are cut; everybody goes on.".to_owned())
+    }
+
+    /// What is done on both sides of a cut, with the same case and the same register.
+    fn both_sides_of_a_cut(&mut self, day: Day, register: DocumentId) -> Result<(), String> {
+        let case = self.moving.ok_or("no case is shared")?;
+        let (code, slot) = (AlertCode::DoNotVisitAlone, Slot::Phone);
+        let said = |digits: &str| Text::from(digits);
+        for desk in &mut self.desks {
+            let [worker, senior] = &mut desk.workers;
+            match desk.site {
+                "devizes" => {
+                    let reason = worker.types("the dog lives elsewhere now");
+                    worker.adds(case, &Command::ReviewAlert { code, clear: true, reason, seen: None })?;
+                    let value = worker.types("01380 496 0123");
+                    worker.adds(case, &Command::Identify { slot, value, reason: said("") })?;
+                    let reason = senior.types("away until Easter");
+                    senior.adds(case, &Command::SetStatus { status: Status::Paused, reason })?;
+                }
+                "swindon" => {
+                    let detail = worker.types("the brother threatened the postman");
+                    worker.adds(case, &Command::RaiseAlert { code, detail, review_by: None })?;
+                    let value = worker.types("01793 496 0456");
+                    worker.adds(case, &Command::Identify { slot, value, reason: said("") })?;
+                    let reason = senior.types("waits for a flat");
+                    senior.adds(case, &Command::SetStatus { status: Status::Waiting, reason })?;
+                }
+                "kent" => {
+                    worker.adds(register, &mark("Ottilie Umfreville", Attendance::Present))?;
+                    worker.typed.push("Ottilie Umfreville".to_owned());
+                }
+                _ => {}
+            }
+        }
+        let halls = venues("kent");
+        let venue = halls.get(2).copied().unwrap_or("Swanley");
+        let scope = "site:kent".parse().map_err(|_| "no scope".to_owned())?;
+        let phone = &mut self.phone;
+        let same = phone.does(Whereto::New(vec![scope]), &open_session(venue, day)?)?;
+        phone.adds(register, &mark("Ottilie Umfreville", Attendance::Apology))?;
+        if same == register { Ok(()) } else { Err("two registers of one session".to_owned()) }
+    }
+
+    fn after_the_kill(&self) -> String {
+        let repeated = self.board.repeated.load(Ordering::SeqCst);
+        format!(
+            "Salisbury's edge is killed (SIGKILL) while people type, and started again. What it \
+             had not answered ({repeated} requests) is sent again under the same id."
+        )
+    }
+
+    fn links_come_back(&mut self) -> Result<(), String> {
+        let before: Vec<_> = APART
+            .iter()
+            .filter_map(|site| Some(self.service.edges.get(site)?.relay.passed()))
+            .collect();
+        let began = Instant::now();
+        for site in APART {
+            self.service.edge(site)?.relay.mend();
+        }
+        self.screen.progress("       the links are back ...");
+        self.service.rest()?;
+        let seconds = began.elapsed().as_secs_f64();
+        let mut carried = 0;
+        for (site, before) in APART.iter().zip(before) {
+            carried += self.service.edge(site)?.relay.passed().since(&before).bytes();
+        }
+        let words = format!(
+            "The links are back. All six nodes are equal {seconds:.1} s later, after {}.",
+            bytes(carried)
+        );
+        self.screen.prose(7, &words);
+        Ok(())
+    }
+
+    fn saturday(&mut self) -> Result<String, String> {
+        let (site, each_way) = SLOW;
+        self.service.edge(site)?.relay.delay(each_way);
+        Ok("Bath has a slow link: 100 ms each way. Nobody there notices.".to_owned())
+    }
+
+    /// Somebody who may looks at one of the conflicts and settles it.
+    fn somebody_settles(&mut self) -> Result<(), String> {
+        self.service.rest()?;
+        let case = self.moving.ok_or("no case is shared")?;
+        let client = self.board.client("centre")?;
+        let settle = settle_phone(&client, case, &mut self.duty)?;
+        self.duty.adds(case, &settle)?;
+        let (site, _) = SLOW;
+        self.service.edge(site)?.relay.delay(Duration::ZERO);
+        let _ = self.chance.any();
+        Ok(())
+    }
+}
+
+/// Kills an edge once work has begun, and starts it again.
+fn kill_one(service: &mut Service, board: &Switchboard, before: usize) -> Result<(), String> {
+    let begun = || {
+        let written = board.written.load(Ordering::SeqCst) - before;
+        (written >= BEFORE_THE_KILL).then_some(())
+    };
+    wait::until(crate::service::REST_MAX, begun).ok_or("nobody works on Thursday")?;
+    service.edge(KILLED)?.host.kill();
+    service.start_edge(KILLED)?;
+    board.set(KILLED, service.client(KILLED)?);
+    Ok(())
+}
+
+/// Keeps the number that Swindon was given.
+fn settle_phone(
+    client: &Client,
+    case: DocumentId,
+    worker: &mut Worker<'_>,
+) -> Result<Command, String> {
+    let view = client.get_json(&format!("/api/v1/views/documents/{case}"))?;
+    let conflicts = view.pointer("/state/conflicts").and_then(|list| list.as_array());
+    let phone = conflicts.into_iter().flatten().find(|conflict| {
+        conflict.pointer("/about/kind").is_some_and(|kind| kind == "identifier")
+    });
+    let phone = phone.ok_or("the two telephone numbers are no conflict")?;
+    let values = phone.get("values").and_then(|values| values.as_array());
+    let swindons = values.into_iter().flatten().find(|value| value["site"] == "swindon");
+    let keep = swindons.and_then(|value| value.get("entry")?.as_str()?.parse().ok());
+    let about = phone.get("about").cloned().unwrap_or_default();
+    Ok(Command::Settle {
+        about: serde_json::from_value(about).map_err(|_| "a subject of no known form")?,
+        keep: keep.ok_or("Swindon's number is not there")?,
+        reason: worker.types("rang both numbers; only this one answers"),
+    })
+}

@@ -1,0 +1,120 @@
+//! Folders for one run: fresh each time, gone afterwards, and those of runs that were killed are
+//! cleared away by the next.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+/// The file in a folder that its run holds locked. The operating system lets go of it when the
+/// run ends, however it ends.
+const ALIVE: &str = "alive";
+
+/// A folder for one run.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    keep: bool,
+    _alive: File,
+}
+
+impl Folder {
+    /// A fresh folder, after those that killed runs of the same `name` left have been removed.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new(name: &str) -> Result<Folder, String> {
+        clear(name);
+        let mut number = 0;
+        loop {
+            let path = base().join(format!("{name}-{}-{number}", std::process::id()));
+            match fs::create_dir(&path) {
+                Ok(()) => return Folder::take(path),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(format!("{} cannot be made: {error}", path.display())),
+            }
+        }
+    }
+
+    fn take(path: PathBuf) -> Result<Folder, String> {
+        let failed = |error: std::io::Error| format!("{} is of no use: {error}", path.display());
+        owners_only(&path).map_err(failed)?;
+        let alive = File::create(path.join(ALIVE)).map_err(failed)?;
+        alive.lock().map_err(failed)?;
+        Ok(Folder { path, keep: false, _alive: alive })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Leaves it where it is, for somebody to look at; the next run clears it away.
+    pub fn keep(&mut self) {
+        self.keep = true;
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.keep && !std::thread::panicking() {
+            // A folder that stays is cleared away by the next run.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// Where temporary files go: `/tmp` where it is, because a socket's name must be short.
+fn base() -> PathBuf {
+    let short = Path::new("/tmp");
+    if short.is_dir() { short.to_owned() } else { std::env::temp_dir() }
+}
+
+#[cfg(unix)]
+fn owners_only(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn owners_only(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Removes the folders of runs that are gone.
+fn clear(name: &str) {
+    let Ok(entries) = fs::read_dir(base()) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let ours = path.file_name().and_then(|own| own.to_str()).is_some_and(|own| {
+            own.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'))
+        });
+        if ours && is_dead(&path) {
+            let _ = fs::remove_dir_all(&path);
+        }
+    }
+}
+
+/// Whether nobody holds the folder. One without the file is just being made.
+fn is_dead(path: &Path) -> bool {
+    File::open(path.join(ALIVE)).is_ok_and(|alive| alive.try_lock().is_ok())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_living_runs_folder_stays_and_a_dead_ones_goes() {
+        let name = "ridgeway-folder-test";
+        let living = Folder::new(name).unwrap();
+        let dead = {
+            let mut folder = Folder::new(name).unwrap();
+            folder.keep();
+            folder.path().to_owned()
+        };
+        assert!(dead.is_dir());
+        let next = Folder::new(name).unwrap();
+        assert!(living.path().is_dir() && next.path().is_dir() && !dead.is_dir());
+    }
+}

@@ -1,0 +1,183 @@
+//! What nodes say of their digests, and what their stores prove once they have stopped.
+//!
+//! A running node keeps its digests as it goes. The proof opens its store without it and computes
+//! them again from the stored changes and placements; it reads every document through the public
+//! Automerge library alone; and it looks for documents that the node had no right to hold.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use automerge::Automerge;
+use names::{DocumentId, EntryId, ScopeId};
+use node::{Opener, views};
+use protocol::{
+    codec,
+    directory::{Directory, SignedStatement},
+    signed::device_id,
+};
+use runtime::{KeySource, Material, shell};
+use serde_json::Value;
+use store::{Config, RedbStore, Sealed, Snapshot, Store, Table, each};
+
+use super::{client::Client, host::Host};
+
+/// The directory's scope.
+pub const DIRECTORY: &str = "directory";
+
+/// Documents held open at once.
+const OPEN_MAX: usize = 16;
+
+/// The digest of a scope, and what it is over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sum {
+    /// As hexadecimal digits.
+    pub digest: String,
+    /// Documents, or statements of the directory.
+    pub count: u64,
+}
+
+/// What a running node says of itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Said {
+    /// Per scope.
+    pub scopes: BTreeMap<String, Sum>,
+    /// Entries written there that the centre has not yet said it holds.
+    pub waiting: u64,
+}
+
+/// Asks a running node.
+///
+/// # Errors
+/// When it does not answer, or not as it should.
+pub fn said(client: &Client) -> Result<Said, String> {
+    let view = client.get_json("/api/v1/sync")?;
+    read_said(&view).ok_or_else(|| "a sync view of another form".to_owned())
+}
+
+fn read_said(view: &Value) -> Option<Said> {
+    let mut scopes = BTreeMap::new();
+    for scope in view.get("scopes")?.as_array()? {
+        let digest = scope.get("digest")?.as_str()?.to_owned();
+        let sum = Sum { digest, count: scope.get("count")?.as_u64()? };
+        scopes.insert(scope.get("scope")?.as_str()?.to_owned(), sum);
+    }
+    Some(Said { scopes, waiting: view.get("waiting")?.as_u64()? })
+}
+
+/// What the store of a stopped node holds, read without the node.
+#[derive(Debug, Default)]
+pub struct Proof {
+    /// Per scope, recomputed from stored changes, placements and statements.
+    pub scopes: BTreeMap<String, Sum>,
+    /// Documents that stand in none of the scopes the node may read.
+    pub strays: Vec<DocumentId>,
+    /// Every document's heads, as the public Automerge library finds them.
+    pub heads: BTreeMap<DocumentId, BTreeSet<String>>,
+    /// Every entry that the public Automerge library finds.
+    pub entries: BTreeSet<EntryId>,
+    /// The scopes each document stands in.
+    pub placed: BTreeMap<DocumentId, Vec<ScopeId>>,
+}
+
+/// Reads the store of a stopped node.
+///
+/// # Errors
+/// What is not as it should be.
+pub fn read(host: &Host) -> Result<Proof, String> {
+    let store = open(host)?;
+    let wrong = |what: String| format!("{}: {what}", host.name());
+    let material = Material::load(&store).map_err(|error| wrong(error.to_string()))?;
+    let snapshot = store.snapshot().map_err(|error| wrong(error.to_string()))?;
+    let mut proof = Proof::default();
+    let directory = directory(&snapshot, &material).map_err(wrong)?;
+    let digest = directory.digest().to_string();
+    proof.scopes.insert(DIRECTORY.to_owned(), Sum { digest, count: directory.count() });
+    let sums = views::recompute(&snapshot).map_err(|error| wrong(error.to_string()))?;
+    for (scope, sum) in sums {
+        let sum = Sum { digest: sum.digest.to_string(), count: sum.count };
+        proof.scopes.insert(scope.to_string(), sum);
+    }
+    let mine = directory.scopes_of(&device_id(&material.device.public()));
+    read_documents(&snapshot, &mine, &mut proof).map_err(wrong)?;
+    Ok(proof)
+}
+
+/// The store of a stopped node, unsealed with the key from its key file.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open(host: &Host) -> Result<Sealed<RedbStore>, String> {
+    let wrong = |what: String| format!("{}: {what}", host.name());
+    let key = KeySource::File(host.key()).open(host.data());
+    let key = key.map_err(|error| wrong(error.to_string()))?;
+    let file = store_file(host.data())?;
+    let inner = RedbStore::open_file(&file, Config::default());
+    let inner = inner.map_err(|error| wrong(error.to_string()))?;
+    let store = Sealed::open(inner, &key, Box::new(shell::fill));
+    store.map_err(|error| wrong(error.to_string()))
+}
+
+/// The file of a node's store.
+///
+/// # Errors
+/// When there is none in the folder.
+pub fn store_file(data: &Path) -> Result<PathBuf, String> {
+    let entries = fs::read_dir(data).map_err(|error| format!("{}: {error}", data.display()))?;
+    let mut paths = entries.flatten().map(|entry| entry.path());
+    let found = paths.find(|path| path.extension().is_some_and(|extension| extension == "redb"));
+    found.ok_or_else(|| format!("no store in {}", data.display()))
+}
+
+/// The directory, admitted anew from its stored statements, each checked as if it came from a
+/// peer.
+fn directory<P: Snapshot>(snapshot: &P, material: &Material) -> Result<Directory, String> {
+    let mut directory = Directory::new(material.tenant, material.authority);
+    let mut problem = None;
+    let damaged = each(snapshot, Table::Statement, |row| {
+        let admitted = codec::decode::<SignedStatement>(&row.value)
+            .and_then(|statement| directory.admit(&statement));
+        problem = problem.or(admitted.err());
+    });
+    match (damaged, problem) {
+        (Ok(0), None) => Ok(directory),
+        (Ok(0), Some(reason)) => Err(format!("a stored statement is refused: {reason}")),
+        (Ok(rows), _) => Err(format!("{rows} rows of statements are damaged")),
+        (Err(error), _) => Err(error.to_string()),
+    }
+}
+
+fn read_documents<P: Snapshot>(
+    snapshot: &P,
+    mine: &BTreeSet<ScopeId>,
+    proof: &mut Proof,
+) -> Result<(), String> {
+    let mut documents = Vec::new();
+    let damaged = each(snapshot, Table::Document, |row| {
+        documents.extend(<[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId));
+    });
+    if damaged.map_err(|error| error.to_string())? > 0 {
+        return Err("rows of documents are damaged".to_owned());
+    }
+    let mut opener = Opener::new(OPEN_MAX);
+    for document in documents {
+        let scopes =
+            views::scopes_of(snapshot, document).map_err(|error| error.to_string())?;
+        if !scopes.iter().any(|scope| mine.contains(scope)) {
+            proof.strays.push(document);
+        }
+        proof.placed.insert(document, scopes);
+        let file = opener.export(snapshot, document);
+        let file = file.map_err(|reason| format!("{document} cannot be exported: {reason}"))?;
+        let public = Automerge::load(&file);
+        let public = public.map_err(|_| format!("{document} cannot be loaded by Automerge"))?;
+        let heads = public.get_heads().iter().map(ToString::to_string).collect();
+        proof.heads.insert(document, heads);
+        let pages = crate::reader::read(&file);
+        let pages = pages.map_err(|problem| format!("{document}: {problem}"))?;
+        proof.entries.extend(pages.entries.into_keys());
+    }
+    Ok(())
+}
