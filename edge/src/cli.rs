@@ -1,0 +1,256 @@
+//! The command line of an edge.
+//!
+//! Every command works whether or not the edge runs: it speaks to the running one over the
+//! owner-only socket in its folder, or takes the folder itself. What is printed by `--json` is one
+//! JSON value on stdout; what goes wrong is said on stderr. Exit codes: 0 done, 1 failure, 2
+//! usage, 3 not running or locked, 4 refused.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use api::program::{self, Failure, export, inspect, service::Ready, settings::Said};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+use node::{
+    names::{DocumentId, SiteId},
+    protocol::enrol::EnrolmentCode,
+};
+use runtime::{KeySource, Passphrase};
+use serde_json::{Value, json};
+
+use crate::{
+    config::Config,
+    log,
+    site::{self, Ask, Enrolled},
+};
+
+const PROGRAM: &str = "ridgeway-edge";
+
+const EXITS: &str = "Exit codes: 0 done, 1 failure, 2 usage, 3 not running or locked, 4 refused.";
+
+/// The edge of one site.
+#[derive(Parser)]
+#[command(name = PROGRAM, version, about, after_help = EXITS)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct Common {
+    /// The edge's folder
+    #[arg(long, global = true, env = "RIDGEWAY_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The key file, outside the folder [env: RIDGEWAY_KEY=] [default: DIR.key beside DIR]
+    #[arg(long, global = true, value_name = "FILE")]
+    key: Option<String>,
+    /// Ask for a passphrase on the terminal instead of using a key file
+    #[arg(long, global = true, conflicts_with = "key")]
+    passphrase: bool,
+    /// Read the passphrase from this open file descriptor
+    #[arg(long, global = true, value_name = "N", conflicts_with_all = ["key", "passphrase"])]
+    passphrase_fd: Option<u32>,
+    /// Print one JSON value instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    /// The log's form, text or json [env: RIDGEWAY_LOG=]
+    #[arg(long, global = true, value_name = "FORM")]
+    log: Option<String>,
+    /// What is logged, as info,runtime=debug [env: RIDGEWAY_LOG_FILTER=]
+    #[arg(long, global = true, value_name = "FILTER")]
+    log_filter: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make this machine known to the centre, once
+    Enrol {
+        /// The one-time code, as `ridgeway-server invite` printed it
+        code: String,
+        /// What the centre is to call this machine; the folder's name when left out
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Run until SIGINT or SIGTERM
+    Run {
+        /// Where HTTP is answered [env: RIDGEWAY_HTTP=] [default: 127.0.0.1:7481]
+        #[arg(long, value_name = "ADDR")]
+        http: Option<String>,
+        /// A name by which HTTP may be asked, besides this machine's [env: RIDGEWAY_HOSTS=]
+        #[arg(long = "host", value_name = "NAME")]
+        hosts: Vec<String>,
+        /// Where the centre is, if it has moved since enrolment [env: RIDGEWAY_CENTRE=]
+        #[arg(long = "centre", value_name = "HOST:PORT")]
+        centre: Vec<String>,
+    },
+    /// Tell how far this edge agrees with the centre
+    Status,
+    /// Compute every digest again from what is stored, and compare
+    Verify,
+    /// Write one document as a file that the public Automerge libraries load
+    Export {
+        /// Its id
+        document: DocumentId,
+        /// Where to; stdout when left out
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+/// Runs the program with the arguments of this process.
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => program::end(PROGRAM, dispatch(cli)),
+        Err(error) => {
+            // Help and the version come this way too, and go to stdout.
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
+        }
+    }
+}
+
+/// The folder of the edge and what opens its store.
+struct Place {
+    data: PathBuf,
+    key: KeySource,
+    config: Config,
+    json: bool,
+}
+
+fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let Cli { common, command } = cli;
+    match command {
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), PROGRAM, &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Enrol { code, name } => {
+            let code: EnrolmentCode = code.parse().map_err(Failure::usage)?;
+            enrol(&place(common, Said::new(), Purpose::Enrol)?, &code, name)
+        }
+        Command::Run { http, hosts, centre } => {
+            let flags = [("http", Vec::from_iter(http)), ("hosts", hosts), ("centre", centre)];
+            run(place(common, said(flags), Purpose::Run)?)
+        }
+        Command::Status => answer(common, Ask::Status, inspect::status_text),
+        Command::Verify => answer(common, Ask::Verify, inspect::verify_text),
+        Command::Export { document, out } => {
+            save(&place(common, Said::new(), Purpose::Ask)?, document, out.as_deref())
+        }
+    }
+}
+
+/// What a command needs its place for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To make a store there.
+    Enrol,
+    /// To run there.
+    Run,
+    /// To ask for something, and end.
+    Ask,
+}
+
+/// Where the command works, once its configuration is found to be in order.
+fn place(common: Common, mut flags: Said, purpose: Purpose) -> Result<Place, Failure> {
+    let Common { data, key, passphrase, passphrase_fd, json, log, log_filter } = common;
+    let data = data.ok_or_else(|| {
+        Failure::usage("name the edge's folder: --data DIR, or the variable RIDGEWAY_DATA")
+    })?;
+    let data = std::path::absolute(data)?;
+    flags.extend(said([
+        ("key", Vec::from_iter(key)),
+        ("log", Vec::from_iter(log)),
+        ("log_filter", Vec::from_iter(log_filter)),
+    ]));
+    let config = Config::read(&data, flags)?;
+    let filter = if purpose == Purpose::Run { log::RUN } else { log::COMMAND };
+    log::begin(config.log, config.log_filter.as_deref().unwrap_or(filter));
+    let key = match (passphrase_fd, passphrase) {
+        (Some(number), _) => KeySource::Passphrase(Passphrase::from_descriptor(number)?),
+        (None, true) => KeySource::Passphrase(Passphrase::ask(purpose == Purpose::Enrol)?),
+        (None, false) => match &config.key {
+            Some(path) => KeySource::File(std::path::absolute(path)?),
+            None => KeySource::beside(&data),
+        },
+    };
+    Ok(Place { data, key, config, json })
+}
+
+/// What the flags say; one that was not given says nothing.
+fn said(flags: impl IntoIterator<Item = (&'static str, Vec<String>)>) -> Said {
+    let given = flags.into_iter().filter(|(_, values)| !values.is_empty());
+    given.map(|(name, values)| (name.to_owned(), values)).collect()
+}
+
+fn enrol(place: &Place, code: &EnrolmentCode, name: Option<String>) -> Result<(), Failure> {
+    let folder = || place.data.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = name.or_else(folder).unwrap_or_else(|| "edge".to_owned());
+    let Enrolled { site, device, made_key } = site::enrol(&place.data, &place.key, code, &name)?;
+    let key = match &place.key {
+        KeySource::File(path) => Some(path.clone()),
+        KeySource::Passphrase(_) => None,
+    };
+    if let (true, Some(key)) = (made_key, &key) {
+        eprintln!(
+            "{PROGRAM}: the key file {} was made. Without it nobody can open this store: keep a \
+             copy in another place.",
+            key.display()
+        );
+    }
+    let done = json!({
+        "data": place.data, "key": key, "made_key": made_key, "device": device, "site": site,
+    });
+    print(place.json, &done, |_| {
+        let site = site.as_ref().map_or("no site", SiteId::as_str);
+        format!("This machine is an edge of {site} now.\n")
+    })
+}
+
+fn run(place: Place) -> Result<(), Failure> {
+    let Place { data, key, config, json } = place;
+    site::run(&data, &key, config, |ready: &Ready| {
+        // A reader that has gone away does not stop the edge.
+        let _ = print(json, &ready.to_json(), |_| format!("The edge is ready: http://{}\n", ready.http));
+    })
+}
+
+/// Asks the edge, and prints what it answers.
+fn answer(common: Common, ask: Ask, text: impl Fn(&Value) -> String) -> Result<(), Failure> {
+    let place = place(common, Said::new(), Purpose::Ask)?;
+    let value = site::once(&place.data, &place.key, ask)?;
+    print(place.json, &value, text)
+}
+
+fn save(place: &Place, document: DocumentId, out: Option<&Path>) -> Result<(), Failure> {
+    let name = export::spool_name();
+    site::once(&place.data, &place.key, Ask::Export { document, name: name.clone() })?;
+    export::from_spool(&place.data, &name, out)
+}
+
+fn print(json: bool, value: &Value, text: impl Fn(&Value) -> String) -> Result<(), Failure> {
+    use std::io::Write as _;
+    let words = if json { format!("{value}\n") } else { text(value) };
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(words.as_bytes())?;
+    Ok(stdout.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,272 @@
+//! The authority: it makes sites, workers and devices known, in statements that every node can
+//! check by itself.
+//!
+//! Its keys lie sealed in the store. One statement is made after another, each later than the
+//! last, so that of two about one thing the second one counts.
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use api::program::Failure;
+use node::{
+    names::{
+        Incarnation, Moment, Reason, ScopeId, SiteId, TenantId, limits::LIST_ROWS_MAX,
+    },
+    protocol::{
+        DeviceKey, Directory, PublicKey, Rights, SignedStatement, Statement,
+        directory::{Device, DeviceKind, Grant, Issue},
+        enrol::{EnrolAnswer, EnrolmentCode, TenantKey, Token},
+        signed::device_id,
+    },
+};
+use runtime::{CentreKeys, CertificateAuthority, Handle, Material, Redeem, shell};
+
+use crate::invites::{Invited, Invites};
+
+/// What the centre's own device is called.
+const CENTRE: &str = "centre";
+
+/// Makes a new organisation: its keys, its certificate authority, its first two statements.
+///
+/// # Errors
+/// When the name is longer than a line, or the clock is far off.
+pub(crate) fn found(name: &str) -> Result<Material, Failure> {
+    let [device, ca_key, authority] =
+        [(); 3].map(|()| DeviceKey::from_seed(&shell::entropy()));
+    let now = shell::now();
+    let tenant = TenantId(shell::entropy());
+    let ca = CertificateAuthority::create(&ca_key, now).map_err(Failure::failed)?;
+    let chain = vec![ca.issue_centre(&device.public(), now).map_err(Failure::failed)?];
+    let centre = Device {
+        key: device.public(),
+        kind: DeviceKind::Centre,
+        name: CENTRE.to_owned(),
+        grants: Vec::new(),
+        site: None,
+        worker: None,
+    };
+    // The store has no incarnation before it is first opened; this one made two statements.
+    let life = Incarnation(shell::entropy());
+    let first = [Statement::Organisation { name: name.to_owned() }, Statement::Device(centre)];
+    let statements = (1..).zip(first).map(|(number, statement)| {
+        let issue = Issue { authority: life, number, at: now, statement };
+        SignedStatement::sign(&authority, &tenant, &issue)
+    });
+    let statements = statements.collect::<Result<Vec<_>, _>>();
+    Ok(Material {
+        tenant,
+        tenant_key: TenantKey(shell::entropy()),
+        authority: authority.public(),
+        device,
+        chain,
+        ca: ca.certificate().to_vec(),
+        site: None,
+        centre: Vec::new(),
+        statements: statements
+            .map_err(|_| Failure::usage("this name cannot be used: keep it within 512 bytes"))?,
+        keys: Some(CentreKeys { ca: ca_key, authority }),
+    })
+}
+
+/// The authority of a running centre.
+pub(crate) struct Authority {
+    key: DeviceKey,
+    ca: CertificateAuthority,
+    tenant: TenantId,
+    tenant_key: TenantKey,
+    /// The node, which is started after the authority it asks.
+    node: OnceLock<Handle>,
+    invites: OnceLock<Mutex<Invites>>,
+    /// Held while a statement is made and kept: numbers and moments only rise.
+    issuing: tokio::sync::Mutex<()>,
+}
+
+impl Authority {
+    /// The authority whose keys the material has.
+    ///
+    /// # Errors
+    /// When it has none: then this is not a centre's folder.
+    pub(crate) fn new(material: &Material) -> Result<Authority, Failure> {
+        let Some(keys) = &material.keys else {
+            return Err(Failure::usage(
+                "this folder belongs to an edge: use ridgeway-edge, or another folder",
+            ));
+        };
+        let ca = CertificateAuthority::open(&keys.ca, material.ca.clone());
+        Ok(Authority {
+            key: DeviceKey::from_seed(&keys.authority.seed()),
+            ca: ca.map_err(Failure::failed)?,
+            tenant: material.tenant,
+            tenant_key: material.tenant_key.clone(),
+            node: OnceLock::new(),
+            invites: OnceLock::new(),
+            issuing: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    /// Hands it the node that keeps its statements.
+    ///
+    /// # Errors
+    /// When the file with the codes cannot be read.
+    pub(crate) fn attach(&self, node: Handle, data: &Path) -> Result<(), Failure> {
+        let invites = Invites::open(data, node.whoami().incarnation)?;
+        // Both are empty until this one call.
+        let _ = self.invites.set(Mutex::new(invites));
+        let _ = self.node.set(node);
+        Ok(())
+    }
+
+    fn node(&self) -> Result<&Handle, Reason> {
+        self.node.get().ok_or(Reason::Busy)
+    }
+
+    /// Makes a statement; it is on disk when this answers.
+    ///
+    /// # Errors
+    /// Why it was not kept.
+    pub(crate) async fn state(&self, statement: Statement) -> Result<(), Reason> {
+        let _one_at_a_time = self.issuing.lock().await;
+        let node = self.node()?;
+        let directory = node.directory();
+        let authority = node.whoami().incarnation;
+        let number = directory.next_number(&authority);
+        let at = later_than(directory.latest(), shell::now());
+        let issue = Issue { authority, number, at, statement };
+        let signed = SignedStatement::sign(&self.key, &self.tenant, &issue)?;
+        node.state(signed).await
+    }
+
+    /// Makes a one-time code.
+    ///
+    /// # Errors
+    /// When it cannot be kept, or too many are open.
+    pub(crate) fn invite(
+        &self,
+        whom: Invited,
+        addresses: Vec<String>,
+    ) -> Result<EnrolmentCode, Reason> {
+        let token: [u8; 16] = shell::entropy();
+        let expires = self.with_invites(|invites| invites.add(&token, whom, shell::now()))?;
+        Ok(EnrolmentCode { addresses, ca: self.ca.fingerprint(), token: Token(token), expires })
+    }
+
+    fn with_invites<T>(
+        &self,
+        act: impl FnOnce(&mut Invites) -> Result<T, Reason>,
+    ) -> Result<T, Reason> {
+        let invites = self.invites.get().ok_or(Reason::Busy)?;
+        act(&mut invites.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// All that a new device needs.
+    fn answer(&self, key: &PublicKey, site: Option<SiteId>) -> Result<EnrolAnswer, Reason> {
+        let certificate = self.ca.issue_device(key, shell::now()).map_err(|error| {
+            tracing::error!(%error, "no certificate could be made");
+            Reason::NotSaved
+        })?;
+        let directory = self.node()?.directory();
+        Ok(EnrolAnswer {
+            chain: vec![certificate],
+            ca: self.ca.certificate().to_vec(),
+            tenant: self.tenant,
+            tenant_key: self.tenant_key.clone(),
+            authority: self.key.public(),
+            statements: first_statements(&directory, key),
+            site,
+        })
+    }
+}
+
+impl Redeem for Authority {
+    fn redeem(&self, token: [u8; 16], key: PublicKey, name: &str) -> Result<EnrolAnswer, Reason> {
+        let device = device_id(&key);
+        let directory = self.node()?.directory();
+        let whom = self.with_invites(|invites| invites.redeem(&token, device, shell::now()))?;
+        let known = known_device(&directory, whom, key, name)?;
+        let site = known.site.clone();
+        if directory.device(&device).is_none() {
+            let runtime = tokio::runtime::Handle::try_current().map_err(|_| Reason::Stopping)?;
+            runtime.block_on(self.state(Statement::Device(known)))?;
+        }
+        self.answer(&key, site)
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Authority({})", self.tenant)
+    }
+}
+
+/// The device that a code lets in, with the rights it is given.
+fn known_device(
+    directory: &Directory,
+    whom: Invited,
+    key: PublicKey,
+    name: &str,
+) -> Result<Device, Reason> {
+    let rights = Rights::READ.with(Rights::WRITE).with(Rights::PLACE).with(Rights::REVIEW);
+    let grant = |scope| Grant { scope, rights };
+    let (kind, site, worker, scopes) = match whom {
+        Invited::Site(site) => {
+            (DeviceKind::Edge, site.clone(), None, vec![ScopeId::Site(site)])
+        }
+        Invited::Phone(worker) => {
+            let known = directory.worker(&worker).filter(|_| !directory.is_disabled(&worker));
+            let site = known.ok_or(Reason::NotAllowed)?.site.clone();
+            let scopes = vec![ScopeId::Site(site.clone()), ScopeId::Caseload(worker.clone())];
+            (DeviceKind::Phone, site, Some(worker), scopes)
+        }
+    };
+    let grants = scopes.into_iter().map(grant).collect();
+    Ok(Device { key, kind, name: name.to_owned(), grants, site: Some(site), worker })
+}
+
+/// The statements a device begins with: its own, and as many others as an answer may hold. What
+/// is left out comes with the first synchronisation.
+fn first_statements(directory: &Directory, key: &PublicKey) -> Vec<SignedStatement> {
+    let about = |signed: &&SignedStatement| {
+        let issue = signed.verify(&directory.tenant(), &directory.authority());
+        matches!(issue, Ok(Issue { statement: Statement::Device(device), .. }) if device.key == *key)
+    };
+    let all = directory.statements();
+    if all.len() <= LIST_ROWS_MAX {
+        return all.cloned().collect();
+    }
+    let own = directory.statements().filter(about);
+    own.chain(directory.statements()).take(LIST_ROWS_MAX).cloned().collect()
+}
+
+/// The clock, or a moment after the last statement if the clock is behind it.
+fn later_than(latest: Option<Moment>, now: Moment) -> Moment {
+    latest.map_or(now, |latest| now.max(latest.plus_ms(1)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_organisation_knows_its_name_and_its_centre() {
+        let material = found("Outreach West").unwrap();
+        let mut directory = Directory::new(material.tenant, material.authority);
+        for statement in &material.statements {
+            assert_eq!(directory.admit(statement), Ok(true));
+        }
+        assert_eq!(directory.organisation(), Some("Outreach West"));
+        let centre = directory.device(&material.device.device_id()).unwrap();
+        assert_eq!(centre.kind, DeviceKind::Centre);
+        assert!(found(&"n".repeat(600)).is_err());
+    }
+
+    #[test]
+    fn a_statement_is_later_than_the_one_before_whatever_the_clock_says() {
+        assert_eq!(later_than(None, Moment(5)), Moment(5));
+        assert_eq!(later_than(Some(Moment(4)), Moment(5)), Moment(5));
+        assert_eq!(later_than(Some(Moment(9)), Moment(5)), Moment(10));
+    }
+}

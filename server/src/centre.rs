@@ -1,0 +1,144 @@
+//! The centre: parts put together.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
+
+use api::{
+    Record,
+    program::{
+        Failure, export, folder,
+        service::{self, Ready, Surface},
+    },
+};
+use runtime::{Config as NodeConfig, FolderLock, KeySource, Role, Running};
+use serde_json::Value;
+
+use crate::{
+    authority::{self, Authority},
+    config::Config,
+    desk::{Ask, Desk},
+    http,
+};
+
+/// Makes a new organisation in a folder; answers whether its key file was made too.
+///
+/// # Errors
+/// When there is a store already, or it cannot be made.
+pub(crate) fn init(data: &Path, key: &KeySource, name: &str) -> Result<bool, Failure> {
+    let lock = folder::take_new(data)?;
+    folder::create(&lock, key, &authority::found(name)?)
+}
+
+/// A centre that has been started.
+struct Centre {
+    running: Running,
+    authority: Arc<Authority>,
+}
+
+impl Centre {
+    async fn start(
+        lock: &FolderLock,
+        key: &KeySource,
+        listen: SocketAddr,
+    ) -> Result<Centre, Failure> {
+        let (store, material) = folder::open(lock, key)?;
+        export::clear_spool(lock.path());
+        let authority = Arc::new(Authority::new(&material)?);
+        let enrol = Arc::clone(&authority);
+        let role = Role::Centre { listen, enrol };
+        let running = runtime::start(NodeConfig { store, material, role }).await?;
+        authority.attach(running.handle(), lock.path())?;
+        Ok(Centre { running, authority })
+    }
+
+    fn desk(&self, data: &Path, addresses: Vec<String>) -> Desk {
+        Desk {
+            authority: Arc::clone(&self.authority),
+            node: self.running.handle(),
+            data: data.to_owned(),
+            addresses,
+        }
+    }
+}
+
+/// Carries one command out, by the running centre if there is one. Where edges reach the centre
+/// is taken from the configuration; a running centre knows its own.
+///
+/// # Errors
+/// Why it was not carried out.
+pub(crate) fn once(
+    data: &Path,
+    key: &KeySource,
+    config: &Config,
+    ask: Ask,
+) -> Result<Value, Failure> {
+    let Some(lock) = folder::take(data)? else {
+        return folder::tell(data, &ask);
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        // Nobody is told of this address: the node needs one, and the command nobody's call.
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let centre = Centre::start(&lock, key, nowhere).await?;
+        let addresses = reachable(&config.addresses, config.quic);
+        let answer = centre.desk(data, addresses).answer(ask).await;
+        centre.running.stop().await;
+        answer
+    })
+}
+
+/// Runs until it is asked to stop.
+///
+/// # Errors
+/// What ended it otherwise.
+pub(crate) fn run(
+    data: &Path,
+    key: &KeySource,
+    config: Config,
+    ready: impl FnOnce(&Ready),
+) -> Result<(), Failure> {
+    let lock = folder::take(data)?.ok_or_else(|| {
+        Failure::not_running(format!("another process runs in {}: stop it first", data.display()))
+    })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let centre = Centre::start(&lock, key, config.quic).await?;
+        let quic = centre.running.quic_addr().unwrap_or(config.quic);
+        let desk = centre.desk(data, reachable(&config.addresses, quic));
+        let record: Arc<dyn Record> = Arc::new(centre.running.handle());
+        let surface = Surface {
+            http: config.http,
+            hosts: config.hosts,
+            router: Box::new(|access| http::router(record, access)),
+            commands: Arc::new(desk),
+        };
+        service::run(lock, centre.running, surface, ready).await
+    })
+}
+
+/// Where edges reach the centre: as configured, or where it listens if that is one address.
+fn reachable(configured: &[String], listens: SocketAddr) -> Vec<String> {
+    let one_address = !listens.ip().is_unspecified() && listens.port() != 0;
+    match configured {
+        [] if one_address => vec![listens.to_string()],
+        configured => configured.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_leads_nowhere_is_not_told() {
+        let at = |text: &str| text.parse().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
+        assert_eq!(reachable(&[], at("192.0.2.1:7443")), ["192.0.2.1:7443"]);
+        assert_eq!(reachable(&[], at("0.0.0.0:7443")), Vec::<String>::new());
+        assert_eq!(reachable(&[], at("127.0.0.1:0")), Vec::<String>::new());
+        let configured = ["centre.example.org:7443".to_owned()];
+        assert_eq!(reachable(&configured, at("0.0.0.0:7443")), configured);
+    }
+}

@@ -1,0 +1,410 @@
+//! The command line of the centre.
+//!
+//! Every command works whether or not the centre runs: it speaks to the running one over the
+//! owner-only socket in its folder, or takes the folder and a turn. What is printed by `--json`
+//! is one JSON value on stdout; what goes wrong is said on stderr. Exit codes: 0 done, 1 failure,
+//! 2 usage, 3 not running or locked, 4 refused.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use api::program::{self, Failure, export, inspect, service::Ready, settings::Said};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+use node::names::{DocumentId, SiteId, WorkerId};
+use runtime::{KeySource, Passphrase};
+use serde_json::{Value, json};
+
+use crate::{centre, config::Config, desk::Ask, invites::Invited, log};
+
+const PROGRAM: &str = "ridgeway-server";
+
+/// The centre of one organisation.
+#[derive(Parser)]
+#[command(name = PROGRAM, version, about, after_help = EXITS)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXITS: &str = "Exit codes: 0 done, 1 failure, 2 usage, 3 not running or locked, 4 refused.";
+
+#[derive(Args)]
+struct Common {
+    /// The centre's folder
+    #[arg(long, global = true, env = "RIDGEWAY_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The key file, outside the folder [env: RIDGEWAY_KEY=] [default: DIR.key beside DIR]
+    #[arg(long, global = true, value_name = "FILE")]
+    key: Option<String>,
+    /// Ask for a passphrase on the terminal instead of using a key file
+    #[arg(long, global = true, conflicts_with = "key")]
+    passphrase: bool,
+    /// Read the passphrase from this open file descriptor
+    #[arg(long, global = true, value_name = "N", conflicts_with_all = ["key", "passphrase"])]
+    passphrase_fd: Option<u32>,
+    /// Print one JSON value instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    /// The log's form, text or json [env: RIDGEWAY_LOG=]
+    #[arg(long, global = true, value_name = "FORM")]
+    log: Option<String>,
+    /// What is logged, as info,runtime=debug [env: RIDGEWAY_LOG_FILTER=]
+    #[arg(long, global = true, value_name = "FILTER")]
+    log_filter: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Found an organisation: its authority, its certificates, its store
+    Init {
+        /// What it is called
+        #[arg(long)]
+        name: String,
+    },
+    /// Run until SIGINT or SIGTERM
+    Run {
+        /// Where edges are answered, by UDP [env: RIDGEWAY_QUIC=] [default: 0.0.0.0:7443]
+        #[arg(long, value_name = "ADDR")]
+        quic: Option<String>,
+        /// Where HTTP is answered [env: RIDGEWAY_HTTP=] [default: 127.0.0.1:7480]
+        #[arg(long, value_name = "ADDR")]
+        http: Option<String>,
+        /// Where edges reach the centre, for codes [env: RIDGEWAY_ADDRESSES=]
+        #[arg(long = "address", value_name = "HOST:PORT")]
+        addresses: Vec<String>,
+        /// A name by which HTTP may be asked, besides this machine's [env: RIDGEWAY_HOSTS=]
+        #[arg(long = "host", value_name = "NAME")]
+        hosts: Vec<String>,
+        /// Another store than redb (not in this version)
+        #[arg(long, value_name = "URL")]
+        store: Option<String>,
+    },
+    /// Sites
+    #[command(subcommand)]
+    Site(SiteCommand),
+    /// Workers
+    #[command(subcommand)]
+    Worker(WorkerCommand),
+    /// Make a one-time code, good for a day, that lets one device in
+    Invite {
+        /// For an edge of this site
+        #[arg(long, value_name = "ID", required_unless_present = "phone")]
+        site: Option<SiteId>,
+        /// For a phone of this worker
+        #[arg(long, value_name = "WORKER", conflicts_with = "site")]
+        phone: Option<WorkerId>,
+        /// Where the device reaches the centre
+        #[arg(long = "address", value_name = "HOST:PORT")]
+        addresses: Vec<String>,
+    },
+    /// Devices
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Tell how far the centre agrees with its edges
+    Status,
+    /// Compute every digest again from what is stored, and compare
+    Verify,
+    /// Write one document as a file that the public Automerge libraries load
+    Export {
+        /// Its id
+        document: DocumentId,
+        /// The form
+        #[arg(long, default_value = "automerge", value_parser = ["automerge"])]
+        format: String,
+        /// Where to; stdout when left out
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Back the centre up (not in this version)
+    Backup {
+        /// Where to
+        file: PathBuf,
+    },
+    /// Bring a backup back (not in this version)
+    Restore {
+        /// From where
+        file: PathBuf,
+    },
+    /// Let a restored centre act again (not in this version)
+    Resume,
+    /// Erase a document everywhere (not in this version)
+    Erase {
+        /// Its id
+        document: DocumentId,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+#[derive(Subcommand)]
+enum SiteCommand {
+    /// Add a site, or give it another name
+    Add {
+        /// Its code, as devizes
+        id: SiteId,
+        /// What it is called
+        #[arg(long)]
+        name: String,
+    },
+    /// List them
+    List,
+}
+
+#[derive(Subcommand)]
+enum WorkerCommand {
+    /// Add a worker, or change what is known of one
+    Add {
+        /// The worker's code, as w-17; never a name
+        id: WorkerId,
+        /// The worker's name
+        #[arg(long)]
+        name: String,
+        /// Where the worker belongs
+        #[arg(long, value_name = "ID")]
+        site: SiteId,
+        /// What the worker is; may be given several times
+        #[arg(long = "role", required = true, value_name = "ROLE")]
+        roles: Vec<String>,
+    },
+    /// List them
+    List,
+    /// Say that a worker works here no more; nothing takes this back
+    Disable {
+        /// The worker's code
+        id: WorkerId,
+    },
+}
+
+#[derive(Subcommand)]
+enum DeviceCommand {
+    /// List them
+    List,
+    /// Take a device's rights away (not in this version)
+    Revoke {
+        /// Its id
+        id: String,
+        /// It is lost: destroy first
+        #[arg(long)]
+        lost: bool,
+    },
+}
+
+/// Runs the program with the arguments of this process.
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => program::end(PROGRAM, dispatch(cli)),
+        Err(error) => {
+            // Help and the version come this way too, and go to stdout.
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
+        }
+    }
+}
+
+/// The folder of the centre and what opens its store.
+struct Place {
+    data: PathBuf,
+    key: KeySource,
+    config: Config,
+    json: bool,
+}
+
+fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let Cli { common, command } = cli;
+    match command {
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), PROGRAM, &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Init { name } => init(&place(common, Said::new(), Purpose::Found)?, &name),
+        Command::Run { store: Some(_), .. } => later("another store than redb"),
+        Command::Run { quic, http, addresses, hosts, store: None } => {
+            let lists = [("addresses", addresses), ("hosts", hosts)];
+            let flags = [("quic", quic), ("http", http)].map(|(name, said)| (name, Vec::from_iter(said)));
+            run(place(common, said(flags.into_iter().chain(lists)), Purpose::Run)?)
+        }
+        Command::Backup { .. } => later("backup"),
+        Command::Restore { .. } => later("restore"),
+        Command::Resume => later("resume"),
+        Command::Erase { .. } => later("erase"),
+        Command::Device(DeviceCommand::Revoke { .. }) => later("device revoke"),
+        Command::Export { document, format: _, out } => {
+            save(&place(common, Said::new(), Purpose::Ask)?, document, out.as_deref())
+        }
+        Command::Site(command) => answer(common, site(command), rows),
+        Command::Worker(command) => answer(common, worker(command), rows),
+        Command::Device(DeviceCommand::List) => answer(common, Ask::DeviceList, rows),
+        Command::Status => answer(common, Ask::Status, inspect::status_text),
+        Command::Verify => answer(common, Ask::Verify, inspect::verify_text),
+        Command::Invite { site, phone, addresses } => {
+            let whom = site.map(Invited::Site).or(phone.map(Invited::Phone));
+            let whom = whom.ok_or_else(|| Failure::usage("say --site or --phone"))?;
+            answer(common, Ask::Invite { whom, addresses }, code)
+        }
+    }
+}
+
+fn site(command: SiteCommand) -> Ask {
+    match command {
+        SiteCommand::Add { id, name } => Ask::SiteAdd { id, name },
+        SiteCommand::List => Ask::SiteList,
+    }
+}
+
+fn worker(command: WorkerCommand) -> Ask {
+    match command {
+        WorkerCommand::Add { id, name, site, roles } => Ask::WorkerAdd { id, name, site, roles },
+        WorkerCommand::List => Ask::WorkerList,
+        WorkerCommand::Disable { id } => Ask::WorkerDisable { id },
+    }
+}
+
+/// What a command needs its place for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To make a store there.
+    Found,
+    /// To run there.
+    Run,
+    /// To ask for something, and end.
+    Ask,
+}
+
+/// Where the command works, once its configuration is found to be in order.
+fn place(common: Common, mut flags: Said, purpose: Purpose) -> Result<Place, Failure> {
+    let Common { data, key, passphrase, passphrase_fd, json, log, log_filter } = common;
+    let data = data.ok_or_else(|| {
+        Failure::usage("name the centre's folder: --data DIR, or the variable RIDGEWAY_DATA")
+    })?;
+    let data = std::path::absolute(data)?;
+    flags.extend(said([
+        ("key", Vec::from_iter(key)),
+        ("log", Vec::from_iter(log)),
+        ("log_filter", Vec::from_iter(log_filter)),
+    ]));
+    let config = Config::read(&data, flags)?;
+    let filter = if purpose == Purpose::Run { log::RUN } else { log::COMMAND };
+    log::begin(config.log, config.log_filter.as_deref().unwrap_or(filter));
+    let key = match (passphrase_fd, passphrase) {
+        (Some(number), _) => KeySource::Passphrase(Passphrase::from_descriptor(number)?),
+        (None, true) => KeySource::Passphrase(Passphrase::ask(purpose == Purpose::Found)?),
+        (None, false) => match &config.key {
+            Some(path) => KeySource::File(std::path::absolute(path)?),
+            None => KeySource::beside(&data),
+        },
+    };
+    Ok(Place { data, key, config, json })
+}
+
+/// What the flags say; one that was not given says nothing.
+fn said(flags: impl IntoIterator<Item = (&'static str, Vec<String>)>) -> Said {
+    let given = flags.into_iter().filter(|(_, values)| !values.is_empty());
+    given.map(|(name, values)| (name.to_owned(), values)).collect()
+}
+
+fn later(what: &str) -> Result<(), Failure> {
+    Err(Failure::refused(format!("{what} is not in this version; nothing was done")))
+}
+
+fn init(place: &Place, name: &str) -> Result<(), Failure> {
+    let made_key = centre::init(&place.data, &place.key, name)?;
+    let key = match &place.key {
+        KeySource::File(path) => Some(path.clone()),
+        KeySource::Passphrase(_) => None,
+    };
+    if let (true, Some(key)) = (made_key, &key) {
+        eprintln!(
+            "{PROGRAM}: the key file {} was made. Without it nobody can open this store: keep a \
+             copy in another place.",
+            key.display()
+        );
+    }
+    let done = json!({ "data": place.data, "key": key, "made_key": made_key });
+    print(place.json, &done, |_| format!("The organisation is founded in {}.\n", place.data.display()))
+}
+
+fn run(place: Place) -> Result<(), Failure> {
+    let Place { data, key, config, json } = place;
+    centre::run(&data, &key, config, |ready: &Ready| {
+        // A reader that has gone away does not stop the centre.
+        let _ = print(json, &ready.to_json(), |_| {
+            let quic = ready.quic.map(|quic| quic.to_string()).unwrap_or_default();
+            format!("The centre is ready: http://{}, QUIC {quic}\n", ready.http)
+        });
+    })
+}
+
+/// Asks the centre, and prints what it answers.
+fn answer(common: Common, ask: Ask, text: impl Fn(&Value) -> String) -> Result<(), Failure> {
+    let place = place(common, Said::new(), Purpose::Ask)?;
+    let value = centre::once(&place.data, &place.key, &place.config, ask)?;
+    print(place.json, &value, text)
+}
+
+fn save(place: &Place, document: DocumentId, out: Option<&Path>) -> Result<(), Failure> {
+    let name = export::spool_name();
+    let ask = Ask::Export { document, name: name.clone() };
+    centre::once(&place.data, &place.key, &place.config, ask)?;
+    export::from_spool(&place.data, &name, out)
+}
+
+fn print(json: bool, value: &Value, text: impl Fn(&Value) -> String) -> Result<(), Failure> {
+    use std::io::Write as _;
+    let words = if json { format!("{value}\n") } else { text(value) };
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(words.as_bytes())?;
+    Ok(stdout.flush()?)
+}
+
+/// One line a row, its fields in columns.
+fn rows(value: &Value) -> String {
+    let rows = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
+    let line = |row: &Value| {
+        let fields = row.as_object().into_iter().flat_map(|row| row.values());
+        let words: Vec<String> = fields.map(word).collect();
+        words.join("\t") + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+fn word(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        Value::Array(items) => items.iter().map(word).collect::<Vec<_>>().join(","),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+fn code(value: &Value) -> String {
+    let code = value.get("code").and_then(Value::as_str).unwrap_or_default();
+    format!("{code}\nThis code lets one device in, within a day. Hand it over; do not send it in clear.\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn rows_have_columns() {
+        let value = json!([{ "id": "bath", "name": "Bath" }, { "id": "kent", "name": null }]);
+        assert_eq!(rows(&value), "bath\tBath\nkent\t-\n");
+        assert_eq!(rows(&json!({ "roles": ["a", "b"] })), "a,b\n");
+    }
+}

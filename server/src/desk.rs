@@ -1,0 +1,246 @@
+//! What an administrator can ask of the centre, and what becomes of it.
+//!
+//! The same question is answered whether the centre runs (it comes over the control socket) or
+//! not (the command holds the folder and starts the node for as long as it takes).
+
+use std::{collections::BTreeSet, path::PathBuf, pin::Pin, sync::Arc};
+
+use api::program::{Exit, Failure, export, inspect, service::Commands};
+use node::{
+    domain,
+    names::{DocumentId, SiteId, WorkerId},
+    protocol::{
+        Directory, Statement,
+        directory::{Device, DeviceKind, Site, Worker},
+    },
+};
+use runtime::Handle;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{authority::Authority, invites::Invited};
+
+/// All that an administrator can ask.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case")]
+pub(crate) enum Ask {
+    /// There is this site, or it has this name now.
+    SiteAdd { id: SiteId, name: String },
+    /// Which sites there are.
+    SiteList,
+    /// There is this worker, or this is known of the worker now.
+    WorkerAdd { id: WorkerId, name: String, site: SiteId, roles: Vec<String> },
+    /// Which workers there are.
+    WorkerList,
+    /// The worker works here no more.
+    WorkerDisable { id: WorkerId },
+    /// A one-time code.
+    Invite { whom: Invited, addresses: Vec<String> },
+    /// Which devices there are.
+    DeviceList,
+    /// How far the centre agrees with its edges.
+    Status,
+    /// Whether the digests hold.
+    Verify,
+    /// One document, under this name in the folder.
+    Export { document: DocumentId, name: String },
+}
+
+/// Answers administrators.
+pub(crate) struct Desk {
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) node: Handle,
+    pub(crate) data: PathBuf,
+    /// Where edges reach the centre, when a command does not say; empty when it is not known.
+    pub(crate) addresses: Vec<String>,
+}
+
+impl Desk {
+    /// Carries out what is asked.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub(crate) async fn answer(&self, ask: Ask) -> Result<Value, Failure> {
+        let directory = self.node.directory();
+        match ask {
+            Ask::SiteAdd { id, name } => self.add_site(&directory, Site { id, name }).await,
+            Ask::SiteList => Ok(sites(&directory)),
+            Ask::WorkerAdd { id, name, site, roles } => {
+                let roles = roles_of(&roles)?;
+                self.add_worker(&directory, Worker { id, name, site, roles }).await
+            }
+            Ask::WorkerList => Ok(workers(&directory)),
+            Ask::WorkerDisable { id } => self.disable_worker(&directory, id).await,
+            Ask::Invite { whom, addresses } => self.invite(&directory, whom, addresses),
+            Ask::DeviceList => Ok(devices(&directory)),
+            Ask::Status => inspect::status(&self.node).await,
+            Ask::Verify => inspect::verify(&self.node).await,
+            Ask::Export { document, name } => {
+                let bytes = export::to_spool(&self.node, &self.data, document, &name).await?;
+                Ok(json!({ "document": document, "bytes": bytes }))
+            }
+        }
+    }
+
+    async fn add_site(&self, directory: &Directory, site: Site) -> Result<Value, Failure> {
+        let answer = site_row(&site);
+        if directory.site(&site.id) != Some(&site) {
+            self.state(Statement::Site(site)).await?;
+        }
+        Ok(answer)
+    }
+
+    async fn add_worker(&self, directory: &Directory, worker: Worker) -> Result<Value, Failure> {
+        if directory.site(&worker.site).is_none() {
+            return Err(no_site(&worker.site));
+        }
+        if directory.is_disabled(&worker.id) {
+            return Err(Failure::refused(format!(
+                "{} was disabled, and nothing takes that back: use another id",
+                worker.id
+            )));
+        }
+        let answer = worker_row(directory, &worker);
+        if directory.worker(&worker.id) != Some(&worker) {
+            self.state(Statement::Worker(worker)).await?;
+        }
+        Ok(answer)
+    }
+
+    async fn disable_worker(
+        &self,
+        directory: &Directory,
+        worker: WorkerId,
+    ) -> Result<Value, Failure> {
+        if directory.worker(&worker).is_none() {
+            return Err(Failure::refused(format!("there is no worker {worker}: see worker list")));
+        }
+        if !directory.is_disabled(&worker) {
+            self.state(Statement::WorkerDisabled { worker: worker.clone() }).await?;
+        }
+        Ok(json!({ "id": worker, "disabled": true }))
+    }
+
+    fn invite(
+        &self,
+        directory: &Directory,
+        whom: Invited,
+        said: Vec<String>,
+    ) -> Result<Value, Failure> {
+        match &whom {
+            Invited::Site(site) if directory.site(site).is_none() => return Err(no_site(site)),
+            Invited::Phone(worker)
+                if directory.worker(worker).is_none() || directory.is_disabled(worker) =>
+            {
+                return Err(Failure::refused(format!(
+                    "{worker} is no worker who may have a phone: see worker list"
+                )));
+            }
+            Invited::Site(_) | Invited::Phone(_) => {}
+        }
+        let addresses = if said.is_empty() { self.addresses.clone() } else { said };
+        if addresses.is_empty() {
+            return Err(Failure::usage(
+                "nobody said where devices reach the centre: name it by --address HOST:PORT, or by \
+                 `addresses` in ridgeway.toml",
+            ));
+        }
+        let code = self.authority.invite(whom.clone(), addresses.clone())?;
+        Ok(json!({
+            "code": code.to_text(),
+            "for": whom,
+            "addresses": addresses,
+            "expires": code.expires,
+        }))
+    }
+
+    async fn state(&self, statement: Statement) -> Result<(), Failure> {
+        self.authority.state(statement).await.map_err(|reason| {
+            let failure = Failure::from(reason);
+            match failure.exit {
+                Exit::Refused => Failure::usage("a name is too long: keep it within 512 bytes"),
+                Exit::Failure | Exit::Usage | Exit::NotRunning => failure,
+            }
+        })
+    }
+}
+
+impl Commands for Desk {
+    fn carry_out(
+        &self,
+        command: Value,
+    ) -> Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send + '_>> {
+        Box::pin(async move {
+            let ask = serde_json::from_value(command).map_err(|_| {
+                Failure::usage(
+                    "the running centre does not know this command: both must be of the same \
+                     version",
+                )
+            })?;
+            self.answer(ask).await
+        })
+    }
+}
+
+fn no_site(site: &SiteId) -> Failure {
+    Failure::refused(format!("there is no site {site}: add it with site add, or see site list"))
+}
+
+/// Roles as the directory carries them; all of them must mean something.
+fn roles_of(roles: &[String]) -> Result<BTreeSet<node::protocol::directory::Role>, Failure> {
+    let known = roles.iter().all(|role| role.parse::<domain::Role>().is_ok());
+    let roles = roles.iter().map(|role| role.parse()).collect::<Result<BTreeSet<_>, _>>();
+    match roles {
+        Ok(roles) if known && !roles.is_empty() => Ok(roles),
+        Ok(_) | Err(_) => {
+            let all: Vec<&str> = domain::Role::ALL.iter().map(|role| role.as_str()).collect();
+            Err(Failure::usage(format!("a role is one of {}", all.join(", "))))
+        }
+    }
+}
+
+fn site_row(site: &Site) -> Value {
+    json!({ "id": site.id, "name": site.name })
+}
+
+fn worker_row(directory: &Directory, worker: &Worker) -> Value {
+    let roles: Vec<&str> = worker.roles.iter().map(|role| role.as_str()).collect();
+    json!({
+        "id": worker.id,
+        "name": worker.name,
+        "site": worker.site,
+        "roles": roles,
+        "disabled": directory.is_disabled(&worker.id),
+    })
+}
+
+fn device_row(id: node::names::DeviceId, device: &Device) -> Value {
+    let kind = match device.kind {
+        DeviceKind::Centre => "centre",
+        DeviceKind::Edge => "edge",
+        DeviceKind::Phone => "phone",
+        DeviceKind::Other(_) => "other",
+    };
+    json!({
+        "id": id,
+        "kind": kind,
+        "name": device.name,
+        "site": device.site,
+        "worker": device.worker,
+    })
+}
+
+/// Every site.
+pub(crate) fn sites(directory: &Directory) -> Value {
+    directory.sites().map(site_row).collect()
+}
+
+/// Every worker, disabled ones too.
+pub(crate) fn workers(directory: &Directory) -> Value {
+    directory.workers().map(|worker| worker_row(directory, worker)).collect()
+}
+
+/// Every device.
+pub(crate) fn devices(directory: &Directory) -> Value {
+    directory.devices().map(|(id, device)| device_row(id, device)).collect()
+}

@@ -1,0 +1,61 @@
+//! The centre's HTTP surface: what both binaries give, and what only the centre can tell.
+
+use std::sync::Arc;
+
+use api::{Access, Api, More, Problem, Record, Route};
+use axum::{Json, Router, extract::State, routing::get};
+use serde_json::Value;
+
+use crate::{
+    desk,
+    record::{self, Overview},
+};
+
+/// What only the centre has.
+const DESCRIPTION: &str = include_str!("openapi.json");
+
+/// Every route of the centre.
+pub(crate) fn router(record: Arc<dyn Record>, access: Access) -> Router {
+    api::router(record, access, More { routes: routes(), description: DESCRIPTION })
+}
+
+fn routes() -> Vec<Route> {
+    vec![
+        Route { method: "GET", path: "/api/v1/record", handler: get(overview) },
+        Route { method: "GET", path: "/api/v1/sites", handler: get(sites) },
+        Route { method: "GET", path: "/api/v1/workers", handler: get(workers) },
+        Route { method: "GET", path: "/api/v1/devices", handler: get(devices) },
+    ]
+}
+
+async fn overview(State(api): State<Api>) -> Result<Json<Overview>, Problem> {
+    Ok(Json(record::overview(api.record()).await?))
+}
+
+async fn sites(State(api): State<Api>) -> Json<Value> {
+    Json(desk::sites(&api.record().directory()))
+}
+
+async fn workers(State(api): State<Api>) -> Json<Value> {
+    Json(desk::workers(&api.record().directory()))
+}
+
+async fn devices(State(api): State<Api>) -> Json<Value> {
+    Json(desk::devices(&api.record().directory()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_names_every_route_and_no_other() {
+        let description: Value = serde_json::from_str(DESCRIPTION).unwrap();
+        let paths = description.get("paths").and_then(Value::as_object).unwrap();
+        let described: Vec<&str> = paths.keys().map(String::as_str).collect();
+        let mut served: Vec<&str> = routes().iter().map(|route| route.path).collect();
+        served.sort_unstable();
+        assert_eq!(described, served);
+    }
+}

@@ -1,0 +1,219 @@
+//! One-time codes: who they are for, until when, and whether they were used.
+//!
+//! They lie in a file beside the store, because they are no part of the record: a restored centre
+//! starts without them. Only a hash of each token is kept, so the file lets nobody in, and it
+//! names no person. Whoever holds the folder's lock is the only writer.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use node::names::{DeviceId, Incarnation, Moment, Reason, SiteId, WorkerId};
+use serde::{Deserialize, Serialize};
+
+/// The file's name in the folder.
+const FILE: &str = "invites.json";
+/// Codes that may be open at once. An organisation sets up tens of devices a day at most.
+const INVITES_MAX: usize = 1_024;
+/// How long a code is good for, in milliseconds: a day.
+pub(crate) const INVITE_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// What a code lets in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Invited {
+    /// An edge of this site.
+    Site(SiteId),
+    /// A phone of this worker.
+    Phone(WorkerId),
+}
+
+/// One code.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Invite {
+    /// A hash of its token, in hexadecimal.
+    token: String,
+    whom: Invited,
+    expires: Moment,
+    /// The device that used it. It may ask again, in case the answer was lost on its way.
+    used_by: Option<DeviceId>,
+}
+
+/// All codes of one life of the authority.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Kept {
+    incarnation: Incarnation,
+    invites: Vec<Invite>,
+}
+
+/// The codes, and where they are kept.
+#[derive(Debug)]
+pub(crate) struct Invites {
+    path: PathBuf,
+    kept: Kept,
+}
+
+impl Invites {
+    /// The codes in a folder that belong to this life of the authority; those of an earlier life
+    /// are dead.
+    pub(crate) fn open(data: &Path, incarnation: Incarnation) -> io::Result<Invites> {
+        let path = data.join(FILE);
+        let none = Kept { incarnation, invites: Vec::new() };
+        let kept = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => none,
+            Err(error) => return Err(error),
+            // A file that cannot be read lets nobody in; new codes replace it.
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .ok()
+                .filter(|kept: &Kept| kept.incarnation == incarnation)
+                .unwrap_or(none),
+        };
+        Ok(Invites { path, kept })
+    }
+
+    /// Adds a code; it is on disk when this answers.
+    pub(crate) fn add(
+        &mut self,
+        token: &[u8; 16],
+        whom: Invited,
+        now: Moment,
+    ) -> Result<Moment, Reason> {
+        let mut kept = self.kept.clone();
+        kept.invites.retain(|invite| invite.expires > now);
+        if kept.invites.len() >= INVITES_MAX {
+            return Err(Reason::Busy);
+        }
+        let expires = now.plus_ms(INVITE_MS);
+        kept.invites.push(Invite { token: hashed(token), whom, expires, used_by: None });
+        self.keep(kept)?;
+        Ok(expires)
+    }
+
+    /// Uses a code up for a device; that is on disk before anything else is done for it.
+    pub(crate) fn redeem(
+        &mut self,
+        token: &[u8; 16],
+        device: DeviceId,
+        now: Moment,
+    ) -> Result<Invited, Reason> {
+        let mut kept = self.kept.clone();
+        let token = hashed(token);
+        let found = kept.invites.iter_mut().find(|invite| invite.token == token);
+        let found = found.filter(|invite| {
+            invite.expires > now && invite.used_by.is_none_or(|by| by == device)
+        });
+        let invite = found.ok_or(Reason::NotAllowed)?;
+        let whom = invite.whom.clone();
+        if invite.used_by.replace(device).is_none() {
+            self.keep(kept)?;
+        }
+        Ok(whom)
+    }
+
+    fn keep(&mut self, kept: Kept) -> Result<(), Reason> {
+        let bytes = serde_json::to_vec(&kept).map_err(|_| Reason::NotSaved)?;
+        write_whole(&self.path, &bytes).map_err(|error| {
+            tracing::error!(kind = %error.kind(), "the codes could not be written");
+            Reason::NotSaved
+        })?;
+        self.kept = kept;
+        Ok(())
+    }
+}
+
+fn hashed(token: &[u8; 16]) -> String {
+    runtime::fingerprint(token).to_string()
+}
+
+/// Writes a file so that under its name there is either all of it or what was there before.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    let mut file = options.open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    #[cfg(unix)]
+    if let Some(folder) = path.parent() {
+        fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const LIFE: Incarnation = Incarnation([1; 16]);
+    const NOW: Moment = Moment(1_000);
+    const ONE: DeviceId = DeviceId([1; 16]);
+    const OTHER: DeviceId = DeviceId([2; 16]);
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Folder {
+            let path = std::env::temp_dir().join(format!("ridgeway-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Folder(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn bath() -> Invited {
+        Invited::Site("bath".parse().unwrap())
+    }
+
+    #[test]
+    fn a_code_lets_one_device_in_and_the_same_one_again() {
+        let folder = Folder::new("invites-once");
+        let mut invites = Invites::open(&folder.0, LIFE).unwrap();
+        invites.add(&[7; 16], bath(), NOW).unwrap();
+        assert_eq!(invites.redeem(&[8; 16], ONE, NOW), Err(Reason::NotAllowed));
+        assert_eq!(invites.redeem(&[7; 16], ONE, NOW), Ok(bath()));
+        let mut again = Invites::open(&folder.0, LIFE).unwrap();
+        assert_eq!(again.redeem(&[7; 16], OTHER, NOW), Err(Reason::NotAllowed));
+        assert_eq!(again.redeem(&[7; 16], ONE, NOW), Ok(bath()));
+    }
+
+    #[test]
+    fn a_code_dies_with_its_day_and_with_its_incarnation() {
+        let folder = Folder::new("invites-death");
+        let mut invites = Invites::open(&folder.0, LIFE).unwrap();
+        let expires = invites.add(&[7; 16], bath(), NOW).unwrap();
+        assert_eq!(invites.redeem(&[7; 16], ONE, expires), Err(Reason::NotAllowed));
+        let mut restored = Invites::open(&folder.0, Incarnation([2; 16])).unwrap();
+        assert_eq!(restored.redeem(&[7; 16], ONE, NOW), Err(Reason::NotAllowed));
+        let file = fs::read_to_string(folder.0.join(FILE)).unwrap();
+        assert!(!file.contains(&"07".repeat(16)));
+    }
+
+    #[test]
+    fn there_is_a_bound_on_open_codes() {
+        let folder = Folder::new("invites-bound");
+        let mut invites = Invites::open(&folder.0, LIFE).unwrap();
+        let many = Invite {
+            token: String::new(),
+            whom: bath(),
+            expires: NOW.plus_ms(1),
+            used_by: None,
+        };
+        invites.kept.invites = vec![many; INVITES_MAX];
+        assert_eq!(invites.add(&[7; 16], bath(), NOW), Err(Reason::Busy));
+        assert!(invites.add(&[7; 16], bath(), NOW.plus_ms(1)).is_ok());
+    }
+}
