@@ -300,6 +300,13 @@ fn log(notice: &Notice) {
         Notice::Refused { link, reason } => {
             tracing::warn!(link = link.0, %reason, "something of a peer's was not taken");
         }
+        Notice::Declined {
+            link,
+            document,
+            reason,
+        } => {
+            tracing::warn!(link = link.0, %document, %reason, "a peer did not take something");
+        }
         Notice::Equal {
             link,
             scope,
