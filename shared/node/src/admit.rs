@@ -8,8 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use document::preflight;
-use names::{ActorId, ChangeHash, DocumentId, Incarnation, Reason};
-use protocol::placement::{Placement, PlacementId, SignedPlacement, standing};
+use names::{ActorId, ChangeHash, DocumentId, Incarnation, Reason, limits::CHANGE_ACTORS_MAX};
+use protocol::{
+    directory::Directory,
+    placement::{Placement, PlacementId, SignedPlacement, standing},
+};
 use store::{Snapshot, StoreError, Table};
 
 use crate::{
@@ -29,9 +32,17 @@ pub(crate) enum Verdict {
     Refused(Reason),
 }
 
+/// Placements one document may have. It is placed once, and given to another scope a few times in
+/// its life.
+const PLACEMENTS_MAX: u64 = 64;
+/// Authors' lines one document may have: one per worker and opening of a store, twenty years of a
+/// busy case.
+const ACTORS_MAX: usize = CHANGE_ACTORS_MAX;
+
 /// Admits a placement. The first one of a document makes its header row.
 pub(crate) fn placement<P: Snapshot>(
     draft: &mut Draft<P>,
+    directory: &Directory,
     placement: &VerifiedPlacement,
     origin: Option<Incarnation>,
 ) -> Result<Verdict, StoreError> {
@@ -40,18 +51,9 @@ pub(crate) fn placement<P: Snapshot>(
     let Some(genesis) = document::genesis::genesis(claim.kind) else {
         return Ok(Verdict::Refused(Reason::NoCommonVersion));
     };
-    let mut row = draft.document(document)?.unwrap_or_else(|| DocumentRow {
-        kind: claim.kind,
-        heads: vec![genesis.hash],
-        actors: Vec::new(),
-        arrivals: 0,
-        changes: 0,
-        bytes: 0,
-        placement_count: 0,
-        placements: Vec::new(),
-        placed: Vec::new(),
-        memberships: Vec::new(),
-    });
+    let mut row = draft
+        .document(document)?
+        .unwrap_or_else(|| DocumentRow::new(claim.kind, genesis.hash));
     if row.kind != claim.kind {
         return Ok(Verdict::Refused(Reason::Malformed));
     }
@@ -64,11 +66,19 @@ pub(crate) fn placement<P: Snapshot>(
     if known.contains_key(&placement.id()) {
         return Ok(Verdict::Held);
     }
-    if claim
-        .previous
-        .is_some_and(|previous| !known.contains_key(&previous))
-    {
-        return Ok(Verdict::Refused(Reason::MissingDependency));
+    if row.placement_count >= PLACEMENTS_MAX {
+        return Ok(Verdict::Refused(Reason::TooLarge));
+    }
+    if let Some(previous) = &claim.previous {
+        let Some(before) = known.get(previous) else {
+            return Ok(Verdict::Refused(Reason::MissingDependency));
+        };
+        // Scopes can be added, by somebody who may place in those it stands in already; leaving
+        // one is not possible yet.
+        let keeps = before.scopes.is_subset(&claim.scopes);
+        if !keeps || !directory.might_place(&claim.device, &before.scopes) {
+            return Ok(Verdict::Refused(Reason::NotAllowed));
+        }
     }
     known.insert(placement.id(), claim.clone());
     let number = row.placement_count;
@@ -108,6 +118,9 @@ pub(crate) fn run<P: Snapshot>(
         Some(slot) => draft.row(Table::Actor, document.as_ref(), slot as u64)?,
         None => None,
     };
+    if slot.is_none() && row.actors.len() >= ACTORS_MAX {
+        return Ok(Verdict::Refused(Reason::TooLarge));
+    }
     match place_in_line(draft, run, line.as_ref())? {
         Verdict::Admitted => {}
         other @ (Verdict::Held | Verdict::Refused(_)) => return Ok(other),

@@ -31,6 +31,8 @@ use crate::{
 const PROOF_TRIES: u32 = 3;
 /// Documents one peer may list in one scope: ten times the largest scope that is planned for.
 const LISTED_MAX: usize = 1_000_000;
+/// How far a peer's round may be ahead of ours: both open one now and then, never many at once.
+const ROUNDS_AHEAD_MAX: u32 = 16;
 /// Log rows read at once.
 const LOG_ROWS: usize = 512;
 
@@ -44,7 +46,7 @@ impl<S: Store> Node<S> {
         match frame {
             Frame::Hello(hello) => self.take_hello(turn, id, &hello),
             Frame::StatementIds(ids) => {
-                self.take_statement_ids(id, &ids);
+                self.take_statement_ids(turn, id, &ids);
                 Ok(())
             }
             Frame::Table(table) => self.take_table(turn, id, table),
@@ -72,7 +74,12 @@ impl<S: Store> Node<S> {
             Frame::Held(held) => self.take_held(turn, id, &held),
             Frame::Refused(refused) => {
                 for fault in refused.faults {
-                    self.refuse(turn, id, fault.reason);
+                    let (document, reason) = (fault.document, fault.reason);
+                    turn.say(Output::Notice(Notice::Declined {
+                        link: id,
+                        document,
+                        reason,
+                    }));
                 }
                 Ok(())
             }
@@ -117,7 +124,7 @@ impl<S: Store> Node<S> {
             let Some(link) = self.links.get_mut(&id) else {
                 return Ok(());
             };
-            let (Some(them), is_centre) = (link.them, link.is_centre) else {
+            let (Some(them), is_centre, device) = (link.them, link.is_centre, link.device) else {
                 return Ok(());
             };
             // A scope that we may not speak of is passed over like one that does not exist.
@@ -127,24 +134,23 @@ impl<S: Store> Node<S> {
             if row.round < talk.round || (row.round == talk.round && talk.exact) {
                 continue;
             }
+            if row.round.abs_diff(talk.round) > ROUNDS_AHEAD_MAX {
+                self.close(turn, id, Reason::OutOfTurn);
+                return Ok(());
+            }
             if row.round > talk.round {
                 talk.begin(row.round);
             }
             let (scope, yours) = (row.scope.clone(), row.yours.clone());
             talk.their_row = Some(row);
-            let name = peer_name(them.store, &scope);
-            let peer: PeerRow = turn.draft.row(Table::Peer, &name, 0)?.unwrap_or_default();
+            let peer = self.peer_row(turn, device, them.store, &scope)?;
             if is_centre && !yours.covers(&peer.given) {
                 self.went_back(turn, &scope, &yours, &peer.given)?;
-                turn.draft.put(
-                    Table::Peer,
-                    name,
-                    0,
-                    &PeerRow {
-                        given: yours,
-                        ..peer
-                    },
-                );
+            }
+            if peer.given != yours {
+                let (name, given) = (peer_name(device, them.store, &scope), yours);
+                let row = PeerRow { given, ..peer };
+                turn.draft.put(Table::Peer, name, 0, &row);
             }
         }
         Ok(())
@@ -243,21 +249,23 @@ impl<S: Store> Node<S> {
             // exactly their ends: also backwards, where the peer came back from an older copy.
             let behind = talk.taken != proof.logs;
             talk.taken = proof.logs;
-            let given = talk.told.clone().unwrap_or_default();
-            let (taken, moved) = (talk.taken.clone(), talk.received != Default::default());
+            let given = row.heads.clone();
+            let (taken, moved) = (talk.taken.clone(), talk.has_moved());
             talk.proof_due |= !talk.proof_said;
             talk.equal(turn.now);
-            let store = link.them.map(|them| them.store).unwrap_or_default();
+            let (device, them) = (link.device, link.them);
+            let store = them.map(|them| them.store).unwrap_or_default();
             // Equal sides commit nothing: cursors are written only where something has moved.
             if behind || moved {
-                let name = peer_name(store, scope);
+                let name = peer_name(device, store, scope);
                 turn.draft
                     .put(Table::Peer, name, 0, &PeerRow { taken, given });
             }
             return if was_proved {
                 Ok(())
             } else {
-                self.note_equal(turn, id, scope)
+                let below = self.outbox.next;
+                self.note_equal(turn, id, scope, below)
             };
         }
         talk.proved = None;
@@ -277,8 +285,11 @@ impl<S: Store> Node<S> {
             let wait = Self::unequal_wait_ms(talk.failures);
             talk.due = Some((turn.soon(wait), Due::Round));
             self.refuse(turn, id, Reason::NotEqual);
+        } else if talk.was_equal {
+            // They were equal, and live frames went astray: the cursors know where.
+            talk.begin(talk.round.saturating_add(1));
         } else {
-            talk.begin_exact(talk.round + 1);
+            talk.begin_exact(talk.round.saturating_add(1));
             talk.lists_due = true;
             let scope = scope.clone();
             turn.say(Output::Notice(Notice::Repairing { link: id, scope }));
@@ -294,6 +305,10 @@ impl<S: Store> Node<S> {
             return;
         };
         if list.round < talk.round {
+            return;
+        }
+        if list.round - talk.round > ROUNDS_AHEAD_MAX {
+            self.close(turn, id, Reason::OutOfTurn);
             return;
         }
         if list.round > talk.round {
@@ -320,7 +335,8 @@ impl<S: Store> Node<S> {
         let Some(talk) = link.scopes.get_mut(&differ.scope) else {
             return Ok(());
         };
-        if talk.round != differ.round || !talk.exact {
+        // After the last page there is no more to come in this round.
+        if talk.round != differ.round || !talk.exact || talk.fill.marker_due || talk.sent {
             return Ok(());
         }
         if leads {
@@ -373,9 +389,11 @@ impl<S: Store> Node<S> {
         Ok(())
     }
 
-    /// What we have of a document, as a peer is told it.
+    /// What we have of a document, as a peer is told it. Of a document that does not stand in the
+    /// scope that is spoken of, the answer is the same as of one that does not exist.
     pub(crate) fn difference(
         snapshot: &S::Snapshot,
+        scope: &ScopeId,
         document: DocumentId,
     ) -> Result<Difference, StoreError> {
         let name = document.as_ref();
@@ -384,7 +402,8 @@ impl<S: Store> Node<S> {
             actors: Vec::new(),
             placements: Vec::new(),
         };
-        let Some(row) = read_row::<DocumentRow, _>(snapshot, Table::Document, name, 0)? else {
+        let row: Option<DocumentRow> = read_row(snapshot, Table::Document, name, 0)?;
+        let Some(row) = row.filter(|row| row.placed.contains(scope)) else {
             return Ok(difference);
         };
         difference.placements = admit::placement_ids(snapshot, document, &row)?;
@@ -412,6 +431,7 @@ impl<S: Store> Node<S> {
         talk.told = Some(ours.mine.clone());
         talk.covered = ours.mine.clone();
         talk.fill.marker_due = true;
+        talk.due = None;
         if theirs.digest == ours.digest {
             // Nothing to send; the proofs follow at once and settle it on both sides.
             return Ok(Vec::new());

@@ -13,7 +13,7 @@ use names::{
 };
 use protocol::{
     directory::Rights,
-    placement::{Placement, Root, SignedPlacement},
+    placement::{Placement, PlacementId, Root, SignedPlacement},
     signed::{Head, Run, SignedHead, derive_actor},
 };
 use store::{Store, StoreError, Table};
@@ -21,10 +21,11 @@ use store::{Store, StoreError, Table};
 use crate::{
     admit::{self, Verdict},
     input::{JobId, Request, Target, Ticket},
+    link::Link,
     node::{Identity, Node},
     opener::{Ending, Job, Opened, Performance, Summarised, Task},
     output::{NotDone, Notice, Output, Saved},
-    rows::{EntryRow, SummaryRow},
+    rows::{ActorRow, EntryRow, SummaryRow},
     turn::Turn,
     verify::VerifiedRun,
 };
@@ -37,8 +38,8 @@ const SUMMARIES_AT_ONCE: usize = 8;
 pub(crate) struct Desk {
     /// Commands per document; the first one is being carried out.
     queues: BTreeMap<DocumentId, VecDeque<Pending>>,
-    /// Openings under way.
-    jobs: BTreeMap<JobId, DocumentId>,
+    /// Openings under way, and whether each only makes a summary.
+    jobs: BTreeMap<JobId, (DocumentId, bool)>,
     /// Documents whose summary is being made.
     summarising: BTreeSet<DocumentId>,
     next_job: u64,
@@ -58,7 +59,7 @@ struct Pending {
 #[derive(Clone, Debug)]
 struct Opening {
     scopes: BTreeSet<ScopeId>,
-    root: Option<Root>,
+    root: Root,
 }
 
 impl<S: Store> Node<S> {
@@ -134,49 +135,35 @@ impl<S: Store> Node<S> {
         if !self.directory.may_place(&self.device, &scopes) {
             return Err(Reason::NotAllowed);
         }
-        if let Command::OpenCase { .. } = &request.command {
-            let document = self.case_id(request.entry, &request.by.site);
-            return Ok(Some((document, Kind::CASE, Opening { scopes, root: None })));
-        }
-        let Command::OpenSession {
-            venue, date, start, ..
-        } = &request.command
-        else {
-            return Err(Reason::Malformed);
-        };
         let site = scopes.iter().find_map(|scope| match scope {
             ScopeId::Site(site) => Some(site.clone()),
             ScopeId::Directory | ScopeId::Caseload(_) | ScopeId::Compartment(..) => None,
         });
-        let root = session_root(
-            site.ok_or(Reason::NotPlaced)?,
-            venue.as_str(),
-            *date,
-            *start,
-        );
+        let site = site.ok_or(Reason::NotPlaced)?;
+        let (kind, root) = match &request.command {
+            Command::OpenCase { .. } => (Kind::CASE, case_root(site, request.entry)),
+            Command::OpenSession {
+                venue, date, start, ..
+            } => {
+                let root = session_root(site, venue.as_str(), *date, *start);
+                (Kind::SESSION, root)
+            }
+            #[expect(
+                clippy::wildcard_enum_match_arm,
+                reason = "only these two open documents"
+            )]
+            _ => return Err(Reason::Malformed),
+        };
         let document = document::derived::document_id(
             &self.identity.tenant_key,
             self.identity.tenant,
-            Kind::SESSION,
+            kind,
             &root.site,
             &root.venue,
             &root.date,
             &root.start,
         );
-        Ok(Some((
-            document,
-            Kind::SESSION,
-            Opening {
-                scopes,
-                root: Some(root),
-            },
-        )))
-    }
-
-    fn case_id(&self, entry: EntryId, site: &SiteId) -> DocumentId {
-        let (key, tenant) = (&self.identity.tenant_key, self.identity.tenant);
-        let entry = entry.to_string();
-        document::derived::document_id(key, tenant, Kind::CASE, site, &entry, "", "")
+        Ok(Some((document, kind, Opening { scopes, root })))
     }
 
     /// Asks for the document of the first waiting command to be opened.
@@ -214,7 +201,8 @@ impl<S: Store> Node<S> {
     ) {
         let id = JobId(self.desk.next_job);
         self.desk.next_job += 1;
-        self.desk.jobs.insert(id, document);
+        let summarises = matches!(task, Task::Summarise);
+        self.desk.jobs.insert(id, (document, summarises));
         turn.say(Output::Open(Job {
             id,
             document,
@@ -228,8 +216,8 @@ impl<S: Store> Node<S> {
         &mut self,
         turn: &mut Turn<S::Snapshot>,
     ) -> Result<(), StoreError> {
-        if self.links.values().any(crate::link::Link::is_filling) {
-            return Ok(());
+        if !self.links.values().any(Link::is_filling) {
+            self.stale.append(&mut self.stale_later);
         }
         let free = SUMMARIES_AT_ONCE.saturating_sub(self.desk.summarising.len());
         let idle = |document: &&DocumentId| {
@@ -252,10 +240,11 @@ impl<S: Store> Node<S> {
         job: JobId,
         opened: Opened,
     ) -> Result<(), StoreError> {
-        let Some(document) = self.desk.jobs.remove(&job) else {
+        let Some((document, summarises)) = self.desk.jobs.remove(&job) else {
             return Ok(());
         };
-        if self.desk.summarising.remove(&document) {
+        if summarises {
+            self.desk.summarising.remove(&document);
             return self.take_summary(turn, document, opened);
         }
         let queue = self.desk.queues.get_mut(&document);
@@ -388,7 +377,13 @@ impl<S: Store> Node<S> {
         };
         turn.draft
             .put(Table::Entry, pending.request.entry.0, 0, &entry);
-        self.wait_for_centre(turn, document, slot, line.seq);
+        if self.is_centre() {
+            let (name, centre) = (document.0, line.seq);
+            turn.draft
+                .put(Table::Actor, name, slot, &ActorRow { centre, ..line });
+        } else {
+            self.wait_for_centre(turn, document, slot, line.seq);
+        }
         // The summary was made from what was open plus this change; if more has come since, it
         // is behind.
         let fresh = before == summary.arrivals;
@@ -409,25 +404,50 @@ impl<S: Store> Node<S> {
         if turn.draft.document(document)?.is_some() {
             return Ok(Ok(()));
         }
-        let placement = Placement {
+        // The first placement is by the root and names scopes of its site alone, so that no other
+        // site can make it; further scopes are added by a second one.
+        let own = |scope: &&ScopeId| match scope {
+            ScopeId::Site(site) | ScopeId::Compartment(site, _) => *site == opening.root.site,
+            ScopeId::Directory | ScopeId::Caseload(_) => false,
+        };
+        let first: BTreeSet<ScopeId> = opening.scopes.iter().filter(own).cloned().collect();
+        let more = first != opening.scopes;
+        let mut placement = Placement {
             document,
             kind: pending.kind,
-            scopes: opening.scopes.clone(),
+            scopes: first,
             device: self.device,
             worker: pending.request.by.worker.clone(),
             at: turn.now,
-            root: opening.root.clone(),
+            root: Some(opening.root.clone()),
             previous: None,
             reason: None,
         };
-        let key = &self.identity.device;
-        let signed = SignedPlacement::sign(key, &self.identity.tenant, &placement);
+        let placed = self.keep_placement(turn, &placement)?;
+        if let (Ok(previous), true) = (placed, more) {
+            placement.scopes.clone_from(&opening.scopes);
+            placement.root = None;
+            placement.previous = Some(previous);
+            return Ok(self.keep_placement(turn, &placement)?.map(|_| ()));
+        }
+        Ok(placed.map(|_| ()))
+    }
+
+    /// Signs a placement and admits it like any other; answers its id.
+    fn keep_placement(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        placement: &Placement,
+    ) -> Result<Result<PlacementId, Reason>, StoreError> {
+        let Identity { tenant, device, .. } = &self.identity;
+        let signed = SignedPlacement::sign(device, tenant, placement);
         let verified = match self.verifier().placement(signed) {
             Ok(verified) => verified,
             Err(reason) => return Ok(Err(reason)),
         };
-        match admit::placement(&mut turn.draft, &verified, None)? {
-            Verdict::Admitted | Verdict::Held => Ok(Ok(())),
+        let directory = self.directory();
+        match admit::placement(&mut turn.draft, &directory, &verified, None)? {
+            Verdict::Admitted | Verdict::Held => Ok(Ok(verified.id())),
             Verdict::Refused(reason) => Ok(Err(reason)),
         }
     }
@@ -461,6 +481,16 @@ impl<S: Store> Node<S> {
             changes: vec![chunk],
             head,
         }))
+    }
+}
+
+/// What a case's id is made from: the entry that opens it, at the site it is opened in.
+fn case_root(site: SiteId, entry: EntryId) -> Root {
+    Root {
+        site,
+        venue: entry.to_string(),
+        date: String::new(),
+        start: String::new(),
     }
 }
 

@@ -11,7 +11,7 @@ use names::{DocumentId, Incarnation, ScopeId, WriterId};
 use protocol::{
     codec,
     digest::{LtHash, document_element},
-    log::Position,
+    log::{Cursor, Position},
 };
 use store::{Batch, Damage, Snapshot, StoreError, Table};
 
@@ -131,8 +131,12 @@ impl<P: Snapshot> Draft<P> {
         });
     }
 
-    /// Brings members, digests and logs up to date with what was touched.
-    pub(crate) fn settle(&mut self, writer: WriterId) -> Result<(), StoreError> {
+    /// Brings members, digests and logs up to date with what was touched; answers how far the
+    /// logs of the scopes concerned go now.
+    pub(crate) fn settle(
+        &mut self,
+        writer: WriterId,
+    ) -> Result<BTreeMap<ScopeId, Cursor>, StoreError> {
         let mut scopes = BTreeMap::new();
         for (document, before) in std::mem::take(&mut self.touched) {
             self.settle_document(document, before.as_ref(), &mut scopes)?;
@@ -140,10 +144,12 @@ impl<P: Snapshot> Draft<P> {
         for happening in std::mem::take(&mut self.happenings) {
             self.settle_log(&happening, writer, &mut scopes)?;
         }
+        let mut heads = BTreeMap::new();
         for (scope, row) in scopes {
             self.put(Table::Scope, scope_name(&scope), 0, &row);
+            heads.insert(scope, row.heads);
         }
-        Ok(())
+        Ok(heads)
     }
 
     /// What is to be written.

@@ -20,6 +20,8 @@ use crate::{
     rows::{DocumentRow, LogItem, LogRow, log_name},
 };
 
+/// A signed placement's bytes beside its payload: a signature and its envelope.
+const PLACEMENT_ENVELOPE_BYTES: usize = 80;
 /// Log rows read at once.
 const LOG_ROWS: usize = 256;
 
@@ -36,6 +38,9 @@ pub(crate) struct Gathering {
     parts: Vec<Part>,
     placements: Vec<SignedPlacement>,
     runs: Vec<Run>,
+    /// Documents that came into the scope with all they had: too much for one frame, they are
+    /// sent piece by piece, as a repair is.
+    whole: Vec<DocumentId>,
     bytes: usize,
 }
 
@@ -47,6 +52,7 @@ impl Gathering {
             parts: Vec::new(),
             placements: Vec::new(),
             runs: Vec::new(),
+            whole: Vec::new(),
             bytes: 0,
         }
     }
@@ -56,11 +62,21 @@ impl Gathering {
         self.runs.is_empty() && self.placements.is_empty()
     }
 
-    /// Whether it is large enough to be sent.
-    pub(crate) fn is_full(&self) -> bool {
-        self.bytes >= FILL_FRAME_BYTES
-            || self.runs.len() >= LIST_ROWS_MAX / 2
-            || self.placements.len() >= LIST_ROWS_MAX / 2
+    /// Whether `more` bytes may still be added. The first item always may: none is larger than a
+    /// frame.
+    fn fits(&self, more: usize) -> bool {
+        let items = self.runs.len().max(self.placements.len());
+        self.is_empty() || (self.bytes + more <= FILL_FRAME_BYTES && items < LIST_ROWS_MAX / 2)
+    }
+
+    /// The documents met that have to be sent whole, each as a repair of everything.
+    pub(crate) fn take_whole(&mut self) -> impl Iterator<Item = Difference> + use<> {
+        let whole = std::mem::take(&mut self.whole);
+        whole.into_iter().map(|document| Difference {
+            document,
+            actors: Vec::new(),
+            placements: Vec::new(),
+        })
     }
 
     /// Takes up log entries after `from`, up to `end` or until the frame is full; answers the
@@ -74,13 +90,13 @@ impl Gathering {
     ) -> Result<u64, StoreError> {
         let name = log_name(&self.scope, from.writer);
         let mut reached = from.number;
-        while reached < end && !self.is_full() {
+        while reached < end {
             let rows = snapshot.range(Table::Log, &name, reached + 1, LOG_ROWS)?;
             if rows.is_empty() {
                 return Ok(end);
             }
             for (position, bytes) in rows {
-                if position > end || self.is_full() {
+                if position > end {
                     return Ok(reached);
                 }
                 let row: LogRow = decode_row(Table::Log, &bytes)?;
@@ -89,7 +105,9 @@ impl Gathering {
                         document: row.document,
                         item: row.item,
                     };
-                    self.take_part(snapshot, part)?;
+                    if !self.take_part(snapshot, part)? {
+                        return Ok(reached);
+                    }
                 }
                 reached = position;
             }
@@ -97,30 +115,20 @@ impl Gathering {
         Ok(reached)
     }
 
-    fn take_part<P: Snapshot>(&mut self, snapshot: &P, part: Part) -> Result<(), StoreError> {
-        self.parts.push(part);
-        match part.item {
-            LogItem::Placement(number) => self.take_placement(snapshot, part.document, number),
-            LogItem::Run { arrival, .. } => {
-                self.take_runs(snapshot, part.document, arrival, arrival + 1)
+    /// Takes up one log entry; answers whether there was room for it.
+    fn take_part<P: Snapshot>(&mut self, snapshot: &P, part: Part) -> Result<bool, StoreError> {
+        let room = match part.item {
+            LogItem::Placement(number) => self.take_placement(snapshot, part.document, number)?,
+            LogItem::Run { arrival, .. } => self.take_run(snapshot, part.document, arrival)?,
+            LogItem::Whole(_) => {
+                self.whole.push(part.document);
+                true
             }
-            LogItem::Whole(arrivals) => {
-                self.take_placements(snapshot, part.document)?;
-                self.take_runs(snapshot, part.document, 0, arrivals)
-            }
+        };
+        if room {
+            self.parts.push(part);
         }
-    }
-
-    fn take_placements<P: Snapshot>(
-        &mut self,
-        snapshot: &P,
-        document: DocumentId,
-    ) -> Result<(), StoreError> {
-        let row: Option<DocumentRow> = read_row(snapshot, Table::Document, document.as_ref(), 0)?;
-        for number in 0..row.map_or(0, |row| row.placement_count) {
-            self.take_placement(snapshot, document, number)?;
-        }
-        Ok(())
+        Ok(room)
     }
 
     fn take_placement<P: Snapshot>(
@@ -128,29 +136,36 @@ impl Gathering {
         snapshot: &P,
         document: DocumentId,
         number: u64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let kept: Option<SignedPlacement> =
             read_row(snapshot, Table::Placement, document.as_ref(), number)?;
-        if let Some(placement) = kept {
-            self.bytes += placement.payload.len();
-            self.placements.push(placement);
+        let Some(placement) = kept else {
+            return Ok(true);
+        };
+        let bytes = placement.payload.len() + PLACEMENT_ENVELOPE_BYTES;
+        if !self.fits(bytes) {
+            return Ok(false);
         }
-        Ok(())
+        self.bytes += bytes;
+        self.placements.push(placement);
+        Ok(true)
     }
 
-    fn take_runs<P: Snapshot>(
+    fn take_run<P: Snapshot>(
         &mut self,
         snapshot: &P,
         document: DocumentId,
-        first: u64,
-        end: u64,
-    ) -> Result<(), StoreError> {
-        let limit = usize::try_from(end.saturating_sub(first)).unwrap_or(usize::MAX);
-        for (_, bytes) in snapshot.range(Table::Run, document.as_ref(), first, limit)? {
-            self.bytes += bytes.len();
-            self.runs.push(decode_row(Table::Run, &bytes)?);
+        arrival: u64,
+    ) -> Result<bool, StoreError> {
+        let Some(bytes) = snapshot.get(Table::Run, document.as_ref(), arrival)? else {
+            return Ok(true);
+        };
+        if !self.fits(bytes.len()) {
+            return Ok(false);
         }
-        Ok(())
+        self.bytes += bytes.len();
+        self.runs.push(decode_row(Table::Run, &bytes)?);
+        Ok(true)
     }
 
     /// While a fill is under way, a live entry takes its document along: what it builds on may
@@ -160,15 +175,23 @@ impl Gathering {
         for document in documents {
             let row: Option<DocumentRow> =
                 read_row(snapshot, Table::Document, document.as_ref(), 0)?;
-            let Some(row) = row.filter(|row| row.bytes <= FILL_FRAME_BYTES as u64) else {
+            let Some(row) = row else {
                 continue;
             };
+            let bytes = usize::try_from(row.bytes).unwrap_or(usize::MAX);
+            if self.bytes.saturating_add(bytes) > FILL_FRAME_BYTES {
+                continue;
+            }
             self.runs.retain(|run| run.document != document);
             self.placements.retain(|placement| {
                 claim_of(placement).map(|(_, claim)| claim.document) != Ok(document)
             });
-            self.take_placements(snapshot, document)?;
-            self.take_runs(snapshot, document, 0, row.arrivals)?;
+            for number in 0..row.placement_count {
+                self.take_placement(snapshot, document, number)?;
+            }
+            for arrival in 0..row.arrivals {
+                self.take_run(snapshot, document, arrival)?;
+            }
         }
         Ok(())
     }
@@ -177,7 +200,7 @@ impl Gathering {
     pub(crate) fn take_repair<P: Snapshot>(
         &mut self,
         snapshot: &P,
-        repair: Difference,
+        mut repair: Difference,
     ) -> Result<Option<Difference>, StoreError> {
         let document = repair.document;
         let row: Option<DocumentRow> = read_row(snapshot, Table::Document, document.as_ref(), 0)?;
@@ -187,12 +210,16 @@ impl Gathering {
         for number in 0..row.placement_count {
             let kept: Option<SignedPlacement> =
                 read_row(snapshot, Table::Placement, document.as_ref(), number)?;
-            let lacking = kept.filter(|kept| {
-                claim_of(kept).is_ok_and(|(id, _)| !repair.placements.contains(&id))
-            });
-            self.placements.extend(lacking);
+            let Some(kept) = kept else { continue };
+            let (id, _) = claim_of(&kept)?;
+            if repair.placements.contains(&id) {
+                continue;
+            }
+            if !self.take_placement(snapshot, document, number)? {
+                return Ok(Some(repair));
+            }
+            repair.placements.push(id);
         }
-        let mut rest = repair.clone();
         for arrival in 0..row.arrivals {
             let Some(bytes) = snapshot.get(Table::Run, document.as_ref(), arrival)? else {
                 continue;
@@ -201,20 +228,17 @@ impl Gathering {
             let Some((actor, last)) = last_of(&run) else {
                 continue;
             };
-            if repair
-                .actors
-                .iter()
-                .any(|(known, seq)| *known == actor && *seq >= last)
-            {
+            let known = repair.actors.iter().find(|(known, _)| *known == actor);
+            if known.is_some_and(|(_, seq)| *seq >= last) {
                 continue;
             }
-            if self.is_full() {
-                return Ok(Some(rest));
+            if !self.fits(bytes.len()) {
+                return Ok(Some(repair));
             }
             self.bytes += bytes.len();
             self.runs.push(run);
-            rest.actors.retain(|(known, _)| *known != actor);
-            rest.actors.push((actor, last));
+            repair.actors.retain(|(known, _)| *known != actor);
+            repair.actors.push((actor, last));
         }
         Ok(None)
     }

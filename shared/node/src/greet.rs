@@ -7,7 +7,7 @@ use std::{
 };
 
 use names::{
-    DeviceId, Reason, ScopeId,
+    DeviceId, Reason, ScopeId, StoreId,
     limits::{LIST_ROWS_MAX, PROTOCOL_MAX, PROTOCOL_MIN},
 };
 use protocol::{
@@ -27,6 +27,9 @@ use crate::{
     turn::Turn,
     verify::VerifiedStatement,
 };
+
+/// Statements a directory may have: a hundred times the staff of the largest trust.
+const STATEMENTS_MAX: usize = 1_000_000;
 
 impl<S: Store> Node<S> {
     /// The scopes this node and a peer may both see.
@@ -60,6 +63,8 @@ impl<S: Store> Node<S> {
             directory: self.directory.digest(),
             root: table_root(&rows),
             heads,
+            statements: self.statements,
+            outbox: self.outbox.durable,
         };
         let hello = Hello {
             version_min: PROTOCOL_MIN,
@@ -131,7 +136,7 @@ impl<S: Store> Node<S> {
             return Ok(());
         };
         if said.directory == hello.directory {
-            link.statements_told = self.statements;
+            link.statements_told = said.statements;
             return self.enter_scopes(turn, id, Some(said.root == hello.root));
         }
         link.ids_due = true;
@@ -157,24 +162,36 @@ impl<S: Store> Node<S> {
             .collect()
     }
 
-    pub(crate) fn take_statement_ids(&mut self, id: LinkId, theirs: &StatementIds) {
+    pub(crate) fn take_statement_ids(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        id: LinkId,
+        theirs: &StatementIds,
+    ) {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
+        if link.stage != Stage::Directory || link.their_ids.len() > STATEMENTS_MAX {
+            self.close(turn, id, Reason::OutOfTurn);
+            return;
+        }
         link.their_ids.extend(theirs.ids.iter().copied());
         if !theirs.last {
             return;
         }
         let known = std::mem::take(&mut link.their_ids);
-        let lacking: Vec<SignedStatement> = self
-            .directory
-            .ids()
-            .filter(|id| !known.contains(id))
-            .filter_map(|id| self.directory.statement(&id).cloned())
-            .collect();
-        link.statements_told = self.statements;
-        link.ready
-            .extend(statement_frames(&lacking).map(|frame| (Lane::Control, frame)));
+        let mut lacking: Vec<SignedStatement> = Vec::new();
+        if self.directory.device(&link.device).is_some() {
+            let ids = self.directory.ids().filter(|id| !known.contains(id));
+            lacking.extend(ids.filter_map(|id| self.directory.statement(&id).cloned()));
+            link.statements_told = self.statements;
+        } else {
+            // The directory names people. A peer that it does not know is told nothing of it
+            // until its own statements have shown who it is; then it is told all.
+            link.statements_told = 0;
+        }
+        let frames = statement_frames(&lacking).map(|frame| (Lane::Control, frame));
+        link.ready.extend(frames);
     }
 
     pub(crate) fn take_statements(
@@ -189,6 +206,7 @@ impl<S: Store> Node<S> {
                 self.refuse(turn, id, reason);
             }
         }
+        self.follow_directory(turn)?;
         let waits = self
             .links
             .get(&id)
@@ -238,33 +256,48 @@ impl<S: Store> Node<S> {
         };
         link.stage = Stage::Scopes;
         link.is_centre = kind == DeviceKind::Centre;
-        let heads = link
-            .said
-            .as_ref()
-            .map(|said| said.heads.clone())
-            .unwrap_or_default();
-        for scope in self.common_scopes(&self.device_of(id)) {
-            let peer: PeerRow = turn
-                .draft
-                .row(Table::Peer, &peer_name(them.store, &scope), 0)?
-                .unwrap_or_default();
+        let (device, said) = (link.device, link.said.clone());
+        for scope in self.common_scopes(&device) {
+            let taken = self.peer_row(turn, device, them.store, &scope)?.taken;
             let mut talk = Talk {
-                taken: peer.taken,
+                taken,
                 ..Talk::default()
             };
-            if equal == Some(true) {
-                talk.covered = heads.get(&scope).cloned().unwrap_or_default();
-                talk.told = Some(talk.covered.clone());
-                talk.equal(turn.now);
-                self.note_equal(turn, id, &scope)?;
-            } else {
-                talk.begin(1);
+            // Equal roots say that both were equal when the greetings were made; what was
+            // written since goes live, and is nobody's but ours until it is acknowledged.
+            let at_greeting = said.as_ref().and_then(|said| said.heads.get(&scope));
+            match at_greeting.filter(|_| equal == Some(true)) {
+                Some(heads) => {
+                    talk.covered = heads.clone();
+                    talk.told = Some(heads.clone());
+                    talk.equal(turn.now);
+                    let below = said.as_ref().map_or(0, |said| said.outbox);
+                    self.note_equal(turn, id, &scope, below)?;
+                }
+                None => talk.begin(1),
             }
             if let Some(link) = self.links.get_mut(&id) {
                 link.scopes.insert(scope, talk);
             }
         }
-        Ok(())
+        self.take_early(turn, id)
+    }
+
+    /// What is known of a peer in a scope. A row that cannot be read is no more than a lost hint.
+    pub(crate) fn peer_row(
+        &self,
+        turn: &Turn<S::Snapshot>,
+        device: DeviceId,
+        store: StoreId,
+        scope: &ScopeId,
+    ) -> Result<PeerRow, StoreError> {
+        let row = turn
+            .draft
+            .row(Table::Peer, &peer_name(device, store, scope), 0);
+        match row {
+            Err(StoreError::Corrupt(_)) => Ok(PeerRow::default()),
+            row => Ok(row?.unwrap_or_default()),
+        }
     }
 
     fn device_of(&self, id: LinkId) -> DeviceId {
@@ -284,37 +317,42 @@ impl<S: Store> Node<S> {
         }
         let ids: Vec<LinkId> = self.links.keys().copied().collect();
         for id in ids {
-            let common = self.common_scopes(&self.device_of(id));
+            let device = self.device_of(id);
+            let common = self.common_scopes(&device);
             let Some(link) = self.links.get_mut(&id) else {
                 continue;
             };
             let (Stage::Scopes, Some(them)) = (link.stage, link.them) else {
                 continue;
             };
-            for scope in common {
-                if link.scopes.contains_key(&scope) {
-                    continue;
-                }
-                let name = peer_name(them.store, &scope);
-                let peer: PeerRow = turn.draft.row(Table::Peer, &name, 0)?.unwrap_or_default();
+            link.scopes.retain(|scope, _| common.contains(scope));
+            let new: Vec<ScopeId> = common
+                .into_iter()
+                .filter(|scope| !link.scopes.contains_key(scope))
+                .collect();
+            for scope in new {
+                let taken = self.peer_row(turn, device, them.store, &scope)?.taken;
                 let mut talk = Talk {
-                    taken: peer.taken,
+                    taken,
                     ..Talk::default()
                 };
                 talk.begin(1);
-                link.scopes.insert(scope, talk);
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.scopes.insert(scope, talk);
+                }
             }
         }
         Ok(())
     }
 
     /// Notes that a scope was found equal with a peer: with the centre, that is where everything
-    /// written here has arrived.
+    /// written here has arrived whose number in the outbox is below `below`.
     pub(crate) fn note_equal(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
         id: LinkId,
         scope: &ScopeId,
+        below: u64,
     ) -> Result<(), StoreError> {
         let row: ScopeRow = turn
             .draft
@@ -327,7 +365,7 @@ impl<S: Store> Node<S> {
             documents,
         }));
         if self.links.get(&id).is_some_and(|link| link.is_centre) {
-            self.arrived_in(turn, scope)?;
+            self.arrived_in(turn, scope, below)?;
         }
         Ok(())
     }

@@ -34,11 +34,13 @@ impl Inbox {
                 | Checked::Plain(_)
                 | Checked::Unknown => &mut self.then,
             },
-            // The beginning and end of a conversation stay in order with its frames.
-            Input::LinkUp { .. } | Input::LinkDown { .. } => &mut self.then,
-            Input::Command { .. } | Input::Opened { .. } | Input::Stated { .. } | Input::Wake => {
-                &mut self.first
-            }
+            // A conversation's end stays behind its frames; its beginning comes before them all.
+            Input::LinkDown { .. } => &mut self.then,
+            Input::LinkUp { .. }
+            | Input::Command { .. }
+            | Input::Opened { .. }
+            | Input::Stated { .. }
+            | Input::Wake => &mut self.first,
         };
         queue.push_back(input);
     }
@@ -58,7 +60,10 @@ impl Inbox {
         let (mut bytes, mut changes) = (0, 0);
         let mut turn = Vec::new();
         while bytes < TURN_BYTES_MAX && changes < TURN_CHANGES_MAX {
-            let Some(input) = self.first.pop_front().or_else(|| self.then.pop_front()) else {
+            // A quarter of each turn is for the rest, or a busy morning would starve it.
+            let mine = changes < TURN_CHANGES_MAX * 3 / 4 || self.then.is_empty();
+            let next = if mine { self.first.pop_front() } else { None };
+            let Some(input) = next.or_else(|| self.then.pop_front()) else {
                 break;
             };
             let (more_bytes, more_changes) = weight(&input);

@@ -15,10 +15,14 @@ use protocol::{
     digest::{Digest, DocState},
     directory::StatementId,
     log::{Cursor, Position},
-    message::{Difference, Done, Frame, TableRow},
+    message::{Batch, Difference, Done, Frame, TableRow},
 };
 
-use crate::{input::Side, output::Lane};
+use crate::{
+    input::Side,
+    output::Lane,
+    verify::{Rejected, VerifiedPlacement, VerifiedRun},
+};
 
 /// Live ranges that may wait for a gap to close. Beyond it the cursor just stays behind, and the
 /// next greeting sends a little twice.
@@ -59,12 +63,23 @@ pub(crate) struct Link {
     pub(crate) statements_told: u64,
     /// Frames decided in this turn that go out once it is on disk.
     pub(crate) ready: Vec<(Lane, Frame)>,
+    /// Live frames that overtook the greetings, until scopes are spoken of.
+    pub(crate) early: Vec<EarlyLoad>,
     /// The ids of the peer's statements, until all have come.
     pub(crate) their_ids: BTreeSet<StatementId>,
     /// Whether the ids of our statements have to go out.
     pub(crate) ids_due: bool,
     /// Whether the peer is the centre, whose word makes an entry *at the centre*.
     pub(crate) is_centre: bool,
+}
+
+/// A live frame that came before the greetings were done.
+#[derive(Debug)]
+pub(crate) struct EarlyLoad {
+    pub(crate) batch: Batch,
+    pub(crate) placements: Vec<VerifiedPlacement>,
+    pub(crate) runs: Vec<VerifiedRun>,
+    pub(crate) rejected: Vec<Rejected>,
 }
 
 /// What our greeting said, to be compared with theirs.
@@ -74,6 +89,10 @@ pub(crate) struct Said {
     pub(crate) root: Digest,
     /// How far our logs went in each scope when we said it.
     pub(crate) heads: BTreeMap<ScopeId, Cursor>,
+    /// How many statements our directory had.
+    pub(crate) statements: u64,
+    /// The next number of our outbox: what comes later was not in the root.
+    pub(crate) outbox: u64,
 }
 
 /// What is still to be sent of what was missed.
@@ -123,6 +142,9 @@ pub(crate) struct Talk {
     pub(crate) proof_due: bool,
     pub(crate) ask_due: bool,
     pub(crate) proof_said: bool,
+    /// Whether both sides were found equal in this round: a later difference came from live
+    /// frames, and cursors may mend it.
+    pub(crate) was_equal: bool,
     /// Proofs of this round that did not agree.
     pub(crate) mismatches: u32,
     /// Rounds that ended unequal, one after another.
@@ -178,6 +200,7 @@ impl Link {
             in_flight: 0,
             statements_told: 0,
             ready: Vec::new(),
+            early: Vec::new(),
             their_ids: BTreeSet::new(),
             ids_due: false,
             is_centre: false,
@@ -224,6 +247,7 @@ impl Talk {
         self.proof_due = false;
         self.ask_due = false;
         self.proof_said = false;
+        self.was_equal = false;
         self.mismatches = 0;
         self.due = None;
         self.proved = None;
@@ -238,6 +262,7 @@ impl Talk {
         self.sent = true;
         self.they_sent = true;
         self.proved = Some(now);
+        self.was_equal = true;
         self.their_proof = None;
         self.mismatches = 0;
         self.failures = 0;
@@ -249,11 +274,15 @@ impl Talk {
     /// Notes that the peer's log was taken from `from` (exclusive) to `to`; answers whether the
     /// cursor moved. Live entries overtake a fill, so a range may have to wait for its gap.
     pub(crate) fn take(&mut self, from: Position, to: u64) -> bool {
-        if self.ahead.len() < AHEAD_RANGES_MAX {
+        let before = self.taken.number(&from.writer);
+        if before == 0 && self.taken.is_full() {
+            return false;
+        }
+        let joins = from.number <= before;
+        if !joins && self.ahead.len() < AHEAD_RANGES_MAX {
             self.ahead.insert((from, to));
         }
-        let before = self.taken.number(&from.writer);
-        let mut reached = before;
+        let mut reached = if joins { before.max(to) } else { before };
         self.ahead.retain(|(start, end)| {
             let joins = start.writer == from.writer && start.number <= reached;
             if joins {
@@ -265,6 +294,11 @@ impl Talk {
             writer: from.writer,
             number: reached,
         })
+    }
+
+    /// Whether anything has come or gone in this round.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.received != Progress::default() || self.given != Progress::default()
     }
 
     /// Whether anything is still to be sent by the fill lane.

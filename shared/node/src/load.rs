@@ -1,19 +1,24 @@
 //! What comes in: runs and placements of a peer's, and its acknowledgements of ours.
 
-use names::{DocumentId, Reason, ScopeId};
+use std::collections::BTreeSet;
+
+use names::{DocumentId, Incarnation, Reason, ScopeId};
 use protocol::message::{Batch, Fault, Frame, Held, HeldRun, Refused};
 use store::{Store, StoreError, Table};
 
 use crate::{
     admit::{self, Verdict},
     input::LinkId,
-    link::Stage,
+    link::{EarlyLoad, Stage, Talk},
     node::Node,
     output::Lane,
     rows::{ActorRow, OutboxRow, PeerRow, peer_name},
     turn::Turn,
     verify::{Rejected, VerifiedPlacement, VerifiedRun},
 };
+
+/// Live frames that may wait for the greetings: a second's worth at the busiest site.
+const EARLY_FRAMES_MAX: usize = 64;
 
 /// What became of the parts of one frame.
 #[derive(Default)]
@@ -34,6 +39,17 @@ impl Outcome {
     }
 }
 
+/// Whether something refused for this reason may be taken once more has arrived.
+fn may_come(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::MissingDependency
+            | Reason::WrongSequence
+            | Reason::UnknownSigner
+            | Reason::NotPlaced
+    )
+}
+
 impl<S: Store> Node<S> {
     #[expect(
         clippy::too_many_arguments,
@@ -49,39 +65,36 @@ impl<S: Store> Node<S> {
         runs: &[VerifiedRun],
         rejected: &[Rejected],
     ) -> Result<(), StoreError> {
-        let Some(link) = self.links.get(&id) else {
+        let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
-        // A live frame may overtake the greeting, which goes by another stream. It is passed over:
-        // the cursor stays, and the next proof brings it again.
         let Some(them) = link.them.filter(|_| link.stage == Stage::Scopes) else {
-            self.count(Reason::OutOfTurn);
+            // A live frame may overtake the greeting, which goes by another stream. It waits.
+            if lane == Lane::Live && link.early.len() < EARLY_FRAMES_MAX {
+                link.early.push(EarlyLoad {
+                    batch: batch.clone(),
+                    placements: placements.to_vec(),
+                    runs: runs.to_vec(),
+                    rejected: rejected.to_vec(),
+                });
+            } else {
+                self.count(Reason::OutOfTurn);
+            }
             return Ok(());
         };
-        if !link.scopes.contains_key(&batch.scope) {
-            self.refuse(turn, id, Reason::NotFound);
-            return Ok(());
-        }
         let mut outcome = Outcome::default();
         for rejected in rejected {
             outcome.fault(rejected.document, rejected.reason);
         }
         let origin = Some(them.incarnation);
-        for placement in placements {
-            let claim = placement.placement();
-            let verdict = if claim.scopes.contains(&batch.scope) {
-                admit::placement(&mut turn.draft, placement, origin)?
-            } else {
-                Verdict::Refused(Reason::NotAllowed)
-            };
-            match verdict {
-                Verdict::Admitted => outcome.admitted += 1,
-                Verdict::Held => {}
-                Verdict::Refused(reason) => outcome.fault(claim.document, reason),
+        if link.scopes.contains_key(&batch.scope) {
+            self.take_placements(turn, &batch.scope, placements, origin, &mut outcome)?;
+            for run in runs {
+                self.take_run(turn, lane, &batch.scope, run, origin, &mut outcome)?;
             }
-        }
-        for run in runs {
-            self.take_run(turn, &batch.scope, run, origin, &mut outcome)?;
+        } else {
+            // Not allowed and not existing are one answer; the frame's credit goes back with it.
+            outcome.fault(DocumentId::default(), Reason::NotFound);
         }
         for fault in &outcome.faults {
             self.refuse(turn, id, fault.reason);
@@ -89,12 +102,70 @@ impl<S: Store> Node<S> {
         self.answer_load(turn, id, lane, batch, runs, outcome)
     }
 
-    fn take_run(
+    /// Takes up the live frames that overtook the greetings.
+    pub(crate) fn take_early(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        id: LinkId,
+    ) -> Result<(), StoreError> {
+        let early = self
+            .links
+            .get_mut(&id)
+            .map(|link| std::mem::take(&mut link.early));
+        for EarlyLoad {
+            batch,
+            placements,
+            runs,
+            rejected,
+        } in early.unwrap_or_default()
+        {
+            self.take_load(turn, id, Lane::Live, &batch, &placements, &runs, &rejected)?;
+        }
+        Ok(())
+    }
+
+    /// Admits the placements of one frame. A document's placements are judged together: one of
+    /// them must put it into the scope that is spoken of, and the others came before it.
+    fn take_placements(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
         scope: &ScopeId,
+        placements: &[VerifiedPlacement],
+        origin: Option<Incarnation>,
+        outcome: &mut Outcome,
+    ) -> Result<(), StoreError> {
+        let named = placements.iter().map(VerifiedPlacement::placement);
+        let here: BTreeSet<DocumentId> = named
+            .filter(|claim| claim.scopes.contains(scope))
+            .map(|claim| claim.document)
+            .collect();
+        let directory = self.directory();
+        for placement in placements {
+            let document = placement.placement().document;
+            let known = turn.draft.document(document)?;
+            let belongs =
+                here.contains(&document) || known.is_some_and(|row| row.placed.contains(scope));
+            let verdict = if belongs {
+                admit::placement(&mut turn.draft, &directory, placement, origin)?
+            } else {
+                Verdict::Refused(Reason::NotAllowed)
+            };
+            match verdict {
+                Verdict::Admitted => outcome.admitted += 1,
+                Verdict::Held => {}
+                Verdict::Refused(reason) => outcome.fault(document, reason),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_run(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        lane: Lane,
+        scope: &ScopeId,
         run: &VerifiedRun,
-        origin: Option<names::Incarnation>,
+        origin: Option<Incarnation>,
         outcome: &mut Outcome,
     ) -> Result<(), StoreError> {
         let document = run.document();
@@ -107,7 +178,13 @@ impl<S: Store> Node<S> {
         match verdict {
             Verdict::Admitted => {
                 outcome.admitted += 1;
-                self.stale.insert(document);
+                // Summaries of what is written now come first; those of what was missed wait
+                // until it is all here.
+                if lane == Lane::Live {
+                    self.stale.insert(document);
+                } else {
+                    self.stale_later.insert(document);
+                }
             }
             Verdict::Held => {}
             Verdict::Refused(reason) => {
@@ -137,40 +214,33 @@ impl<S: Store> Node<S> {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
-        let store = link.them.map(|them| them.store).unwrap_or_default();
-        let Some(talk) = link.scopes.get_mut(&batch.scope) else {
-            return Ok(());
-        };
+        let (device, them) = (link.device, link.them);
+        let store = them.map(|them| them.store).unwrap_or_default();
+        let mut nowhere = Talk::default();
+        let talk = link.scopes.get_mut(&batch.scope).unwrap_or(&mut nowhere);
         for run in runs.iter().filter(|_| lane == Lane::Fill) {
             talk.received.add(run.bytes().len());
         }
         if outcome.admitted > 0 {
             talk.proved = None;
         }
-        if outcome.faults.is_empty() {
-            // Only a frame taken whole moves the cursor: what was refused is offered again.
-            if let (Some(from), Some(after)) = (batch.from, batch.after)
-                && from.writer == after.writer
-                && talk.take(from, after.number)
-            {
-                let given = talk.told.clone().unwrap_or_default();
-                let row = PeerRow {
-                    taken: talk.taken.clone(),
-                    given,
-                };
-                turn.draft
-                    .put(Table::Peer, peer_name(store, &batch.scope), 0, &row);
-            }
-        } else {
+        let mut moved = false;
+        if outcome.faults.iter().any(|fault| may_come(fault.reason)) {
             // Offering it again from the same cursors would be refused again: a peer that came
             // back from an older copy fills its logs anew, and the hint passes over the first of
             // it. So nothing counts as proved, and the proof calls for exact lists.
             talk.proved = None;
+        } else if let (Some(from), Some(after)) = (batch.from, batch.after)
+            && from.writer == after.writer
+        {
+            moved = talk.take(from, after.number);
         }
+        let after = batch.after.filter(|after| talk.taken.contains(*after));
+        let taken = talk.taken.clone();
         let held = Held {
             scope: batch.scope.clone(),
             runs: outcome.held,
-            after: batch.after,
+            after,
             fills: u32::from(lane == Lane::Fill),
         };
         link.ready.push((Lane::Control, Frame::Held(held)));
@@ -180,6 +250,12 @@ impl<S: Store> Node<S> {
                 faults: outcome.faults,
             };
             link.ready.push((Lane::Control, Frame::Refused(refused)));
+        }
+        if moved {
+            let peer = self.peer_row(turn, device, store, &batch.scope)?;
+            let name = peer_name(device, store, &batch.scope);
+            turn.draft
+                .put(Table::Peer, name, 0, &PeerRow { taken, ..peer });
         }
         Ok(())
     }
@@ -195,8 +271,16 @@ impl<S: Store> Node<S> {
             return Ok(());
         };
         link.in_flight = link.in_flight.saturating_sub(held.fills as usize);
-        if !link.is_centre {
+        let (device, them) = (link.device, link.them);
+        let (true, Some(them)) = (link.is_centre, them) else {
             return Ok(());
+        };
+        if let Some(after) = held.after {
+            let mut peer = self.peer_row(turn, device, them.store, &held.scope)?;
+            if peer.given.advance(after) {
+                let name = peer_name(device, them.store, &held.scope);
+                turn.draft.put(Table::Peer, name, 0, &peer);
+            }
         }
         for run in &held.runs {
             let Some((slot, line)) = admit::line(&turn.draft, run.document, run.actor)? else {
@@ -243,29 +327,29 @@ impl<S: Store> Node<S> {
         }
     }
 
-    /// Notes that everything written here in a scope is at the centre: the two were found equal.
+    /// Notes that what was written here in a scope is at the centre, up to a number of the outbox:
+    /// the two were found equal when it stood there.
     pub(crate) fn arrived_in(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
         scope: &ScopeId,
+        below: u64,
     ) -> Result<(), StoreError> {
         let waiting: Vec<_> = self
             .outbox
             .rows
-            .keys()
-            .map(|(document, slot, _)| (*document, *slot))
+            .iter()
+            .filter(|(_, number)| **number < below)
+            .map(|(key, _)| *key)
             .collect();
-        for (document, slot) in waiting {
-            let placed = turn
-                .draft
-                .document(document)?
-                .is_some_and(|row| row.placed.contains(scope));
-            let line = turn
-                .draft
-                .row::<ActorRow>(Table::Actor, document.as_ref(), slot)?;
-            if let Some(line) = line.filter(|_| placed) {
-                let seq = line.seq;
-                self.arrived(turn, document, slot, line, seq);
+        for (document, slot, seq) in waiting {
+            let row = turn.draft.document(document)?;
+            if row.is_some_and(|row| row.placed.contains(scope)) {
+                let line: Option<ActorRow> =
+                    turn.draft.row(Table::Actor, document.as_ref(), slot)?;
+                if let Some(line) = line.filter(|line| line.centre < seq) {
+                    self.arrived(turn, document, slot, line, seq);
+                }
             }
         }
         Ok(())
@@ -300,7 +384,8 @@ impl<S: Store> Node<S> {
         Ok(())
     }
 
-    /// Notes that something written here waits for the centre's acknowledgement.
+    /// Notes that something written here waits for the centre's acknowledgement; at the centre
+    /// itself it has it.
     pub(crate) fn wait_for_centre(
         &mut self,
         turn: &mut Turn<S::Snapshot>,

@@ -7,11 +7,12 @@ use std::{
 };
 
 use names::{
-    DeviceId, DocumentId, Incarnation, Moment, Nonce, Reason, StoreId, TenantId, WriterId,
+    DeviceId, DocumentId, Incarnation, Moment, Nonce, Reason, ScopeId, StoreId, TenantId, WriterId,
 };
 use protocol::{
     codec,
-    directory::{Directory, SignedStatement},
+    directory::{DeviceKind, Directory, SignedStatement},
+    log::Cursor,
     signed::{DeviceKey, PublicKey},
 };
 use store::{Batch, Snapshot, Store, StoreError, Table};
@@ -21,7 +22,7 @@ use crate::{
     draft::{damaged, decode_row, read_row},
     input::LinkId,
     link::Link,
-    rows::{MetaRow, OutboxRow},
+    rows::{MetaRow, OutboxRow, ScopeRow},
     verify::Verifier,
 };
 
@@ -66,7 +67,11 @@ pub struct Node<S> {
     pub(crate) links: BTreeMap<LinkId, Link>,
     pub(crate) desk: Desk,
     pub(crate) outbox: Outbox,
+    /// How far this store's logs go in each scope, as is on disk.
+    pub(crate) log_heads: BTreeMap<ScopeId, Cursor>,
+    /// Documents whose summary is to be made, and those that wait until what was missed is here.
     pub(crate) stale: BTreeSet<DocumentId>,
+    pub(crate) stale_later: BTreeSet<DocumentId>,
     pub(crate) counters: BTreeMap<Reason, u64>,
     /// Turns that wrote something, since the opening.
     pub(crate) commits: u64,
@@ -78,6 +83,8 @@ pub struct Node<S> {
 pub(crate) struct Outbox {
     pub(crate) rows: BTreeMap<(DocumentId, u64, u64), u64>,
     pub(crate) next: u64,
+    /// The next number as of the last commit: what is below it is on disk.
+    pub(crate) durable: u64,
 }
 
 impl<S: Store> Node<S> {
@@ -122,6 +129,7 @@ impl<S: Store> Node<S> {
         }
         let outbox = read_outbox(&snapshot)?;
         let stale = read_stale(&snapshot)?;
+        let log_heads = read_log_heads(&snapshot)?;
         drop(snapshot);
         store.commit(batch)?;
         Ok(Node {
@@ -136,7 +144,9 @@ impl<S: Store> Node<S> {
             links: BTreeMap::new(),
             desk: Desk::default(),
             outbox,
+            log_heads,
             stale,
+            stale_later: BTreeSet::new(),
             counters: BTreeMap::new(),
             commits: 0,
             dead: false,
@@ -174,6 +184,12 @@ impl<S: Store> Node<S> {
     /// This life of the store.
     pub fn incarnation(&self) -> Incarnation {
         self.meta.incarnation
+    }
+
+    /// Whether this node is the centre.
+    pub(crate) fn is_centre(&self) -> bool {
+        let device = self.directory.device(&self.device);
+        device.is_some_and(|device| device.kind == DeviceKind::Centre)
     }
 
     /// How often each reason was met since the opening.
@@ -246,6 +262,7 @@ fn read_outbox<P: Snapshot>(snapshot: &P) -> Result<Outbox, StoreError> {
     loop {
         let rows = snapshot.range(Table::Outbox, &[], outbox.next, OPENING_ROWS)?;
         let Some((last, _)) = rows.last() else {
+            outbox.durable = outbox.next;
             return Ok(outbox);
         };
         outbox.next = last + 1;
@@ -256,6 +273,19 @@ fn read_outbox<P: Snapshot>(snapshot: &P) -> Result<Outbox, StoreError> {
                 .insert((row.document, row.slot, row.seq), number);
         }
     }
+}
+
+fn read_log_heads<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Cursor>, StoreError> {
+    let mut heads = BTreeMap::new();
+    store::each(snapshot, Table::Scope, |row| {
+        let name = std::str::from_utf8(&row.name).ok();
+        let scope = name.and_then(|name| name.parse::<ScopeId>().ok());
+        let kept = decode_row::<ScopeRow>(Table::Scope, &row.value);
+        if let (Some(scope), Ok(kept)) = (scope, kept) {
+            heads.insert(scope, kept.heads);
+        }
+    })?;
+    Ok(heads)
 }
 
 fn read_stale<P: Snapshot>(snapshot: &P) -> Result<BTreeSet<DocumentId>, StoreError> {

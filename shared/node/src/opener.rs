@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt};
 
 use document::{Document, Performed};
 use domain::{By, Command, Flaw, Refusal, State};
-use names::{ActorId, DocumentId, EntryId, Kind, Moment, Reason};
+use names::{ActorId, ChangeHash, DocumentId, EntryId, Kind, Moment, Reason};
 use protocol::signed::Run;
 use store::{Snapshot, Table};
 
@@ -103,6 +103,8 @@ struct Hot {
     used: u64,
     /// Changes left out when they were applied.
     left_out: usize,
+    /// The last change made here, until it has come back as a stored run.
+    tentative: Option<ChangeHash>,
 }
 
 /// Opens documents and holds the last ones open. One opener must see all jobs of a document, in
@@ -150,9 +152,9 @@ impl Opener {
         snapshot: &P,
         document: DocumentId,
     ) -> Result<DocumentView, Reason> {
-        let kind = kind_of(snapshot, document)?;
-        let hot = self.open(snapshot, document, kind)?;
-        let (state, flaws) = hot.document.read();
+        let hot = self.open_durable(snapshot, document)?;
+        let (state, flaws) = hot.document.view();
+        let state = state.clone();
         Ok(DocumentView {
             document,
             state,
@@ -169,8 +171,21 @@ impl Opener {
         snapshot: &P,
         document: DocumentId,
     ) -> Result<Vec<u8>, Reason> {
+        Ok(self.open_durable(snapshot, document)?.document.save())
+    }
+
+    /// The document as it is in `snapshot`, without a change that was made here and is not on disk:
+    /// what is shown must be what is saved.
+    fn open_durable<P: Snapshot>(
+        &mut self,
+        snapshot: &P,
+        document: DocumentId,
+    ) -> Result<&mut Hot, Reason> {
         let kind = kind_of(snapshot, document)?;
-        Ok(self.open(snapshot, document, kind)?.document.save())
+        if self.open(snapshot, document, kind)?.tentative.is_some() {
+            self.forget(document);
+        }
+        self.open(snapshot, document, kind)
     }
 
     /// The document, open and up to date with `snapshot`.
@@ -188,6 +203,7 @@ impl Opener {
                 arrivals: 0,
                 used: 0,
                 left_out: 0,
+                tentative: None,
             };
             self.hot.insert(document, empty);
         }
@@ -236,6 +252,14 @@ impl Hot {
                 .collect();
             self.left_out += self.document.apply(&chunks).len();
             self.arrivals = next;
+            let closes = |run: &Run| {
+                run.head
+                    .claim()
+                    .is_ok_and(|head| Some(head.hash) == self.tentative)
+            };
+            if runs.iter().any(closes) {
+                self.tentative = None;
+            }
         }
     }
 
@@ -259,10 +283,11 @@ impl Hot {
             now,
         } = performance;
         match document::perform(&mut self.document, *actor, command, *entry, by, *now) {
-            Ok(Some(performed)) => Ending::Performed {
-                performed,
-                summary: self.summarise(),
-            },
+            Ok(Some(performed)) => {
+                self.tentative = Some(performed.header.hash);
+                let summary = self.summarise();
+                Ending::Performed { performed, summary }
+            }
             Ok(None) => Ending::Recorded,
             Err(refusal) => Ending::Refused(refusal),
         }

@@ -51,6 +51,15 @@ pub enum Notice {
         /// Why.
         reason: Reason,
     },
+    /// Something of ours was not taken by a peer.
+    Declined {
+        /// On which conversation.
+        link: LinkId,
+        /// Of which document.
+        document: DocumentId,
+        /// Why.
+        reason: Reason,
+    },
     /// Both sides of a scope were found equal.
     Equal {
         /// With whom.

@@ -83,6 +83,24 @@ pub(crate) struct DocumentRow {
     pub(crate) memberships: Vec<Membership>,
 }
 
+impl DocumentRow {
+    /// A document of which nothing but its kind is known.
+    pub(crate) fn new(kind: Kind, genesis: ChangeHash) -> DocumentRow {
+        DocumentRow {
+            kind,
+            heads: vec![genesis],
+            actors: Vec::new(),
+            arrivals: 0,
+            changes: 0,
+            bytes: 0,
+            placement_count: 0,
+            placements: Vec::new(),
+            placed: Vec::new(),
+            memberships: Vec::new(),
+        }
+    }
+}
+
 /// A document's place among the members of one scope.
 #[derive(Clone, Debug, Encode, Decode)]
 pub(crate) struct Membership {
@@ -261,9 +279,11 @@ pub(crate) fn log_name(scope: &ScopeId, writer: WriterId) -> Vec<u8> {
     name
 }
 
-/// The name of what is known of a peer in a scope.
-pub(crate) fn peer_name(peer: StoreId, scope: &ScopeId) -> Vec<u8> {
-    let mut name = peer.as_ref().to_vec();
+/// The name of what is known of a peer in a scope. The device is the one the transport has
+/// proved; the store is the peer's own word.
+pub(crate) fn peer_name(device: DeviceId, peer: StoreId, scope: &ScopeId) -> Vec<u8> {
+    let mut name = device.as_ref().to_vec();
+    name.extend_from_slice(peer.as_ref());
     name.extend_from_slice(&scope_name(scope));
     name
 }

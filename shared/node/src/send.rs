@@ -7,8 +7,8 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use names::{
-    Incarnation, ScopeId,
-    limits::{FILL_FRAMES_IN_FLIGHT, LIST_ROWS_MAX},
+    Incarnation, Moment, ScopeId,
+    limits::{FILL_FRAME_BYTES, FILL_FRAMES_IN_FLIGHT, LIST_ROWS_MAX},
 };
 use protocol::{
     log::Position,
@@ -21,21 +21,26 @@ use crate::{
     gather::Gathering,
     greet::statement_frames,
     input::{LinkId, Side},
-    link::{Link, Progress, Stage, Talk},
+    link::{Due, Link, Progress, Stage, Talk},
     node::Node,
     output::{Lane, Notice, Output},
     rows::{LogItem, LogRow, ScopeRow, log_name, scope_name},
+    turn::PROOF_INTERVAL_MS,
 };
 
 /// Log rows read at once.
 const LOG_ROWS: usize = 256;
 
-/// Documents in one frame of differences: each may name many authors.
-const DIFFER_ROWS: usize = 256;
+/// What a difference takes in a frame for itself, and for each author and placement it names.
+const DIFFERENCE_BYTES: usize = 32;
 
 impl<S: Store> Node<S> {
     /// Makes every frame that is due, from what is on disk now.
-    pub(crate) fn speak(&mut self, outputs: &mut Vec<Output>) -> Result<(), StoreError> {
+    pub(crate) fn speak(
+        &mut self,
+        now: Moment,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), StoreError> {
         if self.links.is_empty() {
             return Ok(());
         }
@@ -47,7 +52,7 @@ impl<S: Store> Node<S> {
                 continue;
             };
             let mut said = Vec::new();
-            let result = self.speak_on(&snapshot, id, &mut link, &mut said, outputs);
+            let result = self.speak_on(&snapshot, id, &mut link, now, &mut said, outputs);
             self.links.insert(id, link);
             result?;
             outputs.extend(
@@ -67,6 +72,7 @@ impl<S: Store> Node<S> {
         snapshot: &S::Snapshot,
         id: LinkId,
         link: &mut Link,
+        now: Moment,
         said: &mut Vec<(Lane, Frame)>,
         outputs: &mut Vec<Output>,
     ) -> Result<(), StoreError> {
@@ -101,7 +107,7 @@ impl<S: Store> Node<S> {
                 said.extend(frames.into_iter().map(|frame| (Lane::Control, frame)));
             }
             Self::speak_exact(snapshot, id, link.side, scope, talk, said, outputs)?;
-            self.speak_live(snapshot, scope, talk, them.incarnation, said)?;
+            self.speak_live(snapshot, scope, talk, them.incarnation, now, said)?;
             while link.in_flight < FILL_FRAMES_IN_FLIGHT && talk.has_fill() {
                 match self.fill_frame(snapshot, scope, talk, them.incarnation)? {
                     Some(frame) => {
@@ -180,22 +186,31 @@ impl<S: Store> Node<S> {
         let Some(due) = talk.differ_due.take() else {
             return Ok(());
         };
-        let pages = due.chunks(DIFFER_ROWS).count().max(1);
-        for page in 0..pages {
-            let part = due.iter().skip(page * DIFFER_ROWS).take(DIFFER_ROWS);
-            let documents = part
-                .map(|document| Self::difference(snapshot, *document))
-                .collect::<Result<Vec<_>, _>>()?;
-            let (scope, round, last) = (scope.clone(), talk.round, page + 1 == pages);
-            said.push((
-                Lane::Control,
-                Frame::Differ(Differ {
-                    scope,
-                    documents,
-                    last,
-                    round,
-                }),
-            ));
+        let mut pages = vec![Vec::new()];
+        let mut bytes = 0;
+        for document in due {
+            let difference = Self::difference(snapshot, scope, document)?;
+            let more =
+                DIFFERENCE_BYTES * (1 + difference.actors.len() + difference.placements.len());
+            if bytes > 0 && bytes + more > FILL_FRAME_BYTES {
+                pages.push(Vec::new());
+                bytes = 0;
+            }
+            bytes += more;
+            pages
+                .last_mut()
+                .into_iter()
+                .for_each(|page| page.push(difference.clone()));
+        }
+        let count = pages.len();
+        for (page, documents) in pages.into_iter().enumerate() {
+            let differ = Differ {
+                scope: scope.clone(),
+                documents,
+                last: page + 1 == count,
+                round: talk.round,
+            };
+            said.push((Lane::Control, Frame::Differ(differ)));
         }
         talk.differ_last = false;
         Ok(())
@@ -236,14 +251,14 @@ impl<S: Store> Node<S> {
         scope: &ScopeId,
         talk: &mut Talk,
         them: Incarnation,
+        now: Moment,
         said: &mut Vec<(Lane, Frame)>,
     ) -> Result<(), StoreError> {
         let Some(mut told) = talk.told.take() else {
             return Ok(());
         };
-        let row: ScopeRow =
-            read_row(snapshot, Table::Scope, &scope_name(scope), 0)?.unwrap_or_default();
-        for head in row.heads.positions() {
+        let heads = self.log_heads.get(scope).cloned().unwrap_or_default();
+        for head in heads.positions() {
             let mut from = Position {
                 writer: head.writer,
                 number: told.number(&head.writer),
@@ -251,6 +266,7 @@ impl<S: Store> Node<S> {
             while from.number < head.number {
                 let mut bytes = Gathering::new(scope);
                 let end = bytes.take_log(snapshot, from, head.number, them)?;
+                talk.fill.repairs.extend(bytes.take_whole());
                 if talk.has_fill() {
                     bytes.whole_documents(snapshot)?;
                 }
@@ -267,6 +283,9 @@ impl<S: Store> Node<S> {
                         number: end,
                     });
                     talk.proved = None;
+                    talk.due = talk
+                        .due
+                        .or(Some((now.plus_ms(PROOF_INTERVAL_MS), Due::Proof)));
                     said.push((Lane::Live, Frame::Live(bytes.into_batch(start, end))));
                 }
                 from.number = end;
@@ -288,6 +307,7 @@ impl<S: Store> Node<S> {
         while let Some((from, end)) = talk.fill.ranges.pop_front() {
             let mut bytes = Gathering::new(scope);
             let reached = bytes.take_log(snapshot, from, end, them)?;
+            talk.fill.repairs.extend(bytes.take_whole());
             if reached < end {
                 talk.fill.ranges.push_front((
                     Position {
@@ -308,8 +328,6 @@ impl<S: Store> Node<S> {
         while let Some(repair) = talk.fill.repairs.pop_front() {
             if let Some(rest) = bytes.take_repair(snapshot, repair)? {
                 talk.fill.repairs.push_front(rest);
-            }
-            if bytes.is_full() {
                 break;
             }
         }

@@ -1,6 +1,8 @@
 //! A centre and two edges in one thread, over memory stores and perfect links: the main ways
 //! through a node, before the simulator makes the world worse.
 
+mod review;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use domain::{By, Command};
@@ -36,6 +38,7 @@ struct World {
     next: u64,
     statements: Vec<SignedStatement>,
     bytes: u64,
+    largest: u64,
 }
 
 fn key(number: u8) -> DeviceKey {
@@ -93,6 +96,7 @@ impl World {
             next: 0,
             statements,
             bytes: 0,
+            largest: 0,
         };
         for number in 0..=edges.len() as u8 {
             let place = world.place(number, MemoryStore::new());
@@ -174,6 +178,7 @@ impl World {
             match output {
                 Output::Send { link, frame, .. } => {
                     self.bytes += frame.len() as u64;
+                    self.largest = self.largest.max(frame.len() as u64);
                     let Some(edge) = self.links.get(&link) else {
                         continue;
                     };

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use names::{DocumentId, Moment, Reason, ScopeId};
+use protocol::message::{Bye, Frame};
 use store::{Snapshot, Store, StoreError};
 
 use crate::{
@@ -15,12 +16,14 @@ use crate::{
     input::{Input, LinkId},
     link::Due,
     node::Node,
-    output::{Notice, Output},
+    output::{Lane, Notice, Output},
     verify::{Checked, VerifiedFrame},
 };
 
 /// Wait before a round is opened again because something could not be taken yet.
 pub(crate) const ROUND_AGAIN_MS: i64 = 1_000;
+/// How long a row may go unanswered: a peer answers in its next turn.
+const ROW_WAIT_MS: i64 = 10_000;
 /// Wait before a proof is given again: live entries may have been on their way.
 pub(crate) const PROOF_AGAIN_MS: i64 = 300;
 /// How long live traffic may go on before it is proved.
@@ -96,7 +99,7 @@ impl<S: Store> Node<S> {
             self.take(&mut turn, input)?;
         }
         self.follow_directory(&mut turn)?;
-        turn.draft.settle(self.meta.writer)?;
+        let heads = turn.draft.settle(self.meta.writer)?;
         self.judge_proofs(&mut turn)?;
         self.act_on_time(&mut turn);
         self.assign_openings(&mut turn)?;
@@ -108,7 +111,9 @@ impl<S: Store> Node<S> {
             self.store.commit(batch)?;
             self.commits += 1;
         }
-        self.speak(&mut outputs)?;
+        self.log_heads.extend(heads);
+        self.outbox.durable = self.outbox.next;
+        self.speak(now, &mut outputs)?;
         outputs.extend(self.wake_at().map(Output::WakeAt));
         Ok(outputs)
     }
@@ -180,6 +185,11 @@ impl<S: Store> Node<S> {
     pub(crate) fn close(&mut self, turn: &mut Turn<S::Snapshot>, link: LinkId, reason: Reason) {
         if self.links.remove(&link).is_some() {
             self.count(reason);
+            turn.say(Output::Send {
+                link,
+                lane: Lane::Control,
+                frame: Frame::Bye(Bye { reason }).encode(),
+            });
             turn.say(Output::Close { link, reason });
         }
     }
@@ -190,7 +200,7 @@ impl<S: Store> Node<S> {
         for link in self.links.values_mut() {
             for talk in link.scopes.values_mut() {
                 match talk.due {
-                    Some((at, Due::Round)) if at <= now => talk.begin(talk.round + 1),
+                    Some((at, Due::Round)) if at <= now => talk.begin(talk.round.saturating_add(1)),
                     Some((at, Due::Proof)) if at <= now => {
                         talk.due = None;
                         talk.ask_due = true;
@@ -198,6 +208,10 @@ impl<S: Store> Node<S> {
                     Some(_) => {}
                     None if talk.proved.is_none() && talk.sent && talk.they_sent => {
                         talk.due = Some((turn.soon(PROOF_INTERVAL_MS), Due::Proof));
+                    }
+                    // A row whose answer does not come is said again in a new round.
+                    None if talk.our_row.is_some() => {
+                        talk.due = Some((turn.soon(ROW_WAIT_MS), Due::Round));
                     }
                     None => {}
                 }

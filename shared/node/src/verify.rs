@@ -10,7 +10,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{node::Identity, output::Lane};
 use document::preflight::{self, Header};
-use names::{ActorId, DocumentId, Kind, Reason, TenantId};
+use names::{ActorId, DocumentId, Reason, TenantId};
 use protocol::{
     codec,
     directory::{Directory, SignedStatement},
@@ -208,7 +208,7 @@ impl Verifier {
         let (id, placement) = signed.verify(&self.tenant, &key)?;
         if !self
             .directory
-            .may_place(&placement.device, &placement.scopes)
+            .might_place(&placement.device, &placement.scopes)
         {
             return Err(Reason::NotAllowed);
         }
@@ -220,12 +220,12 @@ impl Verifier {
         })
     }
 
-    /// A derived document's id must follow from its root, which may name only its own site (the
-    /// placement's own check); without that, anybody could squat another site's register.
+    /// A document's first placement has a root, from which its id must follow, and which may name
+    /// only its own site (the placement's own check). Without that, anybody who can guess an id
+    /// could place another site's document.
     fn check_root(&self, placement: &Placement) -> Result<(), Reason> {
-        let derived = placement.kind == Kind::SESSION;
         match &placement.root {
-            None if derived && placement.is_first() => Err(Reason::Malformed),
+            None if placement.is_first() => Err(Reason::Malformed),
             None => Ok(()),
             Some(root) => {
                 let id = document::derived::document_id(

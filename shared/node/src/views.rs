@@ -35,6 +35,8 @@ const RUN_ROWS: usize = 256;
 pub enum EntryState {
     /// It is durable on this node, and nobody else is known to have it.
     SavedHere,
+    /// It was written at another node and has come here.
+    Received,
     /// The centre has said that it made it durable.
     AtTheCentre,
 }

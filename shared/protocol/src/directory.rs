@@ -56,6 +56,8 @@ pub struct Directory {
     sites: BTreeMap<SiteId, Ranked<Site>>,
     workers: BTreeMap<WorkerId, Ranked<Worker>>,
     devices: BTreeMap<DeviceId, Ranked<Device>>,
+    /// Every grant a device ever had: what it placed while it might is judged by these.
+    granted: BTreeMap<DeviceId, Vec<Grant>>,
     disabled: BTreeSet<WorkerId>,
 }
 
@@ -73,6 +75,7 @@ impl Directory {
             sites: BTreeMap::new(),
             workers: BTreeMap::new(),
             devices: BTreeMap::new(),
+            granted: BTreeMap::new(),
             disabled: BTreeSet::new(),
         }
     }
@@ -123,7 +126,9 @@ impl Directory {
                 self.disabled.insert(worker);
             }
             Statement::Device(device) => {
-                keep_later(&mut self.devices, device_id(&device.key), rank, device);
+                let id = device_id(&device.key);
+                self.granted.entry(id).or_default().extend(device.grants.iter().cloned());
+                keep_later(&mut self.devices, id, rank, device);
             }
             Statement::Unknown => {}
         }
@@ -253,6 +258,18 @@ impl Directory {
             && scopes
                 .iter()
                 .all(|scope| self.rights(device, scope).contains(Rights::PLACE))
+    }
+
+    /// Whether a device may place in all of these scopes, or once might: what it placed then
+    /// stays placed, on every node alike, whenever the node learned of the change.
+    pub fn might_place(&self, device: &DeviceId, scopes: &BTreeSet<ScopeId>) -> bool {
+        let ever = |scope: &ScopeId| {
+            let grants = self.granted.get(device).into_iter().flatten();
+            grants
+                .filter(|grant| grant.scope == *scope)
+                .fold(self.rights(device, scope), |rights, grant| rights.with(grant.rights))
+        };
+        !scopes.is_empty() && scopes.iter().all(|scope| ever(scope).contains(Rights::PLACE))
     }
 
     /// The scopes whose documents a device may read, without the directory itself. For the centre

@@ -78,6 +78,11 @@ impl Cursor {
         })
     }
 
+    /// Whether it names as many writing processes as a cursor may.
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= WRITERS_MAX
+    }
+
     /// Whether it stands before everything.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
