@@ -155,14 +155,13 @@ impl Reading for Handle {
     }
 }
 
-/// An edge hears of other people's entries from the centre alone, so one that was not made here
-/// is there.
+/// How far an entry has got. Of one that was made at another node an edge knows no more than that
+/// it has come: a centre that was restored may have lost it since.
 fn reach(role: Role, state: Option<EntryState>) -> Reach {
     match (role, state) {
+        (Role::Centre, _) | (Role::Edge, Some(EntryState::AtTheCentre)) => Reach::AtTheCentre,
         (Role::Edge, Some(EntryState::SavedHere)) => Reach::SavedHere,
-        (Role::Centre, _) | (Role::Edge, Some(EntryState::AtTheCentre) | None) => {
-            Reach::AtTheCentre
-        }
+        (Role::Edge, Some(EntryState::Received) | None) => Reach::Received,
     }
 }
 

@@ -84,6 +84,8 @@ pub enum Role {
 pub enum Reach {
     /// On this node's disk.
     SavedHere,
+    /// Written at another node; it has come here.
+    Received,
     /// On the centre's disk, as the centre has said.
     AtTheCentre,
 }
