@@ -24,6 +24,7 @@ use crate::{
     openers::Openers,
 };
 
+type States = BTreeMap<EntryId, EntryState>;
 type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Reading the state of the last turn, whatever store it is in.
@@ -33,7 +34,7 @@ trait Reads: Send + Sync {
     fn list(&self, scope: ScopeId) -> Soon<'_, Result<Vec<Listed>, Reason>>;
     fn listed(&self, document: DocumentId) -> Soon<'_, Result<Option<Listed>, Reason>>;
     fn scopes_of(&self, document: DocumentId) -> Soon<'_, Result<Vec<ScopeId>, Reason>>;
-    fn entry_state(&self, entry: EntryId) -> Soon<'_, Result<Option<EntryState>, Reason>>;
+    fn entry_states(&self, entries: Vec<EntryId>) -> Soon<'_, Result<States, Reason>>;
     fn recompute(&self) -> Soon<'_, Result<BTreeMap<ScopeId, Recomputed>, Reason>>;
 }
 
@@ -85,8 +86,16 @@ impl<P: Snapshot> Reads for Shelf<P> {
         self.read(move |snapshot| views::scopes_of(snapshot, document))
     }
 
-    fn entry_state(&self, entry: EntryId) -> Soon<'_, Result<Option<EntryState>, Reason>> {
-        self.read(move |snapshot| views::entry_state(snapshot, entry))
+    fn entry_states(&self, entries: Vec<EntryId>) -> Soon<'_, Result<States, Reason>> {
+        self.read(move |snapshot| {
+            let mut states = States::new();
+            for entry in entries {
+                if let Some(state) = views::entry_state(snapshot, entry)? {
+                    states.insert(entry, state);
+                }
+            }
+            Ok(states)
+        })
     }
 
     fn recompute(&self) -> Soon<'_, Result<BTreeMap<ScopeId, Recomputed>, Reason>> {
@@ -142,6 +151,7 @@ impl Handle {
     /// Why it was not kept.
     pub async fn state(&self, statement: SignedStatement) -> Result<(), Reason> {
         self.must_run()?;
+        let _place = self.hub.commands.try_acquire().map_err(|_| Reason::Busy)?;
         let statement = self.hub.verifier().statement(statement)?;
         let (answer, asked) = oneshot::channel();
         let put = self
@@ -205,7 +215,19 @@ impl Handle {
     /// # Errors
     /// [`Reason::CannotOpen`] when the store cannot be read.
     pub async fn entry_state(&self, entry: EntryId) -> Result<Option<EntryState>, Reason> {
-        self.reads.entry_state(entry).await
+        let mut states = self.reads.entry_states(vec![entry]).await?;
+        Ok(states.remove(&entry))
+    }
+
+    /// The same for many entries, all as of one state; those made elsewhere are left out.
+    ///
+    /// # Errors
+    /// [`Reason::CannotOpen`] when the store cannot be read.
+    pub async fn entry_states(
+        &self,
+        entries: Vec<EntryId>,
+    ) -> Result<BTreeMap<EntryId, EntryState>, Reason> {
+        self.reads.entry_states(entries).await
     }
 
     /// Every scope's digest, recomputed from what is stored, in a path of its own. Reads the
@@ -220,8 +242,10 @@ impl Handle {
     /// How every scope stands, between two turns.
     ///
     /// # Errors
-    /// [`Reason::Stopping`], or [`Reason::NotSaved`] when the store cannot be read.
+    /// [`Reason::Busy`], [`Reason::Stopping`], or [`Reason::NotSaved`] when the store cannot be
+    /// read.
     pub async fn sync(&self) -> Result<Vec<ScopeSync>, Reason> {
+        let _place = self.hub.views.try_acquire().map_err(|_| Reason::Busy)?;
         let (answer, asked) = oneshot::channel();
         let put = self.hub.mailbox.put(Haste::First, Arrival::Sync { answer });
         put.map_err(|_| Reason::Stopping)?;
