@@ -137,15 +137,25 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             let code: EnrolmentCode = code.parse().map_err(Failure::usage)?;
             enrol(&place(common, Said::new(), Purpose::Enrol)?, &code, name)
         }
-        Command::Run { http, hosts, centre } => {
-            let flags = [("http", Vec::from_iter(http)), ("hosts", hosts), ("centre", centre)];
+        Command::Run {
+            http,
+            hosts,
+            centre,
+        } => {
+            let flags = [
+                ("http", Vec::from_iter(http)),
+                ("hosts", hosts),
+                ("centre", centre),
+            ];
             run(place(common, said(flags), Purpose::Run)?)
         }
         Command::Status => answer(common, Ask::Status, inspect::status_text),
         Command::Verify => answer(common, Ask::Verify, inspect::verify_text),
-        Command::Export { document, out } => {
-            save(&place(common, Said::new(), Purpose::Ask)?, document, out.as_deref())
-        }
+        Command::Export { document, out } => save(
+            &place(common, Said::new(), Purpose::Ask)?,
+            document,
+            out.as_deref(),
+        ),
     }
 }
 
@@ -162,7 +172,15 @@ enum Purpose {
 
 /// Where the command works, once its configuration is found to be in order.
 fn place(common: Common, mut flags: Said, purpose: Purpose) -> Result<Place, Failure> {
-    let Common { data, key, passphrase, passphrase_fd, json, log, log_filter } = common;
+    let Common {
+        data,
+        key,
+        passphrase,
+        passphrase_fd,
+        json,
+        log,
+        log_filter,
+    } = common;
     let data = data.ok_or_else(|| {
         Failure::usage("name the edge's folder: --data DIR, or the variable RIDGEWAY_DATA")
     })?;
@@ -173,7 +191,11 @@ fn place(common: Common, mut flags: Said, purpose: Purpose) -> Result<Place, Fai
         ("log_filter", Vec::from_iter(log_filter)),
     ]));
     let config = Config::read(&data, flags)?;
-    let filter = if purpose == Purpose::Run { log::RUN } else { log::COMMAND };
+    let filter = if purpose == Purpose::Run {
+        log::RUN
+    } else {
+        log::COMMAND
+    };
     log::begin(config.log, config.log_filter.as_deref().unwrap_or(filter));
     let key = match (passphrase_fd, passphrase) {
         (Some(number), _) => KeySource::Passphrase(Passphrase::from_descriptor(number)?),
@@ -183,19 +205,35 @@ fn place(common: Common, mut flags: Said, purpose: Purpose) -> Result<Place, Fai
             None => KeySource::beside(&data),
         },
     };
-    Ok(Place { data, key, config, json })
+    Ok(Place {
+        data,
+        key,
+        config,
+        json,
+    })
 }
 
 /// What the flags say; one that was not given says nothing.
 fn said(flags: impl IntoIterator<Item = (&'static str, Vec<String>)>) -> Said {
     let given = flags.into_iter().filter(|(_, values)| !values.is_empty());
-    given.map(|(name, values)| (name.to_owned(), values)).collect()
+    given
+        .map(|(name, values)| (name.to_owned(), values))
+        .collect()
 }
 
 fn enrol(place: &Place, code: &EnrolmentCode, name: Option<String>) -> Result<(), Failure> {
-    let folder = || place.data.file_name().map(|name| name.to_string_lossy().into_owned());
+    let folder = || {
+        place
+            .data
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
     let name = name.or_else(folder).unwrap_or_else(|| "edge".to_owned());
-    let Enrolled { site, device, made_key } = site::enrol(&place.data, &place.key, code, &name)?;
+    let Enrolled {
+        site,
+        device,
+        made_key,
+    } = site::enrol(&place.data, &place.key, code, &name)?;
     let key = match &place.key {
         KeySource::File(path) => Some(path.clone()),
         KeySource::Passphrase(_) => None,
@@ -217,10 +255,17 @@ fn enrol(place: &Place, code: &EnrolmentCode, name: Option<String>) -> Result<()
 }
 
 fn run(place: Place) -> Result<(), Failure> {
-    let Place { data, key, config, json } = place;
+    let Place {
+        data,
+        key,
+        config,
+        json,
+    } = place;
     site::run(&data, &key, config, |ready: &Ready| {
         // A reader that has gone away does not stop the edge.
-        let _ = print(json, &ready.to_json(), |_| format!("The edge is ready: http://{}\n", ready.http));
+        let _ = print(json, &ready.to_json(), |_| {
+            format!("The edge is ready: http://{}\n", ready.http)
+        });
     })
 }
 
@@ -233,13 +278,24 @@ fn answer(common: Common, ask: Ask, text: impl Fn(&Value) -> String) -> Result<(
 
 fn save(place: &Place, document: DocumentId, out: Option<&Path>) -> Result<(), Failure> {
     let name = export::spool_name();
-    site::once(&place.data, &place.key, Ask::Export { document, name: name.clone() })?;
+    site::once(
+        &place.data,
+        &place.key,
+        Ask::Export {
+            document,
+            name: name.clone(),
+        },
+    )?;
     export::from_spool(&place.data, &name, out)
 }
 
 fn print(json: bool, value: &Value, text: impl Fn(&Value) -> String) -> Result<(), Failure> {
     use std::io::Write as _;
-    let words = if json { format!("{value}\n") } else { text(value) };
+    let words = if json {
+        format!("{value}\n")
+    } else {
+        text(value)
+    };
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(words.as_bytes())?;
     Ok(stdout.flush()?)

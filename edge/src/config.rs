@@ -19,13 +19,30 @@ const FILE: &str = "ridgeway.toml";
 /// A configuration is a few lines; what is longer is something else.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
-const HTTP: Setting = Setting { name: "http", form: "an address and a port, as 127.0.0.1:7481" };
-const CENTRE: Setting =
-    Setting { name: "centre", form: "names or addresses with ports, as centre.example.org:7443" };
-const HOSTS: Setting = Setting { name: "hosts", form: "names without ports, as edge.example.org" };
-const KEY: Setting = Setting { name: "key", form: "the path of a key file" };
-const LOG: Setting = Setting { name: "log", form: "text or json" };
-const LOG_FILTER: Setting = Setting { name: "log_filter", form: "a filter, as info,runtime=debug" };
+const HTTP: Setting = Setting {
+    name: "http",
+    form: "an address and a port, as 127.0.0.1:7481",
+};
+const CENTRE: Setting = Setting {
+    name: "centre",
+    form: "names or addresses with ports, as centre.example.org:7443",
+};
+const HOSTS: Setting = Setting {
+    name: "hosts",
+    form: "names without ports, as edge.example.org",
+};
+const KEY: Setting = Setting {
+    name: "key",
+    form: "the path of a key file",
+};
+const LOG: Setting = Setting {
+    name: "log",
+    form: "text or json",
+};
+const LOG_FILTER: Setting = Setting {
+    name: "log_filter",
+    form: "a filter, as info,runtime=debug",
+};
 const ALL: [Setting; 6] = [HTTP, CENTRE, HOSTS, KEY, LOG, LOG_FILTER];
 
 /// How an edge is configured.
@@ -53,7 +70,11 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Address, ()> {
         let (host, port) = text.rsplit_once(':').ok_or(())?;
         let port: u16 = port.parse().map_err(|_| ())?;
-        if host.is_empty() || port == 0 { Err(()) } else { Ok(Address(text.to_owned())) }
+        if host.is_empty() || port == 0 {
+            Err(())
+        } else {
+            Ok(Address(text.to_owned()))
+        }
     }
 }
 
@@ -63,7 +84,11 @@ struct Filter(String);
 impl FromStr for Filter {
     type Err = ();
     fn from_str(text: &str) -> Result<Filter, ()> {
-        if log::is_filter(text) { Ok(Filter(text.to_owned())) } else { Err(()) }
+        if log::is_filter(text) {
+            Ok(Filter(text.to_owned()))
+        } else {
+            Err(())
+        }
     }
 }
 
@@ -83,10 +108,18 @@ impl Config {
         (file, mistakes): (Said, Vec<String>),
     ) -> Result<Config, api::program::settings::Mistakes> {
         let mut settings = Settings::new(&ALL, flags, variable, file);
-        mistakes.into_iter().for_each(|mistake| settings.mistake(mistake));
+        mistakes
+            .into_iter()
+            .for_each(|mistake| settings.mistake(mistake));
         let config = Config {
-            http: settings.one(HTTP).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7481))),
-            centre: settings.many(CENTRE).into_iter().map(|Address(text)| text).collect(),
+            http: settings
+                .one(HTTP)
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7481))),
+            centre: settings
+                .many(CENTRE)
+                .into_iter()
+                .map(|Address(text)| text)
+                .collect(),
             hosts: settings.many(HOSTS),
             key: settings.one(KEY),
             log: settings.one(LOG).unwrap_or_default(),
@@ -116,7 +149,9 @@ fn file(data: &Path) -> Result<(Said, Vec<String>), Failure> {
             Some(values) => {
                 said.insert(name, values);
             }
-            None => mistakes.push(format!("`{name}` in the file must be a text, a number or a list")),
+            None => mistakes.push(format!(
+                "`{name}` in the file must be a text, a number or a list"
+            )),
         }
     }
     Ok((said, mistakes))
@@ -144,7 +179,10 @@ mod tests {
 
     fn of(file: &[(&str, &[&str])]) -> Result<Config, api::program::settings::Mistakes> {
         let said = file.iter().map(|(name, values)| {
-            ((*name).to_owned(), values.iter().map(|value| (*value).to_owned()).collect())
+            (
+                (*name).to_owned(),
+                values.iter().map(|value| (*value).to_owned()).collect(),
+            )
         });
         Config::of(Said::new(), |_| None, (said.collect(), Vec::new()))
     }
@@ -167,7 +205,10 @@ mod tests {
         ];
         let words = of(&wrong).unwrap_err().to_string();
         for name in ["http", "centre", "log", "log_filter", "htpp"] {
-            assert!(words.contains(&format!("`{name}`")), "{name} is not in {words}");
+            assert!(
+                words.contains(&format!("`{name}`")),
+                "{name} is not in {words}"
+            );
         }
         assert!(of(&[("centre", &["centre.example.org:7443", "192.0.2.1:7443"])]).is_ok());
     }

@@ -39,7 +39,9 @@ pub(crate) fn is_filter(text: &str) -> bool {
 /// Begins to log, once per process; a second call changes nothing.
 pub(crate) fn begin(form: Form, filter: &str) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(RUN));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     // Whoever embeds this program has set a log of its own up.
     let _ = match form {
         Form::Text => log.with_ansi(false).try_init(),

@@ -17,7 +17,9 @@ use node::{
     names::{DocumentId, SiteId},
     protocol::{DeviceKey, enrol::EnrolmentCode},
 };
-use runtime::{Config as NodeConfig, FolderLock, Handle, KeySource, Material, Role, Running, shell};
+use runtime::{
+    Config as NodeConfig, FolderLock, Handle, KeySource, Material, Role, Running, shell,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
@@ -52,7 +54,11 @@ pub(crate) fn enrol(
     let id = device.device_id().to_string();
     let material = Material::enrolled(device, answer, code.addresses.clone());
     let made_key = folder::create(&lock, key, &material)?;
-    Ok(Enrolled { site, device: id, made_key })
+    Ok(Enrolled {
+        site,
+        device: id,
+        made_key,
+    })
 }
 
 /// All that can be asked of an edge on the command line.
@@ -78,7 +84,10 @@ pub(crate) fn once(data: &Path, key: &KeySource, ask: Ask) -> Result<Value, Fail
     runtime()?.block_on(async {
         // A command calls nobody: what is missing here comes when the edge runs.
         let running = start(&lock, key, |_| Vec::new()).await?;
-        let desk = Desk { node: running.handle(), data: data.to_owned() };
+        let desk = Desk {
+            node: running.handle(),
+            data: data.to_owned(),
+        };
         let answer = desk.answer(ask).await;
         running.stop().await;
         answer
@@ -96,10 +105,18 @@ pub(crate) fn run(
     ready: impl FnOnce(&Ready),
 ) -> Result<(), Failure> {
     let lock = folder::take(data)?.ok_or_else(|| {
-        Failure::not_running(format!("another process runs in {}: stop it first", data.display()))
+        Failure::not_running(format!(
+            "another process runs in {}: stop it first",
+            data.display()
+        ))
     })?;
     runtime()?.block_on(async {
-        let Config { http, hosts, centre, .. } = config;
+        let Config {
+            http,
+            hosts,
+            centre,
+            ..
+        } = config;
         let running = start(&lock, key, |enrolled| {
             if centre.is_empty() { enrolled } else { centre }
         });
@@ -109,7 +126,10 @@ pub(crate) fn run(
             http,
             hosts,
             router: Box::new(|access| http::router(record, access)),
-            commands: Arc::new(Desk { node: running.handle(), data: data.to_owned() }),
+            commands: Arc::new(Desk {
+                node: running.handle(),
+                data: data.to_owned(),
+            }),
         };
         service::run(lock, running, surface, ready).await
     })
@@ -128,8 +148,15 @@ async fn start(
         ));
     }
     export::clear_spool(lock.path());
-    let role = Role::Edge { centre: centre(material.centre.clone()) };
-    Ok(runtime::start(NodeConfig { store, material, role }).await?)
+    let role = Role::Edge {
+        centre: centre(material.centre.clone()),
+    };
+    Ok(runtime::start(NodeConfig {
+        store,
+        material,
+        role,
+    })
+    .await?)
 }
 
 fn runtime() -> Result<Runtime, Failure> {

@@ -12,9 +12,7 @@ use std::{
 
 use api::program::Failure;
 use node::{
-    names::{
-        Incarnation, Moment, Reason, ScopeId, SiteId, TenantId, limits::LIST_ROWS_MAX,
-    },
+    names::{Incarnation, Moment, Reason, ScopeId, SiteId, TenantId, limits::LIST_ROWS_MAX},
     protocol::{
         DeviceKey, Directory, PublicKey, Rights, SignedStatement, Statement,
         directory::{Device, DeviceKind, Grant, Issue},
@@ -34,12 +32,14 @@ const CENTRE: &str = "centre";
 /// # Errors
 /// When the name is longer than a line, or the clock is far off.
 pub(crate) fn found(name: &str) -> Result<Material, Failure> {
-    let [device, ca_key, authority] =
-        [(); 3].map(|()| DeviceKey::from_seed(&shell::entropy()));
+    let [device, ca_key, authority] = [(); 3].map(|()| DeviceKey::from_seed(&shell::entropy()));
     let now = shell::now();
     let tenant = TenantId(shell::entropy());
     let ca = CertificateAuthority::create(&ca_key, now).map_err(Failure::failed)?;
-    let chain = vec![ca.issue_centre(&device.public(), now).map_err(Failure::failed)?];
+    let chain = vec![
+        ca.issue_centre(&device.public(), now)
+            .map_err(Failure::failed)?,
+    ];
     let centre = Device {
         key: device.public(),
         kind: DeviceKind::Centre,
@@ -50,9 +50,19 @@ pub(crate) fn found(name: &str) -> Result<Material, Failure> {
     };
     // The store has no incarnation before it is first opened; this one made two statements.
     let life = Incarnation(shell::entropy());
-    let first = [Statement::Organisation { name: name.to_owned() }, Statement::Device(centre)];
+    let first = [
+        Statement::Organisation {
+            name: name.to_owned(),
+        },
+        Statement::Device(centre),
+    ];
     let statements = (1..).zip(first).map(|(number, statement)| {
-        let issue = Issue { authority: life, number, at: now, statement };
+        let issue = Issue {
+            authority: life,
+            number,
+            at: now,
+            statement,
+        };
         SignedStatement::sign(&authority, &tenant, &issue)
     });
     let statements = statements.collect::<Result<Vec<_>, _>>();
@@ -67,7 +77,10 @@ pub(crate) fn found(name: &str) -> Result<Material, Failure> {
         centre: Vec::new(),
         statements: statements
             .map_err(|_| Failure::usage("this name cannot be used: keep it within 512 bytes"))?,
-        keys: Some(CentreKeys { ca: ca_key, authority }),
+        keys: Some(CentreKeys {
+            ca: ca_key,
+            authority,
+        }),
     })
 }
 
@@ -134,7 +147,12 @@ impl Authority {
         let authority = node.whoami().incarnation;
         let number = directory.next_number(&authority);
         let at = later_than(directory.latest(), shell::now());
-        let issue = Issue { authority, number, at, statement };
+        let issue = Issue {
+            authority,
+            number,
+            at,
+            statement,
+        };
         let signed = SignedStatement::sign(&self.key, &self.tenant, &issue)?;
         node.state(signed).await
     }
@@ -150,7 +168,12 @@ impl Authority {
     ) -> Result<EnrolmentCode, Reason> {
         let token: [u8; 16] = shell::entropy();
         let expires = self.with_invites(|invites| invites.add(&token, whom, shell::now()))?;
-        Ok(EnrolmentCode { addresses, ca: self.ca.fingerprint(), token: Token(token), expires })
+        Ok(EnrolmentCode {
+            addresses,
+            ca: self.ca.fingerprint(),
+            token: Token(token),
+            expires,
+        })
     }
 
     fn with_invites<T>(
@@ -208,21 +231,39 @@ fn known_device(
     key: PublicKey,
     name: &str,
 ) -> Result<Device, Reason> {
-    let rights = Rights::READ.with(Rights::WRITE).with(Rights::PLACE).with(Rights::REVIEW);
+    let rights = Rights::READ
+        .with(Rights::WRITE)
+        .with(Rights::PLACE)
+        .with(Rights::REVIEW);
     let grant = |scope| Grant { scope, rights };
     let (kind, site, worker, scopes) = match whom {
-        Invited::Site(site) => {
-            (DeviceKind::Edge, site.clone(), None, vec![ScopeId::Site(site)])
-        }
+        Invited::Site(site) => (
+            DeviceKind::Edge,
+            site.clone(),
+            None,
+            vec![ScopeId::Site(site)],
+        ),
         Invited::Phone(worker) => {
-            let known = directory.worker(&worker).filter(|_| !directory.is_disabled(&worker));
+            let known = directory
+                .worker(&worker)
+                .filter(|_| !directory.is_disabled(&worker));
             let site = known.ok_or(Reason::NotAllowed)?.site.clone();
-            let scopes = vec![ScopeId::Site(site.clone()), ScopeId::Caseload(worker.clone())];
+            let scopes = vec![
+                ScopeId::Site(site.clone()),
+                ScopeId::Caseload(worker.clone()),
+            ];
             (DeviceKind::Phone, site, Some(worker), scopes)
         }
     };
     let grants = scopes.into_iter().map(grant).collect();
-    Ok(Device { key, kind, name: name.to_owned(), grants, site: Some(site), worker })
+    Ok(Device {
+        key,
+        kind,
+        name: name.to_owned(),
+        grants,
+        site: Some(site),
+        worker,
+    })
 }
 
 /// The statements a device begins with: its own, and as many others as an answer may hold. What
@@ -237,7 +278,10 @@ fn first_statements(directory: &Directory, key: &PublicKey) -> Vec<SignedStateme
         return all.cloned().collect();
     }
     let own = directory.statements().filter(about);
-    own.chain(directory.statements()).take(LIST_ROWS_MAX).cloned().collect()
+    own.chain(directory.statements())
+        .take(LIST_ROWS_MAX)
+        .cloned()
+        .collect()
 }
 
 /// The clock, or a moment after the last statement if the clock is behind it.

@@ -49,7 +49,12 @@ impl Centre {
         let authority = Arc::new(Authority::new(&material)?);
         let enrol = Arc::clone(&authority);
         let role = Role::Centre { listen, enrol };
-        let running = runtime::start(NodeConfig { store, material, role }).await?;
+        let running = runtime::start(NodeConfig {
+            store,
+            material,
+            role,
+        })
+        .await?;
         authority.attach(running.handle(), lock.path())?;
         Ok(Centre { running, authority })
     }
@@ -78,7 +83,9 @@ pub(crate) fn once(
     let Some(lock) = folder::take(data)? else {
         return folder::tell(data, &ask);
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         // Nobody is told of this address: the node needs one, and the command nobody's call.
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -101,9 +108,14 @@ pub(crate) fn run(
     ready: impl FnOnce(&Ready),
 ) -> Result<(), Failure> {
     let lock = folder::take(data)?.ok_or_else(|| {
-        Failure::not_running(format!("another process runs in {}: stop it first", data.display()))
+        Failure::not_running(format!(
+            "another process runs in {}: stop it first",
+            data.display()
+        ))
     })?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let centre = Centre::start(&lock, key, config.quic).await?;
         let quic = centre.running.quic_addr().unwrap_or(config.quic);
@@ -134,7 +146,10 @@ mod tests {
 
     #[test]
     fn an_address_that_leads_nowhere_is_not_told() {
-        let at = |text: &str| text.parse().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
+        let at = |text: &str| {
+            text.parse()
+                .unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)))
+        };
         assert_eq!(reachable(&[], at("192.0.2.1:7443")), ["192.0.2.1:7443"]);
         assert_eq!(reachable(&[], at("0.0.0.0:7443")), Vec::<String>::new());
         assert_eq!(reachable(&[], at("127.0.0.1:0")), Vec::<String>::new());

@@ -229,25 +229,46 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         }
         Command::Init { name } => init(&place(common, Said::new(), Purpose::Found)?, &name),
         Command::Run { store: Some(_), .. } => later("another store than redb"),
-        Command::Run { quic, http, addresses, hosts, store: None } => {
+        Command::Run {
+            quic,
+            http,
+            addresses,
+            hosts,
+            store: None,
+        } => {
             let lists = [("addresses", addresses), ("hosts", hosts)];
-            let flags = [("quic", quic), ("http", http)].map(|(name, said)| (name, Vec::from_iter(said)));
-            run(place(common, said(flags.into_iter().chain(lists)), Purpose::Run)?)
+            let flags =
+                [("quic", quic), ("http", http)].map(|(name, said)| (name, Vec::from_iter(said)));
+            run(place(
+                common,
+                said(flags.into_iter().chain(lists)),
+                Purpose::Run,
+            )?)
         }
         Command::Backup { .. } => later("backup"),
         Command::Restore { .. } => later("restore"),
         Command::Resume => later("resume"),
         Command::Erase { .. } => later("erase"),
         Command::Device(DeviceCommand::Revoke { .. }) => later("device revoke"),
-        Command::Export { document, format: _, out } => {
-            save(&place(common, Said::new(), Purpose::Ask)?, document, out.as_deref())
-        }
+        Command::Export {
+            document,
+            format: _,
+            out,
+        } => save(
+            &place(common, Said::new(), Purpose::Ask)?,
+            document,
+            out.as_deref(),
+        ),
         Command::Site(command) => answer(common, site(command), rows),
         Command::Worker(command) => answer(common, worker(command), rows),
         Command::Device(DeviceCommand::List) => answer(common, Ask::DeviceList, rows),
         Command::Status => answer(common, Ask::Status, inspect::status_text),
         Command::Verify => answer(common, Ask::Verify, inspect::verify_text),
-        Command::Invite { site, phone, addresses } => {
+        Command::Invite {
+            site,
+            phone,
+            addresses,
+        } => {
             let whom = site.map(Invited::Site).or(phone.map(Invited::Phone));
             let whom = whom.ok_or_else(|| Failure::usage("say --site or --phone"))?;
             answer(common, Ask::Invite { whom, addresses }, code)
@@ -264,7 +285,17 @@ fn site(command: SiteCommand) -> Ask {
 
 fn worker(command: WorkerCommand) -> Ask {
     match command {
-        WorkerCommand::Add { id, name, site, roles } => Ask::WorkerAdd { id, name, site, roles },
+        WorkerCommand::Add {
+            id,
+            name,
+            site,
+            roles,
+        } => Ask::WorkerAdd {
+            id,
+            name,
+            site,
+            roles,
+        },
         WorkerCommand::List => Ask::WorkerList,
         WorkerCommand::Disable { id } => Ask::WorkerDisable { id },
     }
@@ -283,7 +314,15 @@ enum Purpose {
 
 /// Where the command works, once its configuration is found to be in order.
 fn place(common: Common, mut flags: Said, purpose: Purpose) -> Result<Place, Failure> {
-    let Common { data, key, passphrase, passphrase_fd, json, log, log_filter } = common;
+    let Common {
+        data,
+        key,
+        passphrase,
+        passphrase_fd,
+        json,
+        log,
+        log_filter,
+    } = common;
     let data = data.ok_or_else(|| {
         Failure::usage("name the centre's folder: --data DIR, or the variable RIDGEWAY_DATA")
     })?;
@@ -294,7 +333,11 @@ fn place(common: Common, mut flags: Said, purpose: Purpose) -> Result<Place, Fai
         ("log_filter", Vec::from_iter(log_filter)),
     ]));
     let config = Config::read(&data, flags)?;
-    let filter = if purpose == Purpose::Run { log::RUN } else { log::COMMAND };
+    let filter = if purpose == Purpose::Run {
+        log::RUN
+    } else {
+        log::COMMAND
+    };
     log::begin(config.log, config.log_filter.as_deref().unwrap_or(filter));
     let key = match (passphrase_fd, passphrase) {
         (Some(number), _) => KeySource::Passphrase(Passphrase::from_descriptor(number)?),
@@ -304,17 +347,26 @@ fn place(common: Common, mut flags: Said, purpose: Purpose) -> Result<Place, Fai
             None => KeySource::beside(&data),
         },
     };
-    Ok(Place { data, key, config, json })
+    Ok(Place {
+        data,
+        key,
+        config,
+        json,
+    })
 }
 
 /// What the flags say; one that was not given says nothing.
 fn said(flags: impl IntoIterator<Item = (&'static str, Vec<String>)>) -> Said {
     let given = flags.into_iter().filter(|(_, values)| !values.is_empty());
-    given.map(|(name, values)| (name.to_owned(), values)).collect()
+    given
+        .map(|(name, values)| (name.to_owned(), values))
+        .collect()
 }
 
 fn later(what: &str) -> Result<(), Failure> {
-    Err(Failure::refused(format!("{what} is not in this version; nothing was done")))
+    Err(Failure::refused(format!(
+        "{what} is not in this version; nothing was done"
+    )))
 }
 
 fn init(place: &Place, name: &str) -> Result<(), Failure> {
@@ -331,11 +383,18 @@ fn init(place: &Place, name: &str) -> Result<(), Failure> {
         );
     }
     let done = json!({ "data": place.data, "key": key, "made_key": made_key });
-    print(place.json, &done, |_| format!("The organisation is founded in {}.\n", place.data.display()))
+    print(place.json, &done, |_| {
+        format!("The organisation is founded in {}.\n", place.data.display())
+    })
 }
 
 fn run(place: Place) -> Result<(), Failure> {
-    let Place { data, key, config, json } = place;
+    let Place {
+        data,
+        key,
+        config,
+        json,
+    } = place;
     centre::run(&data, &key, config, |ready: &Ready| {
         // A reader that has gone away does not stop the centre.
         let _ = print(json, &ready.to_json(), |_| {
@@ -354,14 +413,21 @@ fn answer(common: Common, ask: Ask, text: impl Fn(&Value) -> String) -> Result<(
 
 fn save(place: &Place, document: DocumentId, out: Option<&Path>) -> Result<(), Failure> {
     let name = export::spool_name();
-    let ask = Ask::Export { document, name: name.clone() };
+    let ask = Ask::Export {
+        document,
+        name: name.clone(),
+    };
     centre::once(&place.data, &place.key, &place.config, ask)?;
     export::from_spool(&place.data, &name, out)
 }
 
 fn print(json: bool, value: &Value, text: impl Fn(&Value) -> String) -> Result<(), Failure> {
     use std::io::Write as _;
-    let words = if json { format!("{value}\n") } else { text(value) };
+    let words = if json {
+        format!("{value}\n")
+    } else {
+        text(value)
+    };
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(words.as_bytes())?;
     Ok(stdout.flush()?)
@@ -369,7 +435,9 @@ fn print(json: bool, value: &Value, text: impl Fn(&Value) -> String) -> Result<(
 
 /// One line a row, its fields in columns.
 fn rows(value: &Value) -> String {
-    let rows = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
+    let rows = value
+        .as_array()
+        .map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
     let line = |row: &Value| {
         let fields = row.as_object().into_iter().flat_map(|row| row.values());
         let words: Vec<String> = fields.map(word).collect();
@@ -388,8 +456,13 @@ fn word(value: &Value) -> String {
 }
 
 fn code(value: &Value) -> String {
-    let code = value.get("code").and_then(Value::as_str).unwrap_or_default();
-    format!("{code}\nThis code lets one device in, within a day. Hand it over; do not send it in clear.\n")
+    let code = value
+        .get("code")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    format!(
+        "{code}\nThis code lets one device in, within a day. Hand it over; do not send it in clear.\n"
+    )
 }
 
 #[cfg(test)]

@@ -29,13 +29,21 @@ pub(crate) enum Ask {
     /// Which sites there are.
     SiteList,
     /// There is this worker, or this is known of the worker now.
-    WorkerAdd { id: WorkerId, name: String, site: SiteId, roles: Vec<String> },
+    WorkerAdd {
+        id: WorkerId,
+        name: String,
+        site: SiteId,
+        roles: Vec<String>,
+    },
     /// Which workers there are.
     WorkerList,
     /// The worker works here no more.
     WorkerDisable { id: WorkerId },
     /// A one-time code.
-    Invite { whom: Invited, addresses: Vec<String> },
+    Invite {
+        whom: Invited,
+        addresses: Vec<String>,
+    },
     /// Which devices there are.
     DeviceList,
     /// How far the centre agrees with its edges.
@@ -65,9 +73,23 @@ impl Desk {
         match ask {
             Ask::SiteAdd { id, name } => self.add_site(&directory, Site { id, name }).await,
             Ask::SiteList => Ok(sites(&directory)),
-            Ask::WorkerAdd { id, name, site, roles } => {
+            Ask::WorkerAdd {
+                id,
+                name,
+                site,
+                roles,
+            } => {
                 let roles = roles_of(&roles)?;
-                self.add_worker(&directory, Worker { id, name, site, roles }).await
+                self.add_worker(
+                    &directory,
+                    Worker {
+                        id,
+                        name,
+                        site,
+                        roles,
+                    },
+                )
+                .await
             }
             Ask::WorkerList => Ok(workers(&directory)),
             Ask::WorkerDisable { id } => self.disable_worker(&directory, id).await,
@@ -113,10 +135,15 @@ impl Desk {
         worker: WorkerId,
     ) -> Result<Value, Failure> {
         if directory.worker(&worker).is_none() {
-            return Err(Failure::refused(format!("there is no worker {worker}: see worker list")));
+            return Err(Failure::refused(format!(
+                "there is no worker {worker}: see worker list"
+            )));
         }
         if !directory.is_disabled(&worker) {
-            self.state(Statement::WorkerDisabled { worker: worker.clone() }).await?;
+            self.state(Statement::WorkerDisabled {
+                worker: worker.clone(),
+            })
+            .await?;
         }
         Ok(json!({ "id": worker, "disabled": true }))
     }
@@ -138,7 +165,11 @@ impl Desk {
             }
             Invited::Site(_) | Invited::Phone(_) => {}
         }
-        let addresses = if said.is_empty() { self.addresses.clone() } else { said };
+        let addresses = if said.is_empty() {
+            self.addresses.clone()
+        } else {
+            said
+        };
         if addresses.is_empty() {
             return Err(Failure::usage(
                 "nobody said where devices reach the centre: name it by --address HOST:PORT, or by \
@@ -183,18 +214,28 @@ impl Commands for Desk {
 }
 
 fn no_site(site: &SiteId) -> Failure {
-    Failure::refused(format!("there is no site {site}: add it with site add, or see site list"))
+    Failure::refused(format!(
+        "there is no site {site}: add it with site add, or see site list"
+    ))
 }
 
 /// Roles as the directory carries them; all of them must mean something.
 fn roles_of(roles: &[String]) -> Result<BTreeSet<node::protocol::directory::Role>, Failure> {
-    let known = roles.iter().all(|role| role.parse::<domain::Role>().is_ok());
-    let roles = roles.iter().map(|role| role.parse()).collect::<Result<BTreeSet<_>, _>>();
+    let known = roles
+        .iter()
+        .all(|role| role.parse::<domain::Role>().is_ok());
+    let roles = roles
+        .iter()
+        .map(|role| role.parse())
+        .collect::<Result<BTreeSet<_>, _>>();
     match roles {
         Ok(roles) if known && !roles.is_empty() => Ok(roles),
         Ok(_) | Err(_) => {
             let all: Vec<&str> = domain::Role::ALL.iter().map(|role| role.as_str()).collect();
-            Err(Failure::usage(format!("a role is one of {}", all.join(", "))))
+            Err(Failure::usage(format!(
+                "a role is one of {}",
+                all.join(", ")
+            )))
         }
     }
 }
@@ -237,10 +278,16 @@ pub(crate) fn sites(directory: &Directory) -> Value {
 
 /// Every worker, disabled ones too.
 pub(crate) fn workers(directory: &Directory) -> Value {
-    directory.workers().map(|worker| worker_row(directory, worker)).collect()
+    directory
+        .workers()
+        .map(|worker| worker_row(directory, worker))
+        .collect()
 }
 
 /// Every device.
 pub(crate) fn devices(directory: &Directory) -> Value {
-    directory.devices().map(|(id, device)| device_row(id, device)).collect()
+    directory
+        .devices()
+        .map(|(id, device)| device_row(id, device))
+        .collect()
 }

@@ -16,15 +16,38 @@ const DESCRIPTION: &str = include_str!("openapi.json");
 
 /// Every route of the centre.
 pub(crate) fn router(record: Arc<dyn Record>, access: Access) -> Router {
-    api::router(record, access, More { routes: routes(), description: DESCRIPTION })
+    api::router(
+        record,
+        access,
+        More {
+            routes: routes(),
+            description: DESCRIPTION,
+        },
+    )
 }
 
 fn routes() -> Vec<Route> {
     vec![
-        Route { method: "GET", path: "/api/v1/record", handler: get(overview) },
-        Route { method: "GET", path: "/api/v1/sites", handler: get(sites) },
-        Route { method: "GET", path: "/api/v1/workers", handler: get(workers) },
-        Route { method: "GET", path: "/api/v1/devices", handler: get(devices) },
+        Route {
+            method: "GET",
+            path: "/api/v1/record",
+            handler: get(overview),
+        },
+        Route {
+            method: "GET",
+            path: "/api/v1/sites",
+            handler: get(sites),
+        },
+        Route {
+            method: "GET",
+            path: "/api/v1/workers",
+            handler: get(workers),
+        },
+        Route {
+            method: "GET",
+            path: "/api/v1/devices",
+            handler: get(devices),
+        },
     ]
 }
 

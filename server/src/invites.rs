@@ -60,7 +60,10 @@ impl Invites {
     /// are dead.
     pub(crate) fn open(data: &Path, incarnation: Incarnation) -> io::Result<Invites> {
         let path = data.join(FILE);
-        let none = Kept { incarnation, invites: Vec::new() };
+        let none = Kept {
+            incarnation,
+            invites: Vec::new(),
+        };
         let kept = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => none,
             Err(error) => return Err(error),
@@ -86,7 +89,12 @@ impl Invites {
             return Err(Reason::Busy);
         }
         let expires = now.plus_ms(INVITE_MS);
-        kept.invites.push(Invite { token: hashed(token), whom, expires, used_by: None });
+        kept.invites.push(Invite {
+            token: hashed(token),
+            whom,
+            expires,
+            used_by: None,
+        });
         self.keep(kept)?;
         Ok(expires)
     }
@@ -101,9 +109,8 @@ impl Invites {
         let mut kept = self.kept.clone();
         let token = hashed(token);
         let found = kept.invites.iter_mut().find(|invite| invite.token == token);
-        let found = found.filter(|invite| {
-            invite.expires > now && invite.used_by.is_none_or(|by| by == device)
-        });
+        let found = found
+            .filter(|invite| invite.expires > now && invite.used_by.is_none_or(|by| by == device));
         let invite = found.ok_or(Reason::NotAllowed)?;
         let whom = invite.whom.clone();
         if invite.used_by.replace(device).is_none() {
@@ -195,7 +202,10 @@ mod tests {
         let folder = Folder::new("invites-death");
         let mut invites = Invites::open(&folder.0, LIFE).unwrap();
         let expires = invites.add(&[7; 16], bath(), NOW).unwrap();
-        assert_eq!(invites.redeem(&[7; 16], ONE, expires), Err(Reason::NotAllowed));
+        assert_eq!(
+            invites.redeem(&[7; 16], ONE, expires),
+            Err(Reason::NotAllowed)
+        );
         let mut restored = Invites::open(&folder.0, Incarnation([2; 16])).unwrap();
         assert_eq!(restored.redeem(&[7; 16], ONE, NOW), Err(Reason::NotAllowed));
         let file = fs::read_to_string(folder.0.join(FILE)).unwrap();

@@ -45,8 +45,11 @@ pub(crate) struct Overview {
 /// Adds every document up, from its row; none is opened.
 pub(crate) async fn overview(record: &dyn Record) -> Result<Overview, Problem> {
     let mut all = Figures::default();
-    let mut sites: BTreeMap<Option<SiteId>, Figures> =
-        record.directory().sites().map(|site| (Some(site.id.clone()), all)).collect();
+    let mut sites: BTreeMap<Option<SiteId>, Figures> = record
+        .directory()
+        .sites()
+        .map(|site| (Some(site.id.clone()), all))
+        .collect();
     for row in record.rows(None).await? {
         let summary = Summary::deserialize(&row.summary).ok();
         let site = summary.as_ref().and_then(|summary| summary.site.clone());
@@ -54,8 +57,13 @@ pub(crate) async fn overview(record: &dyn Record) -> Result<Overview, Problem> {
             figures.add(summary.as_ref(), row.stale);
         }
     }
-    let sites = sites.into_iter().map(|(site, figures)| SiteFigures { site, figures });
-    Ok(Overview { sites: sites.collect(), all })
+    let sites = sites
+        .into_iter()
+        .map(|(site, figures)| SiteFigures { site, figures });
+    Ok(Overview {
+        sites: sites.collect(),
+        all,
+    })
 }
 
 impl Figures {

@@ -29,7 +29,10 @@ pub async fn verify(handle: &Handle) -> Result<Value, Failure> {
     let again = handle.recompute().await?;
     let mut rows = Vec::new();
     let mut differing = 0;
-    for scope in kept.iter().filter(|scope| scope.scope != ScopeId::Directory) {
+    for scope in kept
+        .iter()
+        .filter(|scope| scope.scope != ScopeId::Directory)
+    {
         let found = again.get(&scope.scope);
         let (digest, count) = (scope.digest, scope.count);
         let equal = match found {
@@ -71,8 +74,19 @@ fn write_status(out: &mut String, view: &Value) -> std::fmt::Result {
         Some(other) => other.to_string(),
     };
     let node = view.get("node").unwrap_or(&Value::Null);
-    writeln!(out, "{} {}, site {}", said(node, "role"), said(node, "device"), said(node, "site"))?;
-    let list = |key: &str| view.get(key).and_then(Value::as_array).into_iter().flatten();
+    writeln!(
+        out,
+        "{} {}, site {}",
+        said(node, "role"),
+        said(node, "device"),
+        said(node, "site")
+    )?;
+    let list = |key: &str| {
+        view.get(key)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
     writeln!(out, "waiting for the centre: {}", said(view, "waiting"))?;
     writeln!(out, "in touch with: {}", list("links").count())?;
     for scope in list("scopes") {
@@ -93,6 +107,9 @@ fn write_status(out: &mut String, view: &Value) -> std::fmt::Result {
 
 /// [`verify`] for a person.
 pub fn verify_text(view: &Value) -> String {
-    let scopes = view.get("scopes").and_then(Value::as_array).map_or(0, Vec::len);
+    let scopes = view
+        .get("scopes")
+        .and_then(Value::as_array)
+        .map_or(0, Vec::len);
     format!("{scopes} scopes hold what their digests say\n")
 }
