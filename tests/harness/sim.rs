@@ -139,6 +139,15 @@ impl World {
             Notice::Unreadable { document, reason } => {
                 self.fail(Oracle::Opens, format!("{document} is {reason}"));
             }
+            Notice::Declined {
+                link,
+                document,
+                reason,
+            } => {
+                self.trace.tell(now, number, "is declined", || {
+                    format!("wire {}: {document}: {reason}", link.0)
+                });
+            }
             Notice::Equal { .. } => {}
         }
     }
