@@ -23,6 +23,7 @@ pub mod people;
 pub mod promises;
 pub mod reader;
 pub mod report;
+pub mod service;
 mod shell;
 pub mod sim;
 pub mod station;
