@@ -28,6 +28,9 @@ use crate::{
 
 const PROGRAM: &str = "ridgeway-edge";
 
+/// Bytes of a code that are read.
+const CODE_BYTES_MAX: u64 = 8 << 10;
+
 const EXITS: &str = "Exit codes: 0 done, 1 failure, 2 usage, 3 not running or locked, 4 refused.";
 
 /// The edge of one site.
@@ -60,7 +63,7 @@ struct Common {
     /// The log's form, text or json [env: RIDGEWAY_LOG=]
     #[arg(long, global = true, value_name = "FORM")]
     log: Option<String>,
-    /// What is logged, as info,runtime=debug [env: RIDGEWAY_LOG_FILTER=]
+    /// What is logged, as info,ridgeway_runtime=debug [env: RIDGEWAY_LOG_FILTER=]
     #[arg(long, global = true, value_name = "FILTER")]
     log_filter: Option<String>,
 }
@@ -69,7 +72,8 @@ struct Common {
 enum Command {
     /// Make this machine known to the centre, once
     Enrol {
-        /// The one-time code, as `ridgeway-server invite` printed it
+        /// The one-time code, as `ridgeway-server invite` printed it; - reads it from stdin, so
+        /// that it stands in no list of processes
         code: String,
         /// What the centre is to call this machine; the folder's name when left out
         #[arg(long)]
@@ -134,6 +138,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             Ok(())
         }
         Command::Enrol { code, name } => {
+            let code = if code == "-" { typed()? } else { code };
             let code: EnrolmentCode = code.parse().map_err(Failure::usage)?;
             enrol(&place(common, Said::new(), Purpose::Enrol)?, &code, name)
         }
@@ -211,6 +216,17 @@ fn place(common: Common, mut flags: Said, purpose: Purpose) -> Result<Place, Fai
         config,
         json,
     })
+}
+
+/// What is typed or piped, up to a bound above the longest code.
+fn typed() -> Result<String, Failure> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    std::io::stdin()
+        .lock()
+        .take(CODE_BYTES_MAX)
+        .read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// What the flags say; one that was not given says nothing.

@@ -41,7 +41,7 @@ const LOG: Setting = Setting {
 };
 const LOG_FILTER: Setting = Setting {
     name: "log_filter",
-    form: "a filter, as info,runtime=debug",
+    form: "a filter, as info,ridgeway_runtime=debug",
 };
 const ALL: [Setting; 6] = [HTTP, CENTRE, HOSTS, KEY, LOG, LOG_FILTER];
 

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 /// What is logged when nobody says otherwise: our own progress, and what goes wrong beneath.
 pub(crate) const RUN: &str = "info,quinn=warn,quinn_proto=warn,rustls=warn";
 /// The same for a command that does one thing and ends.
-pub(crate) const COMMAND: &str = "warn,runtime=error";
+pub(crate) const COMMAND: &str = "warn";
 
 /// The form of a line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -31,7 +31,7 @@ impl FromStr for Form {
     }
 }
 
-/// Whether a text is a filter such as `info,runtime=debug`.
+/// Whether a text is a filter such as `info,ridgeway_runtime=debug`.
 pub(crate) fn is_filter(text: &str) -> bool {
     EnvFilter::try_new(text).is_ok()
 }

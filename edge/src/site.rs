@@ -9,7 +9,9 @@ use std::{
 use api::{
     Record,
     program::{
-        Failure, export, folder, inspect,
+        Failure, export,
+        folder::{self, Reached},
+        inspect,
         service::{self, Commands, Ready, Surface},
     },
 };
@@ -78,8 +80,9 @@ pub(crate) enum Ask {
 /// # Errors
 /// Why it was not carried out.
 pub(crate) fn once(data: &Path, key: &KeySource, ask: Ask) -> Result<Value, Failure> {
-    let Some(lock) = folder::take(data)? else {
-        return folder::tell(data, &ask);
+    let lock = match folder::reach(data, &ask)? {
+        Reached::Held(lock) => lock,
+        Reached::Told(answer) => return Ok(answer),
     };
     runtime()?.block_on(async {
         // A command calls nobody: what is missing here comes when the edge runs.
@@ -104,12 +107,7 @@ pub(crate) fn run(
     config: Config,
     ready: impl FnOnce(&Ready),
 ) -> Result<(), Failure> {
-    let lock = folder::take(data)?.ok_or_else(|| {
-        Failure::not_running(format!(
-            "another process runs in {}: stop it first",
-            data.display()
-        ))
-    })?;
+    let lock = folder::take(data)?;
     runtime()?.block_on(async {
         let Config {
             http,

@@ -9,7 +9,8 @@ use std::{
 use api::{
     Record,
     program::{
-        Failure, export, folder,
+        Failure, export,
+        folder::{self, Reached},
         service::{self, Ready, Surface},
     },
 };
@@ -80,8 +81,9 @@ pub(crate) fn once(
     config: &Config,
     ask: Ask,
 ) -> Result<Value, Failure> {
-    let Some(lock) = folder::take(data)? else {
-        return folder::tell(data, &ask);
+    let lock = match folder::reach(data, &ask)? {
+        Reached::Held(lock) => lock,
+        Reached::Told(answer) => return Ok(answer),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -107,12 +109,7 @@ pub(crate) fn run(
     config: Config,
     ready: impl FnOnce(&Ready),
 ) -> Result<(), Failure> {
-    let lock = folder::take(data)?.ok_or_else(|| {
-        Failure::not_running(format!(
-            "another process runs in {}: stop it first",
-            data.display()
-        ))
-    })?;
+    let lock = folder::take(data)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

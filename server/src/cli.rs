@@ -53,7 +53,7 @@ struct Common {
     /// The log's form, text or json [env: RIDGEWAY_LOG=]
     #[arg(long, global = true, value_name = "FORM")]
     log: Option<String>,
-    /// What is logged, as info,runtime=debug [env: RIDGEWAY_LOG_FILTER=]
+    /// What is logged, as info,ridgeway_runtime=debug [env: RIDGEWAY_LOG_FILTER=]
     #[arg(long, global = true, value_name = "FILTER")]
     log_filter: Option<String>,
 }
@@ -433,13 +433,16 @@ fn print(json: bool, value: &Value, text: impl Fn(&Value) -> String) -> Result<(
     Ok(stdout.flush()?)
 }
 
+/// The order of columns.
+const COLUMNS: [&str; 7] = ["id", "kind", "name", "site", "worker", "roles", "disabled"];
+
 /// One line a row, its fields in columns.
 fn rows(value: &Value) -> String {
     let rows = value
         .as_array()
         .map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
     let line = |row: &Value| {
-        let fields = row.as_object().into_iter().flat_map(|row| row.values());
+        let fields = COLUMNS.iter().filter_map(|column| row.get(column));
         let words: Vec<String> = fields.map(word).collect();
         words.join("\t") + "\n"
     };
@@ -478,6 +481,9 @@ mod tests {
     fn rows_have_columns() {
         let value = json!([{ "id": "bath", "name": "Bath" }, { "id": "kent", "name": null }]);
         assert_eq!(rows(&value), "bath\tBath\nkent\t-\n");
-        assert_eq!(rows(&json!({ "roles": ["a", "b"] })), "a,b\n");
+        assert_eq!(
+            rows(&json!({ "roles": ["a", "b"], "id": "w-1" })),
+            "w-1\ta,b\n"
+        );
     }
 }

@@ -185,6 +185,8 @@ fn scope_sync(scope: Scope) -> ScopeSync {
             })
         })
         .max_by_key(|proved| proved.at);
+    let of_peer = |peer| peer_sync(&scope.scope, peer);
+    let peers = scope.peers.iter().map(of_peer).collect();
     ScopeSync {
         scope: scope.scope,
         proof: Proof {
@@ -194,7 +196,7 @@ fn scope_sync(scope: Scope) -> ScopeSync {
         cursor: positions(&scope.logs),
         proved,
         waiting: scope.waiting,
-        peers: scope.peers.iter().map(peer_sync).collect(),
+        peers,
     }
 }
 
@@ -205,7 +207,7 @@ fn positions(cursor: &Cursor) -> BTreeMap<node::names::WriterId, u64> {
         .collect()
 }
 
-fn peer_sync(peer: &Peer) -> PeerSync {
+fn peer_sync(scope: &ScopeId, peer: &Peer) -> PeerSync {
     let incoming = Transfer {
         announced: amount(peer.expected),
         done: amount(peer.received),
@@ -216,10 +218,12 @@ fn peer_sync(peer: &Peer) -> PeerSync {
     };
     let moving = |transfer: Transfer| transfer.done.runs < transfer.announced.runs;
     let stage = match (peer.trouble, peer.proved) {
+        // Peers are counted among the directory's only once theirs has been merged with ours.
+        _ if *scope == ScopeId::Directory => Stage::Equal,
         (Some(_), _) => Stage::Different,
         (None, Some(_)) => Stage::Equal,
         (None, None) if moving(incoming) || moving(outgoing) => Stage::Filling,
-        (None, None) => Stage::Comparing,
+        (None, None) => Stage::Unproved,
     };
     PeerSync {
         peer: peer.device,

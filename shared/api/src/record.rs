@@ -200,8 +200,8 @@ pub struct PeerSync {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// Both sides are looking at where they stand.
-    Comparing,
+    /// In touch, and not proved equal since the last entry came or went.
+    Unproved,
     /// What one side lacks is on its way.
     Filling,
     /// Both sides were found equal, and nothing has come since.

@@ -91,9 +91,10 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn about(path: &Path, error: &io::Error) -> Failure {
-    let words = match error.kind() {
-        io::ErrorKind::AlreadyExists => "it is there already; choose another name".to_owned(),
-        kind => kind.to_string(),
+    let words = if error.kind() == io::ErrorKind::AlreadyExists {
+        "it is there already; choose another name".to_owned()
+    } else {
+        error.kind().to_string()
     };
     Failure::failed(format!("{} cannot be written: {words}", path.display()))
 }

@@ -32,15 +32,15 @@ const STARTING_LOOK: Duration = Duration::from_millis(20);
 /// The sealed store of a node.
 pub type Store = Sealed<RedbStore>;
 
-/// Takes a folder for this process alone; none when a node runs in it.
+/// Takes a folder for this process alone.
 ///
 /// # Errors
-/// When the folder cannot be used, or is not there and `create` does not ask for it.
-pub fn take(data: &Path) -> Result<Option<FolderLock>, Failure> {
-    if store_file(data).try_exists()? {
-        return Ok(FolderLock::take(data)?);
+/// When there is no store in it, another process runs there, or it cannot be used.
+pub fn take(data: &Path) -> Result<FolderLock, Failure> {
+    if !store_file(data).try_exists()? {
+        return Err(StoreError::Missing.into());
     }
-    Err(StoreError::Missing.into())
+    FolderLock::take(data)?.ok_or_else(|| ControlError::Running(data.to_owned()).into())
 }
 
 /// Takes a folder for a store that is about to be created, and makes it if it is missing.
@@ -89,17 +89,32 @@ pub fn open(lock: &FolderLock, key: &KeySource) -> Result<(Store, Material), Fai
     Ok((store, material))
 }
 
-/// Tells the running node a command, and waits for what comes of it. A node that is just
-/// starting is waited for.
+/// How a command got to a node.
+#[derive(Debug)]
+pub enum Reached {
+    /// Nothing runs: the folder is this process's now, to carry the command out itself.
+    Held(FolderLock),
+    /// The running node has carried it out; its answer.
+    Told(Value),
+}
+
+/// Takes a folder, or tells the node that runs in it a command and waits for what comes of it. A
+/// node that is just starting or stopping is waited for.
 ///
 /// # Errors
-/// What the node answers, or that it does not.
-pub fn tell(data: &Path, command: &impl Serialize) -> Result<Value, Failure> {
+/// What the node answers, or that it does not; that there is no store.
+pub fn reach(data: &Path, command: &impl Serialize) -> Result<Reached, Failure> {
     let line = serde_json::to_string(command).map_err(Failure::usage)?;
+    if !store_file(data).try_exists()? {
+        return Err(StoreError::Missing.into());
+    }
     let patience = Instant::now() + STARTING_MAX;
     loop {
+        if let Some(lock) = FolderLock::take(data)? {
+            return Ok(Reached::Held(lock));
+        }
         match runtime::ask(data, &line) {
-            Ok(answer) => return from_line(&answer),
+            Ok(answer) => return from_line(&answer).map(Reached::Told),
             Err(ControlError::NotRunning(_)) if Instant::now() < patience => {
                 std::thread::sleep(STARTING_LOOK);
             }
@@ -120,9 +135,14 @@ fn store_file(data: &Path) -> PathBuf {
 
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Failure {
-        match error {
-            ControlError::Running(_) | ControlError::NotRunning(_) => Failure::not_running(error),
-            _ => Failure::failed(error),
+        let busy = matches!(
+            error,
+            ControlError::Running(_) | ControlError::NotRunning(_)
+        );
+        if busy {
+            Failure::not_running(error)
+        } else {
+            Failure::failed(error)
         }
     }
 }
@@ -141,18 +161,20 @@ impl From<MaterialError> for Failure {
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Failure {
-        match error {
-            StartError::Store(error) => error.into(),
-            error => Failure::failed(error),
+        if let StartError::Store(error) = error {
+            return error.into();
         }
+        Failure::failed(error)
     }
 }
 
 impl From<EnrolError> for Failure {
     fn from(error: EnrolError) -> Failure {
-        match error {
-            EnrolError::Expired | EnrolError::Refused(_) => Failure::refused(error),
-            error => Failure::failed(error),
+        let refused = matches!(error, EnrolError::Expired | EnrolError::Refused(_));
+        if refused {
+            Failure::refused(error)
+        } else {
+            Failure::failed(error)
         }
     }
 }

@@ -91,12 +91,19 @@ fn write_status(out: &mut String, view: &Value) -> std::fmt::Result {
     writeln!(out, "in touch with: {}", list("links").count())?;
     for scope in list("scopes") {
         let digest: String = said(scope, "digest").chars().take(16).collect();
-        let proved = match scope.get("proved").and_then(|proved| proved.get("at")) {
-            Some(at) => format!("proved equal at {at}"),
-            None => "not proved since the start".to_owned(),
+        let peers = scope
+            .get("peers")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let stages: Vec<String> = peers.map(|peer| said(peer, "stage")).collect();
+        let stages = if stages.is_empty() {
+            "not in touch".to_owned()
+        } else {
+            stages.join(", ")
         };
         let (name, count) = (said(scope, "scope"), said(scope, "count"));
-        writeln!(out, "  {name:<32} {count:>7}  {digest}  {proved}")?;
+        writeln!(out, "  {name:<32} {count:>7}  {digest}  {stages}")?;
     }
     for exception in list("exceptions") {
         let (reason, count) = (said(exception, "reason"), said(exception, "count"));

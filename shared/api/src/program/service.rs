@@ -15,7 +15,7 @@ const LAST_REQUESTS_MAX: Duration = Duration::from_secs(3);
 
 /// What answers commands that come over the control socket.
 pub trait Commands: Send + Sync + 'static {
-    /// Carries out a command, given as the JSON that [`super::folder::tell`] was handed.
+    /// Carries out a command, given as the JSON that [`super::folder::reach`] was handed.
     fn carry_out(
         &self,
         command: Value,
