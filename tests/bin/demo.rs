@@ -42,7 +42,10 @@ fn main() -> ExitCode {
 
 /// What the words ask for; none when they ask for help.
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Wish>, String> {
-    let mut wish = Wish { seed: 1, ..Wish::default() };
+    let mut wish = Wish {
+        seed: 1,
+        ..Wish::default()
+    };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--keep" => wish.keep = true,

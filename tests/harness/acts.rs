@@ -354,13 +354,14 @@ impl World {
         let edge = self.enrolling.remove(&ticket);
         match (edge, result) {
             (Some(edge), Ok(())) => {
-                let own: Vec<_> = self.invited.get(&edge).cloned().into_iter().collect();
+                let own = self.invited.get(&edge).cloned();
+                let told = own.map_or_else(Vec::new, |own| self.authority.introduction(own));
                 if self
                     .stations
                     .get(edge + 1)
                     .is_some_and(|station| !station.enrolled)
                 {
-                    self.set_up(edge + 1, &own);
+                    self.set_up(edge + 1, &told);
                 }
             }
             (_, Err(reason)) => self.fail(Oracle::Honest, format!("a statement is {reason}")),

@@ -27,6 +27,7 @@ pub struct Authority {
     tenant_key: [u8; 32],
     incarnation: Incarnation,
     said: Vec<SignedStatement>,
+    centre: Option<SignedStatement>,
 }
 
 impl Authority {
@@ -38,6 +39,7 @@ impl Authority {
             tenant_key: chance.bytes(),
             incarnation: Incarnation(chance.bytes()),
             said: Vec::new(),
+            centre: None,
         }
     }
 
@@ -101,7 +103,12 @@ impl Authority {
             site: None,
             worker: None,
         };
-        self.say(Statement::Device(device), now);
+        self.centre = Some(self.say(Statement::Device(device), now));
+    }
+
+    /// The least that an edge is told when it enrols: who it is itself, and who the centre is.
+    pub fn introduction(&self, own: SignedStatement) -> Vec<SignedStatement> {
+        self.centre.iter().cloned().chain([own]).collect()
     }
 
     /// Says that an edge's device is known, and what it may do.

@@ -53,13 +53,23 @@ pub fn run(wish: &Wish, screen: &mut Screen) -> Result<bool, String> {
     service.stop()?;
     let holds = proofs::show(&service, screen, &said, &record)?;
     screen.line("");
-    let verdict = if holds { "All proofs hold." } else { "NOT all proofs hold." };
-    screen.line(&format!("{verdict} {:.0} s.", began.elapsed().as_secs_f64()));
+    let verdict = if holds {
+        "All proofs hold."
+    } else {
+        "NOT all proofs hold."
+    };
+    screen.line(&format!(
+        "{verdict} {:.0} s.",
+        began.elapsed().as_secs_f64()
+    ));
     if wish.keep {
         keep(&mut service, screen)?;
     } else if !holds {
         service.folder.keep();
-        screen.line(&format!("Everything is left in {}.", service.folder.path().display()));
+        screen.line(&format!(
+            "Everything is left in {}.",
+            service.folder.path().display()
+        ));
     }
     Ok(holds)
 }
@@ -77,7 +87,10 @@ fn keep(service: &mut Service, screen: &mut Screen) -> Result<(), String> {
         let address = host.client()?.address();
         screen.line(&format!("  {:<10} http://{address}", host.name()));
     }
-    let (folder, centre) = (service.folder.path().display(), service.client("centre")?.address());
+    let (folder, centre) = (
+        service.folder.path().display(),
+        service.client("centre")?.address(),
+    );
     screen.heading("Try");
     screen.line(&format!("  cd {folder}"));
     let bearer = "\"Authorization: Bearer $(cat centre/api-token)\"";
@@ -86,7 +99,10 @@ fn keep(service: &mut Service, screen: &mut Screen) -> Result<(), String> {
     screen.line(&format!("  curl -s -H {bearer} \\"));
     screen.line(&format!("    http://{centre}/api/v1/sync"));
     screen.line(&format!("  curl -s http://{centre}/metrics"));
-    screen.line(&format!("  {} device list --data centre", service.centre.program().display()));
+    screen.line(&format!(
+        "  {} device list --data centre",
+        service.centre.program().display()
+    ));
     if let Some(edge) = service.edges.values().next() {
         let (program, name) = (edge.host.program().display(), edge.host.name());
         screen.line(&format!("  {program} status --data {name}"));

@@ -84,6 +84,21 @@ impl Disk {
         state.fault = None;
     }
 
+    /// Kills the process that has the disk open: what it had written stays, synced or not, and
+    /// the operation under way when a cut struck did happen.
+    pub fn kill(&self) {
+        let mut state = self.state();
+        let cut = matches!(state.fault, Some((at, Fault::Cut)) if state.operations > at);
+        if cut && let Some(change) = state.unsynced.pop() {
+            // The process never saw its last change happen. If that was a sync instead, this
+            // change is there already, and applying it again changes nothing.
+            state.apply(&change);
+            state.unsynced.push(change);
+        }
+        state.life += 1;
+        state.fault = None;
+    }
+
     /// A copy as `cp` makes one beside a running process: what that process would read now, all
     /// of it safe. Counters, faults and chance begin anew.
     pub fn copy(&self) -> Disk {
@@ -293,17 +308,26 @@ impl State {
             }
             Some(Fault::Sync) | None => {}
         }
-        match &change {
-            Change::Length(length) => self.live.resize(*length, 0),
-            Change::Write { offset, data } => {
-                let place = self.live.get_mut(*offset..*offset + data.len());
-                place
-                    .ok_or(io::ErrorKind::UnexpectedEof)?
-                    .copy_from_slice(data);
-            }
+        if let Change::Write { offset, data } = &change
+            && self.live.len() < offset + data.len()
+        {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        self.apply(&change);
         self.unsynced.push(change);
         Ok(())
+    }
+
+    /// Applies a change to what a process reads.
+    fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Length(length) => self.live.resize(*length, 0),
+            Change::Write { offset, data } => {
+                if let Some(place) = self.live.get_mut(*offset..*offset + data.len()) {
+                    place.copy_from_slice(data);
+                }
+            }
+        }
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -465,6 +489,22 @@ mod tests {
         assert!(disk.backend().len().is_err());
         disk.crash(&mut chance(1));
         assert_eq!(disk.backend().len().unwrap(), 512);
+    }
+
+    #[test]
+    fn a_killed_process_leaves_what_it_wrote() {
+        let disk = Disk::new();
+        let backend = disk.backend();
+        backend.set_len(512).unwrap();
+        backend.write(0, &[1; 512]).unwrap();
+        disk.fail_after(0, Fault::Cut);
+        assert!(backend.write(0, &[2; 256]).is_err());
+        disk.kill();
+        assert!(backend.len().is_err());
+        assert_eq!(disk.bytes()[..], [[2; 256], [1; 256]].concat());
+        disk.backend().sync_data().unwrap();
+        disk.crash(&mut chance(1));
+        assert_eq!(disk.bytes()[..], [[2; 256], [1; 256]].concat());
     }
 
     #[test]

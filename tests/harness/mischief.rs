@@ -24,6 +24,8 @@ const IDLE_TIMEOUT_MS: i64 = 30_000;
 const OPERATIONS_OF_COMMIT: u64 = 24;
 /// Writes and syncs that an opening takes at least.
 const OPERATIONS_OF_OPENING: u64 = 6;
+/// A shell whose disk is full opens the store again after this long.
+const REOPENS_MS: i64 = 10_000;
 /// A fault that found nothing to strike tries again after this long.
 const AGAIN_MS: i64 = 400;
 
@@ -334,7 +336,7 @@ impl World {
                     self.agenda.after(plan.lasts_ms, Event::FaultEnds(number));
                 }
                 // The shell opens the store again and again until there is room.
-                self.die(station, 2_000, Station::kill);
+                self.die(station, REOPENS_MS, Station::kill);
                 if let Some(station) = self.stations.get(station) {
                     station.disk.fail_after(0, Fault::Full);
                 }

@@ -433,17 +433,11 @@ impl World {
         let words = || format!("{output:?}");
         match output {
             Output::Send { link, lane, frame } => {
-                let name = || {
-                    let frame = protocol::Frame::decode(frame);
-                    frame.ok().flatten().map_or("?", |frame| frame.name())
-                };
+                // A frame's debug form names ids, positions and sizes, never words of people.
+                let said = || protocol::Frame::decode(frame).ok().flatten();
                 self.trace.note(now, number, "sends", frame, || {
-                    format!(
-                        "{} by {lane:?} on wire {}, {} bytes",
-                        name(),
-                        link.0,
-                        frame.len()
-                    )
+                    let said = said().map_or_else(|| "?".to_owned(), |said| format!("{said:?}"));
+                    format!("wire {} {lane:?} {} bytes {said}", link.0, frame.len())
                 });
             }
             Output::Answer { ticket, .. } => {

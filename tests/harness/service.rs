@@ -87,7 +87,9 @@ impl Service {
             folder,
         };
         tell("centre");
-        service.centre.command(&["init", "--name", "Ridgeway Outreach"])?;
+        service
+            .centre
+            .command(&["init", "--name", "Ridgeway Outreach"])?;
         service.start_centre()?;
         for site in town {
             tell(site.id);
@@ -101,13 +103,17 @@ impl Service {
     /// # Errors
     /// What did not work, in words.
     pub fn add_site(&mut self, site: &Site) -> Result<(), String> {
-        self.centre.command(&["site", "add", site.id, "--name", site.name])?;
+        self.centre
+            .command(&["site", "add", site.id, "--name", site.name])?;
         for (worker, name, role) in site.workers {
             let words = ["worker", "add", worker, "--name", name];
             let more = ["--site", site.id, "--role", role];
-            self.centre.command(&[words.as_slice(), more.as_slice()].concat())?;
+            self.centre
+                .command(&[words.as_slice(), more.as_slice()].concat())?;
         }
-        site.edges.iter().try_for_each(|edge| self.add_edge(site, edge))
+        site.edges
+            .iter()
+            .try_for_each(|edge| self.add_edge(site, edge))
     }
 
     fn add_edge(&mut self, site: &Site, name: &'static str) -> Result<(), String> {
@@ -115,10 +121,22 @@ impl Service {
         let relay = self.network.link_to(self.quic()?)?;
         // What the edge is told to dial is the relay.
         let address = relay.address().to_string();
-        let said = self.centre.command(&["invite", "--site", site.id, "--address", &address])?;
-        let code = said.get("code").and_then(Value::as_str).ok_or("an invitation without a code")?;
+        let said = self
+            .centre
+            .command(&["invite", "--site", site.id, "--address", &address])?;
+        let code = said
+            .get("code")
+            .and_then(Value::as_str)
+            .ok_or("an invitation without a code")?;
         host.command(&["enrol", code])?;
-        self.edges.insert(name, Edge { host, site: site.id, relay });
+        self.edges.insert(
+            name,
+            Edge {
+                host,
+                site: site.id,
+                relay,
+            },
+        );
         self.start_edge(name)
     }
 
@@ -127,7 +145,9 @@ impl Service {
     /// # Errors
     /// When there is none of that name.
     pub fn edge(&mut self, name: &str) -> Result<&mut Edge, String> {
-        self.edges.get_mut(name).ok_or_else(|| format!("there is no edge called {name}"))
+        self.edges
+            .get_mut(name)
+            .ok_or_else(|| format!("there is no edge called {name}"))
     }
 
     /// Starts the centre, wherever there are ports, and leads every link there.
@@ -138,7 +158,9 @@ impl Service {
         let words = ["--quic", "127.0.0.1:0", "--http", "127.0.0.1:0"];
         self.centre.start(&self.warden, &words)?;
         let quic = self.quic()?;
-        self.edges.values().for_each(|edge| edge.relay.lead_to(quic));
+        self.edges
+            .values()
+            .for_each(|edge| edge.relay.lead_to(quic));
         Ok(())
     }
 
@@ -192,7 +214,11 @@ impl Service {
         if at == self.centre.name() {
             return self.centre.client();
         }
-        self.edges.get(at).ok_or_else(|| format!("there is no edge called {at}"))?.host.client()
+        self.edges
+            .get(at)
+            .ok_or_else(|| format!("there is no edge called {at}"))?
+            .host
+            .client()
     }
 
     /// Waits until every edge has the digest of its site and of the directory that the centre
@@ -212,7 +238,11 @@ impl Service {
                 return Err(format!("{name} waits for the centre with {}", said.waiting));
             }
             for scope in [proof::DIRECTORY.to_owned(), format!("site:{}", edge.site)] {
-                if said.scopes.get(&scope).is_none_or(|own| centre.scopes.get(&scope) != Some(own)) {
+                if said
+                    .scopes
+                    .get(&scope)
+                    .is_none_or(|own| centre.scopes.get(&scope) != Some(own))
+                {
                     return Err(format!("{name} and the centre differ in {scope}"));
                 }
             }

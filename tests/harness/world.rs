@@ -178,12 +178,12 @@ impl World {
         let all = self.authority.said().to_vec();
         self.set_up(CENTRE, &all);
         for (edge, statement) in own {
-            // Some edges are told everything when they enrol, some only of themselves and the
-            // centre; the rest then comes with the first sync.
+            // Some edges are told everything when they enrol, some only who they are and who the
+            // centre is; the rest then comes with the first sync.
             let told = if self.shell_chance.percent(50) {
                 all.clone()
             } else {
-                vec![statement]
+                self.authority.introduction(statement)
             };
             self.set_up(edge + 1, &told);
         }

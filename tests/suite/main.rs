@@ -1,4 +1,6 @@
 //! suite
 
+mod export;
 mod store;
 mod tidy;
+mod trace;

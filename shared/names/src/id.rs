@@ -156,7 +156,9 @@ impl Code {
 
     fn parse(text: &str, expected: &'static str) -> Result<Code, InvalidName> {
         let fits = (1..=CODE_BYTES_MAX).contains(&text.len())
-            && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+            && text
+                .bytes()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
             && !text.starts_with('-')
             && !text.ends_with('-');
         if fits {
@@ -310,7 +312,9 @@ impl Serialize for ScopeId {
 
 impl<'de> Deserialize<'de> for ScopeId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }
 
@@ -320,10 +324,26 @@ mod tests {
 
     #[test]
     fn scopes_read_back_what_they_write() {
-        for text in ["directory", "site:devizes", "caseload:w-17", "site:bath/safeguarding"] {
-            assert_eq!(text.parse::<ScopeId>().map(|s| s.to_string()).as_deref(), Ok(text));
+        for text in [
+            "directory",
+            "site:devizes",
+            "caseload:w-17",
+            "site:bath/safeguarding",
+        ] {
+            assert_eq!(
+                text.parse::<ScopeId>().map(|s| s.to_string()).as_deref(),
+                Ok(text)
+            );
         }
-        for text in ["", "site:", "site:Bath", "caseload:", "site:bath/", "team:bath", "site:-x"] {
+        for text in [
+            "",
+            "site:",
+            "site:Bath",
+            "caseload:",
+            "site:bath/",
+            "team:bath",
+            "site:-x",
+        ] {
             assert!(text.parse::<ScopeId>().is_err(), "{text} was taken");
         }
     }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 ///
 /// Clocks lie (`medic/cht-core#6284`), so a `Moment` is shown beside who wrote it and never
 /// decides which of two entries wins.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Moment(pub i64);
 

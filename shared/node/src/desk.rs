@@ -140,19 +140,16 @@ impl<S: Store> Node<S> {
             ScopeId::Directory | ScopeId::Caseload(_) | ScopeId::Compartment(..) => None,
         });
         let site = site.ok_or(Reason::NotPlaced)?;
-        let (kind, root) = match &request.command {
-            Command::OpenCase { .. } => (Kind::CASE, case_root(site, request.entry)),
-            Command::OpenSession {
-                venue, date, start, ..
-            } => {
-                let root = session_root(site, venue.as_str(), *date, *start);
-                (Kind::SESSION, root)
-            }
-            #[expect(
-                clippy::wildcard_enum_match_arm,
-                reason = "only these two open documents"
-            )]
-            _ => return Err(Reason::Malformed),
+        let (kind, root) = if let Command::OpenCase { .. } = &request.command {
+            (Kind::CASE, case_root(site, request.entry))
+        } else if let Command::OpenSession {
+            venue, date, start, ..
+        } = &request.command
+        {
+            let root = session_root(site, venue.as_str(), *date, *start);
+            (Kind::SESSION, root)
+        } else {
+            return Err(Reason::Malformed);
         };
         let document = document::derived::document_id(
             &self.identity.tenant_key,

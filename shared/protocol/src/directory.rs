@@ -127,7 +127,10 @@ impl Directory {
             }
             Statement::Device(device) => {
                 let id = device_id(&device.key);
-                self.granted.entry(id).or_default().extend(device.grants.iter().cloned());
+                self.granted
+                    .entry(id)
+                    .or_default()
+                    .extend(device.grants.iter().cloned());
                 keep_later(&mut self.devices, id, rank, device);
             }
             Statement::Unknown => {}
@@ -267,9 +270,14 @@ impl Directory {
             let grants = self.granted.get(device).into_iter().flatten();
             grants
                 .filter(|grant| grant.scope == *scope)
-                .fold(self.rights(device, scope), |rights, grant| rights.with(grant.rights))
+                .fold(self.rights(device, scope), |rights, grant| {
+                    rights.with(grant.rights)
+                })
         };
-        !scopes.is_empty() && scopes.iter().all(|scope| ever(scope).contains(Rights::PLACE))
+        !scopes.is_empty()
+            && scopes
+                .iter()
+                .all(|scope| ever(scope).contains(Rights::PLACE))
     }
 
     /// The scopes whose documents a device may read, without the directory itself. For the centre

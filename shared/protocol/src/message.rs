@@ -15,8 +15,8 @@ use minicbor::Encode;
 use names::{Reason, limits::FRAME_BYTES_MAX};
 
 pub use body::{
-    Batch, Bye, Differ, Difference, Done, Fault, Held, HeldRun, Hello, List, Ping, Refused,
-    Sent, StatementBatch, StatementIds, Table, TableRow, Totals, table_root,
+    Batch, Bye, Differ, Difference, Done, Fault, Held, HeldRun, Hello, List, Ping, Refused, Sent,
+    StatementBatch, StatementIds, Table, TableRow, Totals, table_root,
 };
 
 use crate::codec;

@@ -133,7 +133,10 @@ fn greeting_frames() -> Vec<Frame> {
             root: Digest([0x99; 32]),
         }),
         Frame::StatementIds(ids()),
-        Frame::Sent(Sent { scope: bath(), round: 1 }),
+        Frame::Sent(Sent {
+            scope: bath(),
+            round: 1,
+        }),
         Frame::Statements(StatementBatch {
             statements: vec![statement(1, 5, organisation)],
             last: true,
@@ -310,16 +313,22 @@ fn hellos() -> impl Strategy<Value = Frame> {
 }
 
 fn tables() -> impl Strategy<Value = Frame> {
-    let row = (scopes(), bytes(), any::<u64>(), cursors(), cursors(), any::<u32>()).prop_map(
-        |(scope, digest, count, mine, yours, round)| TableRow {
+    let row = (
+        scopes(),
+        bytes(),
+        any::<u64>(),
+        cursors(),
+        cursors(),
+        any::<u32>(),
+    )
+        .prop_map(|(scope, digest, count, mine, yours, round)| TableRow {
             round,
             scope,
             digest,
             count,
             mine,
             yours,
-        },
-    );
+        });
     vec(row, 0..4).prop_map(|rows| Frame::Table(Table { rows }))
 }
 
@@ -333,9 +342,20 @@ fn helds() -> impl Strategy<Value = Frame> {
                 signature,
             }
         });
-    (scopes(), vec(run, 0..4), option::of(positions()), any::<u32>()).prop_map(
-        |(scope, runs, after, fills)| Frame::Held(Held { scope, runs, after, fills }),
+    (
+        scopes(),
+        vec(run, 0..4),
+        option::of(positions()),
+        any::<u32>(),
     )
+        .prop_map(|(scope, runs, after, fills)| {
+            Frame::Held(Held {
+                scope,
+                runs,
+                after,
+                fills,
+            })
+        })
 }
 
 fn differs() -> impl Strategy<Value = Frame> {
@@ -350,7 +370,14 @@ fn differs() -> impl Strategy<Value = Frame> {
             placements,
         });
     (scopes(), vec(difference, 0..4), any::<bool>(), any::<u32>()).prop_map(
-        |(scope, documents, last, round)| Frame::Differ(Differ { scope, documents, last, round }),
+        |(scope, documents, last, round)| {
+            Frame::Differ(Differ {
+                scope,
+                documents,
+                last,
+                round,
+            })
+        },
     )
 }
 
@@ -374,7 +401,14 @@ pub(crate) fn frames() -> impl Strategy<Value = Frame> {
         .prop_map(|(payload, signature)| SignedStatement { payload, signature });
     let statements = (vec(statement, 0..3), any::<bool>());
     let totals = (scopes(), any::<[u64; 3]>(), any::<u32>());
-    let done = (scopes(), bytes(), any::<u64>(), cursors(), any::<u32>(), any::<bool>());
+    let done = (
+        scopes(),
+        bytes(),
+        any::<u64>(),
+        cursors(),
+        any::<u32>(),
+        any::<bool>(),
+    );
     let list = (
         scopes(),
         option::of(bytes()),
@@ -391,7 +425,13 @@ pub(crate) fn frames() -> impl Strategy<Value = Frame> {
         }),
         tables(),
         totals.prop_map(|(scope, [documents, runs, bytes], round)| {
-            Frame::Totals(Totals { scope, documents, runs, bytes, round })
+            Frame::Totals(Totals {
+                scope,
+                documents,
+                runs,
+                bytes,
+                round,
+            })
         }),
         batches().prop_map(Frame::Fill),
         batches().prop_map(Frame::Live),

@@ -26,8 +26,12 @@ pub fn tell(service: &mut Service, screen: &mut Screen, record: &Record) -> Resu
 
 fn merged(screen: &mut Screen, record: &Record) {
     let entries: usize = record.written.values().map(Vec::len).sum();
-    let documents: BTreeSet<DocumentId> =
-        record.written.values().flatten().map(|written| written.document).collect();
+    let documents: BTreeSet<DocumentId> = record
+        .written
+        .values()
+        .flatten()
+        .map(|written| written.document)
+        .collect();
     screen.heading("What merged");
     screen.prose(
         2,
@@ -42,11 +46,19 @@ fn merged(screen: &mut Screen, record: &Record) {
 }
 
 fn text(value: &Value, key: &str) -> String {
-    value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    value
+        .get(key)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn items<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> + use<'v> {
-    value.get(key).and_then(Value::as_array).into_iter().flatten()
+    value
+        .get(key)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
 }
 
 fn conflicts(centre: &Client, screen: &mut Screen) -> Result<(), String> {
@@ -63,30 +75,47 @@ fn conflicts(centre: &Client, screen: &mut Screen) -> Result<(), String> {
         }
         screen.prose(6, &format!("must look: {whom}"));
     }
-    if count == 0 { Err("a week in which nobody disagreed is no test".to_owned()) } else { Ok(()) }
+    if count == 0 {
+        Err("a week in which nobody disagreed is no test".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 fn one_conflict(screen: &mut Screen, conflict: &Value) {
     let about = conflict.get("about").cloned().unwrap_or_default();
-    let which = ["slot", "code", "attender"].map(|key| text(&about, key)).concat();
+    let which = ["slot", "code", "attender"]
+        .map(|key| text(&about, key))
+        .concat();
     let operational = text(conflict, "operational");
     let meanwhile = if operational.is_empty() {
         "all are shown".to_owned()
     } else {
         format!("meanwhile: {operational}")
     };
-    screen.line(&format!("    {} {which}  ({meanwhile})", text(&about, "kind")));
+    screen.line(&format!(
+        "    {} {which}  ({meanwhile})",
+        text(&about, "kind")
+    ));
     for value in items(conflict, "values") {
         let at = value.get("at").and_then(Value::as_i64).unwrap_or(0);
         let (said, by, site) = (text(value, "value"), text(value, "by"), text(value, "site"));
-        screen.prose(6, &format!("\"{said}\"  {by} at {site}, {}", time_of_day(at)));
+        screen.prose(
+            6,
+            &format!("\"{said}\"  {by} at {site}, {}", time_of_day(at)),
+        );
     }
 }
 
 /// The time of day in UTC.
 fn time_of_day(ms: i64) -> String {
     let seconds = ms.div_euclid(1_000).rem_euclid(86_400);
-    format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+    format!(
+        "{:02}:{:02}:{:02}",
+        seconds / 3_600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }
 
 /// The lead worker of a case, or the seniors of its sites; those who keep a register.
@@ -97,17 +126,31 @@ fn who_must_look(centre: &Client, row: &Value) -> Result<String, String> {
         let keepers: Vec<String> = said.into_iter().collect();
         return Ok(format!("{}, who keep the register", keepers.join(" and ")));
     }
-    let view = centre.get_json(&format!("/api/v1/views/documents/{}", text(row, "document")))?;
-    let lead = view.pointer("/state/lead/standing").and_then(Value::as_array);
-    let leads: Vec<String> = lead.into_iter().flatten().map(|lead| text(lead, "value")).collect();
+    let view = centre.get_json(&format!(
+        "/api/v1/views/documents/{}",
+        text(row, "document")
+    ))?;
+    let lead = view
+        .pointer("/state/lead/standing")
+        .and_then(Value::as_array);
+    let leads: Vec<String> = lead
+        .into_iter()
+        .flatten()
+        .map(|lead| text(lead, "value"))
+        .collect();
     if !leads.is_empty() {
         return Ok(format!("{}, who leads", leads.join(" and ")));
     }
     let scopes: BTreeSet<&str> = items(&view, "scopes").filter_map(Value::as_str).collect();
-    let sites = TOWN.iter().filter(|site| scopes.contains(format!("site:{}", site.id).as_str()));
+    let sites = TOWN
+        .iter()
+        .filter(|site| scopes.contains(format!("site:{}", site.id).as_str()));
     let seniors = sites.flat_map(|site| site.workers.iter().filter(|(.., role)| *role == "senior"));
     let seniors: Vec<&str> = seniors.map(|(code, ..)| *code).collect();
-    Ok(format!("{}, the seniors of its sites, as nobody leads", seniors.join(" and ")))
+    Ok(format!(
+        "{}, the seniors of its sites, as nobody leads",
+        seniors.join(" and ")
+    ))
 }
 
 /// How far every entry got, as the node says at which it was made.
@@ -121,14 +164,23 @@ fn reached(service: &Service, screen: &mut Screen, record: &Record) -> Result<()
         for document in documents {
             let view = client.get_json(&format!("/api/v1/views/documents/{document}"))?;
             let reach = view.get("reach").cloned().unwrap_or_default();
-            for written in written.iter().filter(|written| written.document == document) {
+            for written in written
+                .iter()
+                .filter(|written| written.document == document)
+            {
                 let state = text(&reach, &written.entry.to_string());
                 *states.entry(state).or_default() += 1;
             }
         }
-        let states: Vec<String> =
-            states.iter().map(|(state, count)| format!("{count} {state}")).collect();
-        screen.line(&format!("  {node:<10} {:>4} entries: {}", written.len(), states.join(", ")));
+        let states: Vec<String> = states
+            .iter()
+            .map(|(state, count)| format!("{count} {state}"))
+            .collect();
+        screen.line(&format!(
+            "  {node:<10} {:>4} entries: {}",
+            written.len(),
+            states.join(", ")
+        ));
     }
     Ok(())
 }
@@ -143,9 +195,17 @@ fn cost(service: &mut Service, screen: &mut Screen) -> Result<(), String> {
     service.edge(name)?.host.stop()?;
     service.start_edge(name)?;
     let client = service.client(name)?;
-    wait::for_it("a reconnect", crate::service::REST_MAX, || is_proved(&client))?;
+    wait::for_it("a reconnect", crate::service::REST_MAX, || {
+        is_proved(&client)
+    })?;
     let after = service.edge(name)?.relay.passed().since(&before);
-    screen.prose(2, &format!("Bath restarted with nothing new, until proved equal: {}", passed(&after)));
+    screen.prose(
+        2,
+        &format!(
+            "Bath restarted with nothing new, until proved equal: {}",
+            passed(&after)
+        ),
+    );
     Ok(())
 }
 
@@ -163,5 +223,8 @@ fn is_proved(client: &Client) -> Result<(), String> {
 
 fn passed(passed: &Passed) -> String {
     let (up, down) = (bytes(passed.bytes_up), bytes(passed.bytes_down));
-    format!("{up:>7} up, {down:>7} down, at most {:>4} round trips", passed.round_trips)
+    format!(
+        "{up:>7} up, {down:>7} down, at most {:>4} round trips",
+        passed.round_trips
+    )
 }

@@ -50,7 +50,10 @@ impl Switchboard {
     /// When nobody said where it is.
     pub fn client(&self, node: &str) -> Result<Client, String> {
         let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.get(node).cloned().ok_or_else(|| format!("nobody knows where {node} is"))
+        clients
+            .get(node)
+            .cloned()
+            .ok_or_else(|| format!("nobody knows where {node} is"))
     }
 
     /// Sends a command until it is acknowledged: again under the same id when its node was
@@ -112,7 +115,14 @@ impl<'a> Worker<'a> {
     /// A worker who begins to work at a node. No two may have the same stream of chance.
     pub fn new(board: &'a Switchboard, node: &str, code: &'static str, chance: Chance) -> Self {
         let (written, typed) = (Vec::new(), Vec::new());
-        Worker { board, node: node.to_owned(), code, chance, written, typed }
+        Worker {
+            board,
+            node: node.to_owned(),
+            code,
+            chance,
+            written,
+            typed,
+        }
     }
 
     /// Types words, which are remembered so that they can be searched for.
@@ -128,7 +138,9 @@ impl<'a> Worker<'a> {
     /// When the node refuses.
     pub fn does(&mut self, whereto: Whereto, command: &Command) -> Result<DocumentId, String> {
         let entry = EntryId(self.chance.bytes());
-        let document = self.board.send(&self.node, self.code, &whereto, entry, command)?;
+        let document = self
+            .board
+            .send(&self.node, self.code, &whereto, entry, command)?;
         self.written.push(Written { document, entry });
         Ok(document)
     }
@@ -144,17 +156,53 @@ impl<'a> Worker<'a> {
     /// Registers somebody who walks in: who it is, what was said, what is to be done.
     fn meets(&mut self, name: &str, day: Day) -> Result<DocumentId, String> {
         let source = self.types(format!("{name} walked in"));
-        let case = self.does(Whereto::New(Vec::new()), &Command::OpenCase { opened: day, source })?;
+        let case = self.does(
+            Whereto::New(Vec::new()),
+            &Command::OpenCase {
+                opened: day,
+                source,
+            },
+        )?;
         let value = self.types(name);
         let reason = Text::default();
-        self.adds(case, &Command::Identify { slot: Slot::Name, value, reason })?;
-        self.adds(case, &Command::SetLead { worker: worker_id(self.code)?, reason: Text::default() })?;
-        let text = self.types(format!("{name} sleeps badly since the move and asks for company"));
+        self.adds(
+            case,
+            &Command::Identify {
+                slot: Slot::Name,
+                value,
+                reason,
+            },
+        )?;
+        self.adds(
+            case,
+            &Command::SetLead {
+                worker: worker_id(self.code)?,
+                reason: Text::default(),
+            },
+        )?;
+        let text = self.types(format!(
+            "{name} sleeps badly since the move and asks for company"
+        ));
         let (mode, minutes) = (ContactMode::FaceToFace, 40);
-        self.adds(case, &Command::AddNote { happened: day, mode, minutes, text })?;
+        self.adds(
+            case,
+            &Command::AddNote {
+                happened: day,
+                mode,
+                minutes,
+                text,
+            },
+        )?;
         let what = self.types(format!("ring {name} about the Thursday group"));
         let due = Some(day.plus_days(2));
-        self.adds(case, &Command::AddTask { what, due, whom: None })?;
+        self.adds(
+            case,
+            &Command::AddTask {
+                what,
+                due,
+                whom: None,
+            },
+        )?;
         Ok(case)
     }
 
@@ -165,7 +213,9 @@ impl<'a> Worker<'a> {
                 happened: day,
                 mode: ContactMode::Phone,
                 minutes: 15,
-                text: self.types(format!("{name} rang; the neighbour helps with shopping now")),
+                text: self.types(format!(
+                    "{name} rang; the neighbour helps with shopping now"
+                )),
             },
             2 => Command::RecordOutcome {
                 instrument: Instrument::Phq9,
@@ -178,15 +228,24 @@ impl<'a> Worker<'a> {
             3 => {
                 let insert = self.types(format!("{name} will walk to the library twice a week. "));
                 let insert = insert.as_str().to_owned();
-                let splices = vec![Splice { position: 0, delete: 0, insert }];
-                Command::EditText { splices, length: None }
+                let splices = vec![Splice {
+                    position: 0,
+                    delete: 0,
+                    insert,
+                }];
+                Command::EditText {
+                    splices,
+                    length: None,
+                }
             }
             4 => Command::RaiseAlert {
                 code: AlertCode::UnsafeToCall,
                 detail: self.types(format!("{name} shares the telephone with others")),
                 review_by: Some(day.plus_days(28)),
             },
-            _ => Command::AddTheme { theme: Theme::Housing },
+            _ => Command::AddTheme {
+                theme: Theme::Housing,
+            },
         };
         self.adds(case, &command)
     }
@@ -194,7 +253,8 @@ impl<'a> Worker<'a> {
 
 /// The code of a worker.
 fn worker_id(code: &str) -> Result<names::WorkerId, String> {
-    code.parse().map_err(|_| format!("{code} is no worker's code"))
+    code.parse()
+        .map_err(|_| format!("{code} is no worker's code"))
 }
 
 /// A guest in a register.
@@ -204,7 +264,12 @@ pub fn guest(name: &str) -> Attender {
 
 /// A mark in a register.
 pub fn mark(name: &str, attendance: Attendance) -> Command {
-    Command::Mark { attender: guest(name), attendance, arrived: None, left: None }
+    Command::Mark {
+        attender: guest(name),
+        attendance,
+        arrived: None,
+        left: None,
+    }
 }
 
 /// The beginning of a session at ten in the morning; everybody who begins it begins the same.
@@ -212,9 +277,17 @@ pub fn mark(name: &str, attendance: Attendance) -> Command {
 /// # Errors
 /// Never; ten in the morning is a time of day.
 pub fn open_session(venue: &str, date: Day) -> Result<Command, String> {
-    let start = "10:00".parse().map_err(|_| "not a time of day".to_owned())?;
+    let start = "10:00"
+        .parse()
+        .map_err(|_| "not a time of day".to_owned())?;
     let (venue, form) = (Text::from(venue), SessionForm::PeerLed);
-    Ok(Command::OpenSession { venue, date, start, end: None, form })
+    Ok(Command::OpenSession {
+        venue,
+        date,
+        start,
+        end: None,
+        form,
+    })
 }
 
 /// A site's workers at their edge.
@@ -251,7 +324,13 @@ impl<'a> Desk<'a> {
     ) -> Self {
         let stream = |code: &str| Chance::new(seed, &format!("{site} {code}"));
         let workers = codes.map(|code| Worker::new(board, site, code, stream(code)));
-        Desk { site, workers, chance: stream("desk"), names, cases: Vec::new() }
+        Desk {
+            site,
+            workers,
+            chance: stream("desk"),
+            names,
+            cases: Vec::new(),
+        }
     }
 
     /// A day's work. Answers the session that was held.
@@ -262,34 +341,55 @@ impl<'a> Desk<'a> {
         for _ in 0..load.walk_ins {
             let Some(name) = self.names.pop() else { break };
             let [first, second] = &mut self.workers;
-            let worker = if self.chance.percent(50) { first } else { second };
+            let worker = if self.chance.percent(50) {
+                first
+            } else {
+                second
+            };
             let case = worker.meets(&name, day)?;
             self.cases.push((case, name));
         }
         for _ in 0..load.others {
-            let Some((case, name)) = self.chance.pick(&self.cases).cloned() else { break };
+            let Some((case, name)) = self.chance.pick(&self.cases).cloned() else {
+                break;
+            };
             let [first, second] = &mut self.workers;
-            let worker = if self.chance.percent(50) { first } else { second };
+            let worker = if self.chance.percent(50) {
+                first
+            } else {
+                second
+            };
             worker.goes_on(case, &name, day)?;
         }
-        if load.session { self.session(day, venue).map(Some) } else { Ok(None) }
+        if load.session {
+            self.session(day, venue).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
-    /// A session whose register both workers run at once. Each begins it, neither asks the other.
+    /// A session whose register both workers run at once, once one of them has begun it.
     fn session(&mut self, day: Day, venue: &str) -> Result<DocumentId, String> {
         let mut known: Vec<String> = self.cases.iter().map(|(_, name)| name.clone()).collect();
         known.truncate(6);
         let (one, other) = known.split_at(known.len() / 2);
         let [first, second] = &mut self.workers;
-        let register = std::thread::scope(|scope| {
-            let beside = scope.spawn(|| run_register(second, day, venue, other));
-            let register = run_register(first, day, venue, one);
-            let beside = beside.join().map_err(|_| "a facilitator panicked".to_owned())?;
-            if register == beside { register } else { Err(format!("two registers at {venue}")) }
+        let register = first.does(Whereto::New(Vec::new()), &open_session(venue, day)?)?;
+        std::thread::scope(|scope| {
+            let beside = scope.spawn(|| run_register(second, register, other));
+            run_register(first, register, one)?;
+            beside
+                .join()
+                .map_err(|_| "a facilitator panicked".to_owned())?
         })?;
         let people = u32::try_from(known.len()).unwrap_or(0);
         first.adds(register, &Command::HeadCount { people })?;
-        first.adds(register, &Command::Tick { item: ChecklistItem::ClearUp })?;
+        first.adds(
+            register,
+            &Command::Tick {
+                item: ChecklistItem::ClearUp,
+            },
+        )?;
         Ok(register)
     }
 }
@@ -297,17 +397,22 @@ impl<'a> Desk<'a> {
 /// One facilitator's half of a register: marks, and cash for the tea.
 fn run_register(
     worker: &mut Worker<'_>,
-    day: Day,
-    venue: &str,
+    register: DocumentId,
     people: &[String],
-) -> Result<DocumentId, String> {
-    let register = worker.does(Whereto::New(Vec::new()), &open_session(venue, day)?)?;
+) -> Result<(), String> {
     for name in people {
         let name = worker.types(name.as_str());
         worker.adds(register, &mark(name.as_str(), Attendance::Present))?;
         let what = worker.types(format!("tea, from {}", name.as_str()));
         let from = Some(guest(name.as_str()));
-        worker.adds(register, &Command::TakeCash { pence: 150, from, what })?;
+        worker.adds(
+            register,
+            &Command::TakeCash {
+                pence: 150,
+                from,
+                what,
+            },
+        )?;
     }
-    Ok(register)
+    Ok(())
 }

@@ -45,14 +45,22 @@ pub fn show(
         screen.progress(&format!("  reading the store of {} ...", host.name()));
         proofs.insert(host.name().to_owned(), proof::read(host)?);
     }
-    let centre = proofs.remove(service.centre.name()).ok_or("the centre has no proof")?;
-    let mut verdicts = Verdicts { screen, holds: true };
+    let centre = proofs
+        .remove(service.centre.name())
+        .ok_or("the centre has no proof")?;
+    let mut verdicts = Verdicts {
+        screen,
+        holds: true,
+    };
     for (name, edge) in &service.edges {
         let scope = format!("site:{}", edge.site);
         let own = proofs.get(*name).and_then(|proof| proof.scopes.get(&scope));
         let equal = own.is_some() && own == centre.scopes.get(&scope);
         let (digest, count) = own.map_or(("none", 0), |sum| (sum.digest.as_str(), sum.count));
-        let words = format!("{scope:<15} edge = centre  {:.16}  {count:>3} documents", digest);
+        let words = format!(
+            "{scope:<15} edge = centre  {:.16}  {count:>3} documents",
+            digest
+        );
         verdicts.add(equal, &words);
     }
     verdicts.directory(&centre, &proofs);
@@ -81,8 +89,7 @@ impl Verdicts<'_> {
         let own = centre.scopes.get(DIRECTORY);
         let agree = edges.values().all(|edge| edge.scopes.get(DIRECTORY) == own);
         let (digest, count) = own.map_or(("none", 0), |sum| (sum.digest.as_str(), sum.count));
-        let words =
-            format!("{DIRECTORY:<15} all six agree  {digest:.16}  {count:>3} statements");
+        let words = format!("{DIRECTORY:<15} all six agree  {digest:.16}  {count:>3} statements");
         self.add(agree && count > 0, &words);
     }
 
@@ -133,9 +140,16 @@ impl Verdicts<'_> {
     }
 
     fn entries(&mut self, centre: &Proof, record: &Record) {
-        let written: BTreeSet<EntryId> =
-            record.written.values().flatten().map(|written| written.entry).collect();
-        let missing = written.iter().filter(|entry| !centre.entries.contains(entry)).count();
+        let written: BTreeSet<EntryId> = record
+            .written
+            .values()
+            .flatten()
+            .map(|written| written.entry)
+            .collect();
+        let missing = written
+            .iter()
+            .filter(|entry| !centre.entries.contains(entry))
+            .count();
         let words = format!(
             "all {} entries that were acknowledged anywhere are in the centre's store",
             written.len()
@@ -145,7 +159,10 @@ impl Verdicts<'_> {
 
     /// What was typed is in no file; without the seal the same search finds all of it.
     fn seal(&mut self, service: &Service, record: &Record) -> Result<(), String> {
-        let long = record.typed.iter().filter(|words| words.len() >= SEARCHED_BYTES_MIN);
+        let long = record
+            .typed
+            .iter()
+            .filter(|words| words.len() >= SEARCHED_BYTES_MIN);
         let words: BTreeSet<&str> = long.map(String::as_str).collect();
         let leaked = count_in(service.folder.path(), &words)?;
         let plain = service.folder.path().join("plain");

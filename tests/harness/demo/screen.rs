@@ -29,7 +29,11 @@ impl Screen {
     pub fn new() -> Screen {
         let is_terminal = std::io::stdout().is_terminal();
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Screen { is_terminal, has_colour: is_terminal && !plain, is_dirty: false }
+        Screen {
+            is_terminal,
+            has_colour: is_terminal && !plain,
+            is_dirty: false,
+        }
     }
 
     fn paint(&self, colour: Colour, words: &str) -> String {
@@ -68,8 +72,11 @@ impl Screen {
 
     /// Prints whether something holds.
     pub fn verdict(&mut self, holds: bool, words: &str) {
-        let mark =
-            if holds { self.paint(Colour::Green, "ok") } else { self.paint(Colour::Red, "NO") };
+        let mark = if holds {
+            self.paint(Colour::Green, "ok")
+        } else {
+            self.paint(Colour::Red, "NO")
+        };
         let mut lines = wrap(words, WIDTH - 6).into_iter();
         let first = lines.next().unwrap_or_default();
         self.line(&format!("  {mark}  {first}"));

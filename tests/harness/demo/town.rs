@@ -84,10 +84,30 @@ const FIRST: [&str; 24] = [
 ];
 
 const LAST: [&str; 24] = [
-    "Applegarth", "Birtwhistle", "Carbonell", "Dunwoody", "Entwistle", "Fothergill", "Gathercole",
-    "Hollingbery", "Inkpen", "Jellicoe", "Kettlewell", "Lillywhite", "Merriweather", "Nightingale",
-    "Oglethorpe", "Pennyfeather", "Quarrington", "Rumbelow", "Sparshott", "Thistlewood",
-    "Umfreville", "Vellacott", "Wainwright", "Yarborough",
+    "Applegarth",
+    "Birtwhistle",
+    "Carbonell",
+    "Dunwoody",
+    "Entwistle",
+    "Fothergill",
+    "Gathercole",
+    "Hollingbery",
+    "Inkpen",
+    "Jellicoe",
+    "Kettlewell",
+    "Lillywhite",
+    "Merriweather",
+    "Nightingale",
+    "Oglethorpe",
+    "Pennyfeather",
+    "Quarrington",
+    "Rumbelow",
+    "Sparshott",
+    "Thistlewood",
+    "Umfreville",
+    "Vellacott",
+    "Wainwright",
+    "Yarborough",
 ];
 
 /// Draws names, each of them once.

@@ -82,24 +82,54 @@ pub fn run(
         let [(one, ..), (other, ..), ..] = site.workers else {
             return Err(format!("{} has too few workers", site.name));
         };
-        desks.push(Desk::new(&board, site.id, [*one, *other], seed, names.draw(20)));
+        desks.push(Desk::new(
+            &board,
+            site.id,
+            [*one, *other],
+            seed,
+            names.draw(20),
+        ));
     }
     let stream = |who: &str| Chance::new(seed, who);
     let duty = Worker::new(&board, "centre", "tom", stream("on duty"));
     let phone = Worker::new(&board, "centre", "vera", stream("on the telephone"));
     let moving = None;
-    let mut week =
-        Week { service, screen, board: &board, desks, duty, phone, chance, is_fast, moving };
+    let mut week = Week {
+        service,
+        screen,
+        board: &board,
+        desks,
+        duty,
+        phone,
+        chance,
+        is_fast,
+        moving,
+    };
     week.pass()?;
-    let Week { desks, duty, phone, .. } = week;
-    let workers = desks.into_iter().flat_map(|desk| desk.workers).chain([duty, phone]);
-    let mut record = Record { repeated: board.repeated.load(Ordering::SeqCst), ..Record::default() };
+    let Week {
+        desks, duty, phone, ..
+    } = week;
+    let workers = desks
+        .into_iter()
+        .flat_map(|desk| desk.workers)
+        .chain([duty, phone]);
+    let mut record = Record {
+        repeated: board.repeated.load(Ordering::SeqCst),
+        ..Record::default()
+    };
     let mut nodes: BTreeMap<DocumentId, BTreeSet<String>> = BTreeMap::new();
     for worker in workers {
         for written in &worker.written {
-            nodes.entry(written.document).or_default().insert(worker.node.clone());
+            nodes
+                .entry(written.document)
+                .or_default()
+                .insert(worker.node.clone());
         }
-        record.written.entry(worker.node).or_default().extend(worker.written);
+        record
+            .written
+            .entry(worker.node)
+            .or_default()
+            .extend(worker.written);
         record.typed.extend(worker.typed);
     }
     record.shared = nodes.values().filter(|nodes| nodes.len() > 1).count();
@@ -128,10 +158,15 @@ impl Week<'_> {
                 ("Sun", _) => self.somebody_settles()?,
                 _ => {}
             }
-            let news = if name == "Thu" { self.after_the_kill() } else { news };
+            let news = if name == "Thu" {
+                self.after_the_kill()
+            } else {
+                news
+            };
             self.tell(name, before, &news);
         }
-        self.screen.progress("waiting until everything is at the centre ...");
+        self.screen
+            .progress("waiting until everything is at the centre ...");
         self.service.rest()
     }
 
@@ -153,17 +188,30 @@ impl Week<'_> {
     ) -> Result<Option<DocumentId>, String> {
         let weekend = matches!(name, "Sat" | "Sun");
         let load = Load {
-            walk_ins: if weekend { 0 } else { 1 + usize::from(!self.is_fast) },
+            walk_ins: if weekend {
+                0
+            } else {
+                1 + usize::from(!self.is_fast)
+            },
             others: if self.is_fast { 3 } else { 8 },
             session: matches!(name, "Tue" | "Wed" | "Sat"),
         };
         let before = self.board.written.load(Ordering::SeqCst);
-        let Week { service, screen, board, desks, .. } = self;
+        let Week {
+            service,
+            screen,
+            board,
+            desks,
+            ..
+        } = self;
         std::thread::scope(|scope| {
             let mut working = Vec::new();
             for desk in desks.iter_mut() {
                 let halls = venues(desk.site);
-                let venue = halls.get(number % halls.len()).copied().unwrap_or("the hall");
+                let venue = halls
+                    .get(number % halls.len())
+                    .copied()
+                    .unwrap_or("the hall");
                 working.push(scope.spawn(move || Ok((desk.site, desk.day(day, venue, load)?))));
             }
             let killed = name == "Thu";
@@ -173,13 +221,19 @@ impl Week<'_> {
             while working.iter().any(|thread| !thread.is_finished()) {
                 let entries = board.written.load(Ordering::SeqCst) - before;
                 screen.progress(&format!("  {name}  {entries:>3} entries ..."));
-                let all = || working.iter().all(|thread| thread.is_finished()).then_some(());
+                let all = || {
+                    working
+                        .iter()
+                        .all(|thread| thread.is_finished())
+                        .then_some(())
+                };
                 wait::until(Duration::from_millis(100), all);
             }
             let mut kents = None;
             for thread in working {
-                let done: Result<_, String> =
-                    thread.join().map_err(|_| "somebody panicked at work".to_owned())?;
+                let done: Result<_, String> = thread
+                    .join()
+                    .map_err(|_| "somebody panicked at work".to_owned())?;
                 let (site, register) = done?;
                 kents = if site == "kent" { register } else { kents };
             }
@@ -194,20 +248,39 @@ impl Week<'_> {
         let scopes = scopes.map_err(|error| error.to_string())?;
         let duty = &mut self.duty;
         let source = duty.types("Quentin Inkpen-Vellacott, by letter");
-        let open = Command::OpenCase { opened: day, source };
+        let open = Command::OpenCase {
+            opened: day,
+            source,
+        };
         let case = duty.does(Whereto::New(scopes), &open)?;
         let value = duty.types("Quentin Inkpen-Vellacott");
         let reason = Text::default();
-        duty.adds(case, &Command::Identify { slot: Slot::Name, value, reason })?;
+        duty.adds(
+            case,
+            &Command::Identify {
+                slot: Slot::Name,
+                value,
+                reason,
+            },
+        )?;
         let detail = duty.types("the brother's dog bit a visitor");
         let code = AlertCode::DoNotVisitAlone;
-        duty.adds(case, &Command::RaiseAlert { code, detail, review_by: None })?;
+        duty.adds(
+            case,
+            &Command::RaiseAlert {
+                code,
+                detail,
+                review_by: None,
+            },
+        )?;
         self.moving = Some(case);
         for site in ["devizes", "swindon"] {
             let client = self.board.client(site)?;
-            wait::for_it("the shared case at its sites", crate::service::REST_MAX, || {
-                Ok(client.get(&format!("/api/v1/views/documents/{case}"))?)
-            })?;
+            wait::for_it(
+                "the shared case at its sites",
+                crate::service::REST_MAX,
+                || Ok(client.get(&format!("/api/v1/views/documents/{case}"))?),
+            )?;
         }
         Ok("The centre opens a case that Devizes and Swindon share.".to_owned())
     }
@@ -229,19 +302,60 @@ impl Week<'_> {
             match desk.site {
                 "devizes" => {
                     let reason = worker.types("the dog lives elsewhere now");
-                    worker.adds(case, &Command::ReviewAlert { code, clear: true, reason, seen: None })?;
+                    worker.adds(
+                        case,
+                        &Command::ReviewAlert {
+                            code,
+                            clear: true,
+                            reason,
+                            seen: None,
+                        },
+                    )?;
                     let value = worker.types("01380 496 0123");
-                    worker.adds(case, &Command::Identify { slot, value, reason: said("") })?;
+                    worker.adds(
+                        case,
+                        &Command::Identify {
+                            slot,
+                            value,
+                            reason: said(""),
+                        },
+                    )?;
                     let reason = senior.types("away until Easter");
-                    senior.adds(case, &Command::SetStatus { status: Status::Paused, reason })?;
+                    senior.adds(
+                        case,
+                        &Command::SetStatus {
+                            status: Status::Paused,
+                            reason,
+                        },
+                    )?;
                 }
                 "swindon" => {
                     let detail = worker.types("the brother threatened the postman");
-                    worker.adds(case, &Command::RaiseAlert { code, detail, review_by: None })?;
+                    worker.adds(
+                        case,
+                        &Command::RaiseAlert {
+                            code,
+                            detail,
+                            review_by: None,
+                        },
+                    )?;
                     let value = worker.types("01793 496 0456");
-                    worker.adds(case, &Command::Identify { slot, value, reason: said("") })?;
+                    worker.adds(
+                        case,
+                        &Command::Identify {
+                            slot,
+                            value,
+                            reason: said(""),
+                        },
+                    )?;
                     let reason = senior.types("waits for a flat");
-                    senior.adds(case, &Command::SetStatus { status: Status::Waiting, reason })?;
+                    senior.adds(
+                        case,
+                        &Command::SetStatus {
+                            status: Status::Waiting,
+                            reason,
+                        },
+                    )?;
                 }
                 "kent" => {
                     worker.adds(register, &mark("Ottilie Umfreville", Attendance::Present))?;
@@ -256,7 +370,11 @@ impl Week<'_> {
         let phone = &mut self.phone;
         let same = phone.does(Whereto::New(vec![scope]), &open_session(venue, day)?)?;
         phone.adds(register, &mark("Ottilie Umfreville", Attendance::Apology))?;
-        if same == register { Ok(()) } else { Err("two registers of one session".to_owned()) }
+        if same == register {
+            Ok(())
+        } else {
+            Err("two registers of one session".to_owned())
+        }
     }
 
     fn after_the_kill(&self) -> String {
@@ -281,7 +399,13 @@ impl Week<'_> {
         let seconds = began.elapsed().as_secs_f64();
         let mut carried = 0;
         for (site, before) in APART.iter().zip(before) {
-            carried += self.service.edge(site)?.relay.passed().since(&before).bytes();
+            carried += self
+                .service
+                .edge(site)?
+                .relay
+                .passed()
+                .since(&before)
+                .bytes();
         }
         let words = format!(
             "The links are back. All six nodes are equal {seconds:.1} s later, after {}.",
@@ -331,13 +455,20 @@ fn settle_phone(
     worker: &mut Worker<'_>,
 ) -> Result<Command, String> {
     let view = client.get_json(&format!("/api/v1/views/documents/{case}"))?;
-    let conflicts = view.pointer("/state/conflicts").and_then(|list| list.as_array());
+    let conflicts = view
+        .pointer("/state/conflicts")
+        .and_then(|list| list.as_array());
     let phone = conflicts.into_iter().flatten().find(|conflict| {
-        conflict.pointer("/about/kind").is_some_and(|kind| kind == "identifier")
+        conflict
+            .pointer("/about/kind")
+            .is_some_and(|kind| kind == "identifier")
     });
     let phone = phone.ok_or("the two telephone numbers are no conflict")?;
     let values = phone.get("values").and_then(|values| values.as_array());
-    let swindons = values.into_iter().flatten().find(|value| value["site"] == "swindon");
+    let swindons = values
+        .into_iter()
+        .flatten()
+        .find(|value| value["site"] == "swindon");
     let keep = swindons.and_then(|value| value.get("entry")?.as_str()?.parse().ok());
     let about = phone.get("about").cloned().unwrap_or_default();
     Ok(Command::Settle {

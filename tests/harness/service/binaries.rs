@@ -48,16 +48,27 @@ const ARGUMENTS: [&str; 13] = [
 ];
 
 fn build() -> Result<Binaries, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
-    command.args(ARGUMENTS).current_dir(root).stdin(Stdio::null()).stderr(Stdio::inherit());
-    let output = command.output().map_err(|error| format!("cargo cannot be run: {error}"))?;
+    command
+        .args(ARGUMENTS)
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
+    let output = command
+        .output()
+        .map_err(|error| format!("cargo cannot be run: {error}"))?;
     if !output.status.success() {
         return Err("the binaries do not build; cargo has said why".to_owned());
     }
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(Binaries { server: find(&messages, "server")?, edge: find(&messages, "edge")? })
+    Ok(Binaries {
+        server: find(&messages, "server")?,
+        edge: find(&messages, "edge")?,
+    })
 }
 
 /// The program that cargo says it has built.

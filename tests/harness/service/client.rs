@@ -29,7 +29,10 @@ pub struct Client {
 impl Client {
     /// A client of the node at `address`, bearing its token.
     pub fn new(address: SocketAddr, token: impl Into<String>) -> Client {
-        Client { address, token: token.into() }
+        Client {
+            address,
+            token: token.into(),
+        }
     }
 
     /// Where the node listens.
@@ -58,7 +61,10 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub fn post(&self, path: &str, entry: &str, body: &Value) -> Result<Reply, Failure> {
-        let headers = [("Content-Type", "application/json"), ("Idempotency-Key", entry)];
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("Idempotency-Key", entry),
+        ];
         self.ask("POST", path, &headers, body.to_string().as_bytes())
     }
 
@@ -72,8 +78,12 @@ impl Client {
         let not_sent = |error: io::Error| Failure::NotSent(error.kind());
         let mut stream = TcpStream::connect(self.address).map_err(not_sent)?;
         stream.set_nodelay(true).map_err(not_sent)?;
-        stream.set_read_timeout(Some(REQUEST_TIME_MAX)).map_err(not_sent)?;
-        stream.set_write_timeout(Some(REQUEST_TIME_MAX)).map_err(not_sent)?;
+        stream
+            .set_read_timeout(Some(REQUEST_TIME_MAX))
+            .map_err(not_sent)?;
+        stream
+            .set_write_timeout(Some(REQUEST_TIME_MAX))
+            .map_err(not_sent)?;
         let mut request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
              Connection: close\r\nContent-Length: {}\r\n",
@@ -132,9 +142,18 @@ impl Reply {
             return Ok(self);
         }
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        let field = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
+        let field = |name: &str| {
+            body.get(name)
+                .and_then(Value::as_str)
+                .unwrap_or("")
+                .to_owned()
+        };
         let (kind, detail) = (field("type"), field("detail"));
-        Err(Failure::Problem { status: self.status, kind, detail })
+        Err(Failure::Problem {
+            status: self.status,
+            kind,
+            detail,
+        })
     }
 }
 
@@ -184,7 +203,11 @@ impl fmt::Display for Failure {
         match self {
             Failure::NotSent(kind) => write!(f, "the request could not be sent ({kind})"),
             Failure::NoAnswer(kind) => write!(f, "no answer came ({kind})"),
-            Failure::Problem { status, kind, detail } => write!(f, "{status} {kind}: {detail}"),
+            Failure::Problem {
+                status,
+                kind,
+                detail,
+            } => write!(f, "{status} {kind}: {detail}"),
             Failure::NotUnderstood => f.write_str("the answer is not what it should be"),
         }
     }
@@ -234,15 +257,26 @@ mod tests {
             said
         });
         let reply = client.get("/healthz");
-        assert!(server.join().unwrap().contains("Authorization: Bearer secret\r\n"));
-        assert_eq!(format!("{client:?}"), format!("Client({})", client.address()));
+        assert!(
+            server
+                .join()
+                .unwrap()
+                .contains("Authorization: Bearer secret\r\n")
+        );
+        assert_eq!(
+            format!("{client:?}"),
+            format!("Client({})", client.address())
+        );
         reply
     }
 
     #[test]
     fn an_answer_is_whole_or_none() {
         let whole = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-        assert_eq!(ask_one(whole).unwrap().json().unwrap(), serde_json::json!({}));
+        assert_eq!(
+            ask_one(whole).unwrap().json().unwrap(),
+            serde_json::json!({})
+        );
         let cut_short = "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{}";
         assert!(ask_one(cut_short).unwrap_err().was_in_flight());
         assert!(ask_one("HTTP/1.1 200").unwrap_err().was_in_flight());
@@ -250,7 +284,8 @@ mod tests {
 
     #[test]
     fn a_problem_is_told_by_its_code() {
-        let problem = "HTTP/1.1 404 Not Found\r\nContent-Length: 20\r\n\r\n{\"type\":\"not-found\"}";
+        let problem =
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 20\r\n\r\n{\"type\":\"not-found\"}";
         let failure = ask_one(problem).unwrap_err();
         assert_eq!(failure.kind(), Some("not-found"));
         assert!(!failure.was_in_flight());
@@ -258,7 +293,10 @@ mod tests {
 
     #[test]
     fn a_request_that_nobody_takes_was_not_sent() {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
         let failure = Client::new(address, "").get("/healthz").unwrap_err();
         assert!(matches!(failure, Failure::NotSent(_)));
     }

@@ -41,7 +41,11 @@ impl Folder {
         owners_only(&path).map_err(failed)?;
         let alive = File::create(path.join(ALIVE)).map_err(failed)?;
         alive.lock().map_err(failed)?;
-        Ok(Folder { path, keep: false, _alive: alive })
+        Ok(Folder {
+            path,
+            keep: false,
+            _alive: alive,
+        })
     }
 
     /// Where it is.
@@ -67,7 +71,11 @@ impl Drop for Folder {
 /// Where temporary files go: `/tmp` where it is, because a socket's name must be short.
 fn base() -> PathBuf {
     let short = Path::new("/tmp");
-    if short.is_dir() { short.to_owned() } else { std::env::temp_dir() }
+    if short.is_dir() {
+        short.to_owned()
+    } else {
+        std::env::temp_dir()
+    }
 }
 
 #[cfg(unix)]
@@ -83,11 +91,17 @@ fn owners_only(_: &Path) -> std::io::Result<()> {
 
 /// Removes the folders of runs that are gone.
 fn clear(name: &str) {
-    let Ok(entries) = fs::read_dir(base()) else { return };
+    let Ok(entries) = fs::read_dir(base()) else {
+        return;
+    };
     for path in entries.flatten().map(|entry| entry.path()) {
-        let ours = path.file_name().and_then(|own| own.to_str()).is_some_and(|own| {
-            own.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'))
-        });
+        let ours = path
+            .file_name()
+            .and_then(|own| own.to_str())
+            .is_some_and(|own| {
+                own.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with('-'))
+            });
         if ours && is_dead(&path) {
             let _ = fs::remove_dir_all(&path);
         }

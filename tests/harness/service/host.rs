@@ -68,7 +68,11 @@ impl Host {
     /// When the command fails, with what it said.
     pub fn command(&self, words: &[&str]) -> Result<Value, String> {
         let mut command = Command::new(&self.program);
-        command.args(words).arg("--data").arg(&self.data).arg("--json");
+        command
+            .args(words)
+            .arg("--data")
+            .arg(&self.data)
+            .arg("--json");
         let output = command.output();
         let output = output.map_err(|error| format!("{}: {error}", self.program.display()))?;
         let said = String::from_utf8_lossy(&output.stdout);
@@ -76,7 +80,10 @@ impl Host {
         self.note(&complained)?;
         if !output.status.success() {
             let words = words.first().unwrap_or(&"");
-            return Err(format!("{} {words}: {} {complained}", self.name, output.status));
+            return Err(format!(
+                "{} {words}: {} {complained}",
+                self.name, output.status
+            ));
         }
         if said.trim().is_empty() {
             return Ok(Value::Null);
@@ -87,7 +94,10 @@ impl Host {
     /// Adds to the log what a command complained of.
     fn note(&self, words: &str) -> Result<(), String> {
         use std::io::Write as _;
-        let log = fs::OpenOptions::new().create(true).append(true).open(&self.log);
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log);
         let written = log.and_then(|mut log| log.write_all(words.as_bytes()));
         written.map_err(|error| format!("{}: {error}", self.log.display()))
     }
@@ -101,9 +111,16 @@ impl Host {
             return Err(format!("{} is running already", self.name));
         }
         let mut command = Command::new(&self.program);
-        command.arg("run").arg("--data").arg(&self.data).args(words).arg("--json");
+        command
+            .arg("run")
+            .arg("--data")
+            .arg(&self.data)
+            .args(words)
+            .arg("--json");
         let mut process = Process::start(warden, &self.name, &mut command, &self.log)?;
-        let started = process.started().map_err(|error| format!("{error}\n{}", self.last_words()))?;
+        let started = process
+            .started()
+            .map_err(|error| format!("{error}\n{}", self.last_words()))?;
         self.running = Some((process, started));
         Ok(started)
     }
@@ -115,7 +132,9 @@ impl Host {
 
     /// Whether its node is running.
     pub fn is_running(&mut self) -> bool {
-        self.running.as_mut().is_some_and(|(process, _)| process.is_alive())
+        self.running
+            .as_mut()
+            .is_some_and(|(process, _)| process.is_alive())
     }
 
     /// Kills its node with SIGKILL.
@@ -130,8 +149,12 @@ impl Host {
     /// # Errors
     /// When it does not stop well, with the end of its log.
     pub fn stop(&mut self) -> Result<(), String> {
-        let Some((process, _)) = self.running.take() else { return Ok(()) };
-        process.stop().map_err(|error| format!("{error}\n{}", self.last_words()))
+        let Some((process, _)) = self.running.take() else {
+            return Ok(());
+        };
+        process
+            .stop()
+            .map_err(|error| format!("{error}\n{}", self.last_words()))
     }
 
     /// A client of the running node, with the token from its folder.
@@ -139,8 +162,10 @@ impl Host {
     /// # Errors
     /// When it is not running or has no token.
     pub fn client(&self) -> Result<Client, String> {
-        let (_, started) =
-            self.running.as_ref().ok_or_else(|| format!("{} is not running", self.name))?;
+        let (_, started) = self
+            .running
+            .as_ref()
+            .ok_or_else(|| format!("{} is not running", self.name))?;
         let path = self.data.join("api-token");
         let token = fs::read_to_string(&path);
         let token = token.map_err(|error| format!("{}: {error}", path.display()))?;

@@ -50,9 +50,16 @@ pub fn send(
     }
     let reply = client.post("/api/v1/commands", &entry.to_string(), &body)?;
     let said = reply.json()?;
-    let id = said.get("document").and_then(Value::as_str).and_then(|id| id.parse().ok());
+    let id = said
+        .get("document")
+        .and_then(Value::as_str)
+        .and_then(|id| id.parse().ok());
     let document = id.ok_or(Failure::NotUnderstood)?;
-    Ok(Done { document, entry, written: reply.status == 201 })
+    Ok(Done {
+        document,
+        entry,
+        written: reply.status == 201,
+    })
 }
 
 /// A worker at a node.
@@ -68,7 +75,11 @@ pub struct Person {
 impl Person {
     /// A worker who draws entry ids from `chance`.
     pub fn new(client: Client, worker: &str, chance: Chance) -> Person {
-        Person { client, worker: worker.to_owned(), chance }
+        Person {
+            client,
+            worker: worker.to_owned(),
+            chance,
+        }
     }
 
     /// An id for the next entry.
@@ -90,7 +101,13 @@ impl Person {
     /// As [`send`].
     pub fn begins_in(&mut self, scopes: Vec<ScopeId>, command: &Command) -> Result<Done, Failure> {
         let entry = self.entry();
-        send(&self.client, &self.worker, &Whereto::New(scopes), entry, command)
+        send(
+            &self.client,
+            &self.worker,
+            &Whereto::New(scopes),
+            entry,
+            command,
+        )
     }
 
     /// Does something with a document that is there.
@@ -99,6 +116,12 @@ impl Person {
     /// As [`send`].
     pub fn does(&mut self, document: DocumentId, command: &Command) -> Result<Done, Failure> {
         let entry = self.entry();
-        send(&self.client, &self.worker, &Whereto::Document(document), entry, command)
+        send(
+            &self.client,
+            &self.worker,
+            &Whereto::Document(document),
+            entry,
+            command,
+        )
     }
 }

@@ -45,10 +45,24 @@ impl Process {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(warden: &Warden, name: &str, command: &mut Command, log: &Path) -> Result<Process, String> {
+    pub fn start(
+        warden: &Warden,
+        name: &str,
+        command: &mut Command,
+        log: &Path,
+    ) -> Result<Process, String> {
         let failed = |error: std::io::Error| format!("{}: {error}", log.display());
-        let open = || OpenOptions::new().create(true).append(true).open(log).map_err(failed);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::from(open()?));
+        let open = || {
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(log)
+                .map_err(failed)
+        };
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::from(open()?));
         let mut child = warden.start(command)?;
         let said = child.stdout.take().ok_or("a process without stdout")?;
         let copy = open()?;
@@ -59,7 +73,12 @@ impl Process {
                 let _ = sender.try_send(line);
             });
         });
-        Ok(Process { name: name.to_owned(), child, lines, reader: Some(reader) })
+        Ok(Process {
+            name: name.to_owned(),
+            child,
+            lines,
+            reader: Some(reader),
+        })
     }
 
     /// Waits until the process says in one line of JSON that it has started, and where.
@@ -81,7 +100,10 @@ impl Process {
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     let status = self.child.wait().map_err(|error| error.to_string())?;
-                    return Err(format!("{} ended before it had started: {status}", self.name));
+                    return Err(format!(
+                        "{} ended before it had started: {status}",
+                        self.name
+                    ));
                 }
             }
         }
@@ -132,7 +154,11 @@ impl Process {
 }
 
 fn well(name: &str, status: ExitStatus) -> Result<(), String> {
-    if status.success() { Ok(()) } else { Err(format!("{name} ended badly: {status}")) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{name} ended badly: {status}"))
+    }
 }
 
 /// Copies what is said into a file, and hands every line on.
@@ -149,7 +175,10 @@ fn copy_lines(said: ChildStdout, mut copy: File, mut hand_on: impl FnMut(String)
 fn parse(line: &str) -> Option<Started> {
     let said: Value = serde_json::from_str(line).ok()?;
     let address = |name: &str| said.get(name)?.as_str()?.parse().ok();
-    Some(Started { http: address("http")?, quic: address("quic") })
+    Some(Started {
+        http: address("http")?,
+        quic: address("quic"),
+    })
 }
 
 #[cfg(test)]
@@ -164,7 +193,11 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         let log = folder.path().join("log");
-        (Process::start(&warden, "sh", &mut command, &log).unwrap(), folder, warden)
+        (
+            Process::start(&warden, "sh", &mut command, &log).unwrap(),
+            folder,
+            warden,
+        )
     }
 
     #[test]
@@ -174,7 +207,10 @@ mod tests {
         let started = process.started().unwrap();
         assert_eq!((started.http.port(), started.quic), (1, None));
         assert!(process.is_alive());
-        assert!(process.stop().unwrap_err().contains("ended badly"), "sleep dies of SIGTERM");
+        assert!(
+            process.stop().unwrap_err().contains("ended badly"),
+            "sleep dies of SIGTERM"
+        );
         let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
         assert!(log.contains("starting") && log.contains("oops"));
     }

@@ -61,10 +61,16 @@ fn read_said(view: &Value) -> Option<Said> {
     let mut scopes = BTreeMap::new();
     for scope in view.get("scopes")?.as_array()? {
         let digest = scope.get("digest")?.as_str()?.to_owned();
-        let sum = Sum { digest, count: scope.get("count")?.as_u64()? };
+        let sum = Sum {
+            digest,
+            count: scope.get("count")?.as_u64()?,
+        };
         scopes.insert(scope.get("scope")?.as_str()?.to_owned(), sum);
     }
-    Some(Said { scopes, waiting: view.get("waiting")?.as_u64()? })
+    Some(Said {
+        scopes,
+        waiting: view.get("waiting")?.as_u64()?,
+    })
 }
 
 /// What the store of a stopped node holds, read without the node.
@@ -94,10 +100,19 @@ pub fn read(host: &Host) -> Result<Proof, String> {
     let mut proof = Proof::default();
     let directory = directory(&snapshot, &material).map_err(wrong)?;
     let digest = directory.digest().to_string();
-    proof.scopes.insert(DIRECTORY.to_owned(), Sum { digest, count: directory.count() });
+    proof.scopes.insert(
+        DIRECTORY.to_owned(),
+        Sum {
+            digest,
+            count: directory.count(),
+        },
+    );
     let sums = views::recompute(&snapshot).map_err(|error| wrong(error.to_string()))?;
     for (scope, sum) in sums {
-        let sum = Sum { digest: sum.digest.to_string(), count: sum.count };
+        let sum = Sum {
+            digest: sum.digest.to_string(),
+            count: sum.count,
+        };
         proof.scopes.insert(scope.to_string(), sum);
     }
     let mine = directory.scopes_of(&device_id(&material.device.public()));
@@ -127,7 +142,10 @@ pub fn open(host: &Host) -> Result<Sealed<RedbStore>, String> {
 pub fn store_file(data: &Path) -> Result<PathBuf, String> {
     let entries = fs::read_dir(data).map_err(|error| format!("{}: {error}", data.display()))?;
     let mut paths = entries.flatten().map(|entry| entry.path());
-    let found = paths.find(|path| path.extension().is_some_and(|extension| extension == "redb"));
+    let found = paths.find(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "redb")
+    });
     found.ok_or_else(|| format!("no store in {}", data.display()))
 }
 
@@ -163,8 +181,7 @@ fn read_documents<P: Snapshot>(
     }
     let mut opener = Opener::new(OPEN_MAX);
     for document in documents {
-        let scopes =
-            views::scopes_of(snapshot, document).map_err(|error| error.to_string())?;
+        let scopes = views::scopes_of(snapshot, document).map_err(|error| error.to_string())?;
         if !scopes.iter().any(|scope| mine.contains(scope)) {
             proof.strays.push(document);
         }

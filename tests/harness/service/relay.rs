@@ -5,7 +5,7 @@
 //! sizes. The centre may come back at another address ([`Relay::lead_to`]); the edge never knows.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::{
@@ -36,8 +36,13 @@ impl Network {
     /// # Errors
     /// When there is no thread to be had.
     pub fn new() -> Result<Network, String> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        Ok(Network { runtime: runtime.map_err(|error| format!("no thread for relays: {error}"))? })
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build();
+        Ok(Network {
+            runtime: runtime.map_err(|error| format!("no thread for relays: {error}"))?,
+        })
     }
 
     /// A link to the node at `far`.
@@ -50,7 +55,11 @@ impl Network {
         let address = near.local_addr().map_err(|error| error.to_string())?;
         let line = Arc::new(Line::to(far));
         let carrier = self.runtime.spawn(carry(near, Arc::clone(&line)));
-        Ok(Relay { address, line, carrier })
+        Ok(Relay {
+            address,
+            line,
+            carrier,
+        })
     }
 }
 
@@ -256,11 +265,18 @@ async fn carry(near: Arc<UdpSocket>, line: Arc<Line>) {
             tokio::task::yield_now().await;
             continue;
         };
-        if !ways.contains_key(&from) {
-            let Ok(socket) = local_socket().await else { continue };
+        if let Entry::Vacant(way) = ways.entry(from) {
+            let Ok(socket) = local_socket().await else {
+                continue;
+            };
             let socket = Arc::new(socket);
-            let back = answer(Arc::clone(&socket), Arc::clone(&near), from, Arc::clone(&line));
-            ways.insert(from, (socket, Abort(tokio::spawn(back))));
+            let back = answer(
+                Arc::clone(&socket),
+                Arc::clone(&near),
+                from,
+                Arc::clone(&line),
+            );
+            way.insert((socket, Abort(tokio::spawn(back))));
         }
         if let (Some((way, _)), Some(datagram)) = (ways.get(&from), buffer.get(..bytes)) {
             line.pass(Direction::Up, datagram, way, line.far()).await;
@@ -311,10 +327,17 @@ mod tests {
         let network = Network::new().unwrap();
         let [near, far] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
         for socket in [&near, &far] {
-            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            socket
+                .set_read_timeout(Some(Duration::from_secs(5)))
+                .unwrap();
         }
         let relay = network.link_to(far.local_addr().unwrap()).unwrap();
-        Pair { near, far, relay, _network: network }
+        Pair {
+            near,
+            far,
+            relay,
+            _network: network,
+        }
     }
 
     fn heard(socket: &UdpSocket) -> Option<(Vec<u8>, SocketAddr)> {
@@ -325,7 +348,12 @@ mod tests {
 
     #[test]
     fn datagrams_go_both_ways_and_are_counted() {
-        let Pair { near, far, relay, _network } = pair();
+        let Pair {
+            near,
+            far,
+            relay,
+            _network,
+        } = pair();
         for _ in 0..3 {
             near.send_to(b"hello", relay.address()).unwrap();
             let (said, from) = heard(&far).unwrap();
@@ -334,13 +362,21 @@ mod tests {
             assert_eq!(heard(&near).unwrap().0, b"hi");
         }
         let passed = relay.passed();
-        assert_eq!((passed.bytes_up, passed.bytes_down, passed.datagrams), (15, 6, 6));
+        assert_eq!(
+            (passed.bytes_up, passed.bytes_down, passed.datagrams),
+            (15, 6, 6)
+        );
         assert_eq!((passed.round_trips, passed.dropped), (2, 0));
     }
 
     #[test]
     fn nothing_passes_a_cut_and_everything_after_it() {
-        let Pair { near, far, relay, _network } = pair();
+        let Pair {
+            near,
+            far,
+            relay,
+            _network,
+        } = pair();
         relay.cut();
         near.send_to(b"lost", relay.address()).unwrap();
         while relay.passed().dropped == 0 {
@@ -354,9 +390,16 @@ mod tests {
 
     #[test]
     fn a_delay_holds_and_the_far_side_may_move() {
-        let Pair { near, relay, _network, .. } = pair();
+        let Pair {
+            near,
+            relay,
+            _network,
+            ..
+        } = pair();
         let elsewhere = UdpSocket::bind("127.0.0.1:0").unwrap();
-        elsewhere.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        elsewhere
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
         relay.lead_to(elsewhere.local_addr().unwrap());
         relay.delay(Duration::from_millis(50));
         let began = Instant::now();

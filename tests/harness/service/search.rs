@@ -33,7 +33,9 @@ pub fn files_with(folder: &Path, word: &str) -> Result<Vec<(PathBuf, usize)>, St
 /// When a file cannot be read.
 pub fn count_in(folder: &Path, words: &BTreeSet<&str>) -> Result<usize, String> {
     let mut left: Vec<Finder<'_>> = words.iter().map(|word| Finder::new(*word)).collect();
-    each_file(folder, |_, bytes| left.retain(|finder| finder.find(bytes).is_none()))?;
+    each_file(folder, |_, bytes| {
+        left.retain(|finder| finder.find(bytes).is_none())
+    })?;
     Ok(words.len() - left.len())
 }
 

@@ -24,7 +24,9 @@ impl Warden {
         watch.args(["-c", WATCH]).stdin(Stdio::piped());
         watch.stdout(Stdio::null()).stderr(Stdio::null());
         group(&mut watch, 0);
-        let watch = watch.spawn().map_err(|error| format!("sh cannot be started: {error}"))?;
+        let watch = watch
+            .spawn()
+            .map_err(|error| format!("sh cannot be started: {error}"))?;
         Ok(Warden { watch })
     }
 
@@ -35,7 +37,9 @@ impl Warden {
     pub fn start(&self, command: &mut Command) -> Result<Child, String> {
         group(command, i32::try_from(self.watch.id()).unwrap_or(0));
         let program = command.get_program().to_string_lossy().into_owned();
-        command.spawn().map_err(|error| format!("{program} cannot be started: {error}"))
+        command
+            .spawn()
+            .map_err(|error| format!("{program} cannot be started: {error}"))
     }
 }
 
