@@ -17,9 +17,11 @@ use crate::{
     read::{Places, Reading},
 };
 
-/// How many changes are followed one by one in what was read already; with more at once, reading
-/// everything again is quicker.
-const FOLLOWED_MAX: usize = 32;
+/// How many changes are followed one by one in what was read already, whatever its size; with many
+/// more at once than there is to read, reading everything again is quicker.
+const FOLLOWED_MIN: usize = 32;
+/// Reading one entry again costs less than following one change into it, by about this factor.
+const READ_PER_FOLLOWED: usize = 4;
 
 /// A case or a session, opened.
 ///
@@ -142,16 +144,13 @@ impl Document {
     }
 
     /// The row that lists need.
-    pub fn summary(&self) -> Summary {
-        let fresh;
-        let reading = match &self.reading {
-            Some(reading) => reading,
-            None => {
-                fresh = self.read_anew();
-                &fresh
-            }
-        };
-        reading.state.summary(self.flaws(reading).len())
+    ///
+    /// What was read for it is kept, as by [`Document::view`].
+    pub fn summary(&mut self) -> Summary {
+        let reading = self.reading.take().unwrap_or_else(|| self.read_anew());
+        let summary = reading.state.summary(self.flaws(&reading).len());
+        self.reading = Some(reading);
+        summary
     }
 
     /// The whole document as an `.automerge` file that the public libraries load.
@@ -261,7 +260,7 @@ impl Document {
         let reading = self
             .reading
             .take()
-            .filter(|_| accepted.len() <= FOLLOWED_MAX);
+            .filter(|read| accepted.len() <= FOLLOWED_MIN.max(read.rows / READ_PER_FOLLOWED));
         let followed = guard(|| merge_into(&mut self.auto, &self.places, accepted, reading));
         match followed {
             Ok(reading) => {

@@ -411,7 +411,7 @@ impl Case {
             tasks: self.open_tasks(),
             next_review: self.review.least().copied(),
             entries: self.journal.len() as u64,
-            last_at: self.journal.rows().map(|row| row.made.at).max(),
+            last_at: self.journal.latest(),
             ..Summary::empty(Kind::CASE, flaws)
         }
     }

@@ -351,7 +351,7 @@ impl Session {
             attended: self.attended().0,
             cash_pence: self.expected_cash().0,
             entries: self.journal.len() as u64,
-            last_at: self.journal.rows().map(|row| row.made.at).max(),
+            last_at: self.journal.latest(),
             ..Summary::empty(Kind::SESSION, flaws)
         }
     }

@@ -118,13 +118,8 @@ impl State {
         };
         let stray = |entry: &EntryId| (*entry, Reason::Malformed);
         let mut flaws: BTreeSet<(EntryId, Reason)> = strays.iter().map(stray).collect();
-        let mut before = None;
-        for row in self.journal().rows() {
-            if before == Some(row.entry) {
-                flaws.insert((row.entry, Reason::Equivocation));
-            }
-            before = Some(row.entry);
-        }
+        let ambiguous = |entry| (entry, Reason::Equivocation);
+        flaws.extend(self.journal().ambiguous().map(ambiguous));
         let flaw = |(entry, reason)| Flaw {
             at: FlawAt::Entry(entry),
             reason,

@@ -60,7 +60,10 @@ fn a_change_that_could_not_be_sent_is_not_kept() {
         perform(&mut replica.doc, who, &note("hello"), entry(2), &by(1), now)
     };
     // A clock far in the future, and the actor of the genesis.
-    assert_eq!(refused(actor(1), Moment(i64::MAX)), Err(Refusal::NotWritten));
+    assert_eq!(
+        refused(actor(1), Moment(i64::MAX)),
+        Err(Refusal::NotWritten)
+    );
     let fixed = crate::genesis::genesis(Kind::CASE).unwrap().actor;
     assert_eq!(refused(fixed, NOW), Err(Refusal::NotWritten));
     assert_eq!((replica.doc.heads(), replica.doc.read()), before);

@@ -63,6 +63,11 @@ impl<T> Copy for Row<'_, T> {}
 pub struct EntryLog<T> {
     /// By entry; under one entry sorted by value, so that equal sets are equal.
     rows: BTreeMap<EntryId, Vec<Said<T>>>,
+    /// What follows from the rows and is asked after every change, kept beside them: reading
+    /// through a long log each time would make writing one take time with its square.
+    count: usize,
+    latest: Option<Moment>,
+    ambiguous: BTreeSet<EntryId>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -87,6 +92,9 @@ impl<T> Default for EntryLog<T> {
     fn default() -> Self {
         EntryLog {
             rows: BTreeMap::new(),
+            count: 0,
+            latest: None,
+            ambiguous: BTreeSet::new(),
         }
     }
 }
@@ -114,14 +122,24 @@ impl<T: Ord + Clone> EntryLog<T> {
     fn put(&mut self, entry: EntryId, said: Said<T>) {
         let under = self.rows.entry(entry).or_default();
         match under.binary_search_by(|copy| copy.value.cmp(&said.value)) {
-            Err(place) => under.insert(place, said),
+            Err(place) => {
+                self.latest = self.latest.max(Some(said.made.at));
+                self.count += 1;
+                under.insert(place, said);
+                if under.len() > 1 {
+                    self.ambiguous.insert(entry);
+                }
+            }
             Ok(place) => {
                 let Some(copy) = under.get_mut(place) else {
                     return;
                 };
                 copy.seen.retain(|seen| said.seen.contains(seen));
                 if said.made < copy.made {
-                    copy.made = said.made;
+                    let replaced = std::mem::replace(&mut copy.made, said.made);
+                    if self.latest == Some(replaced.at) {
+                        self.latest = self.rows().map(|row| row.made.at).max();
+                    }
                 }
             }
         }
@@ -156,7 +174,17 @@ impl<T> EntryLog<T> {
 
     /// How many rows there are.
     pub fn len(&self) -> usize {
-        self.rows.values().map(Vec::len).sum()
+        self.count
+    }
+
+    /// The latest moment any row gives.
+    pub fn latest(&self) -> Option<Moment> {
+        self.latest
+    }
+
+    /// The entries under which different things were said, in ascending order.
+    pub fn ambiguous(&self) -> impl Iterator<Item = EntryId> {
+        self.ambiguous.iter().copied()
     }
 
     /// Whether there are none.
