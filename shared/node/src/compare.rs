@@ -211,7 +211,7 @@ impl<S: Store> Node<S> {
         let mut waiting = Vec::new();
         for (id, link) in &self.links {
             for (scope, talk) in &link.scopes {
-                if talk.they_sent && talk.their_proof.is_some() {
+                if talk.their_proof.is_some() {
                     waiting.push((*id, scope.clone()));
                 }
             }
@@ -269,6 +269,11 @@ impl<S: Store> Node<S> {
             };
         }
         talk.proved = None;
+        if !talk.they_sent {
+            // Equal is equal whenever it is said, but what differs may still be on its way.
+            talk.their_proof = Some(proof);
+            return Ok(());
+        }
         if !talk.proof_said {
             // The peer has not yet seen all of ours; it could not have given another proof.
             return Ok(());

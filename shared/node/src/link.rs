@@ -259,7 +259,10 @@ impl Talk {
 
     /// Notes that both sides are equal.
     pub(crate) fn equal(&mut self, now: Moment) {
-        self.sent = true;
+        // A peer that waits for our marker judges nothing until it has come, so one that is
+        // still owed goes out. Between equal greetings there are no markers.
+        self.fill.marker_due |= !self.sent && self.round > 0;
+        self.sent |= self.round == 0;
         self.they_sent = true;
         self.proved = Some(now);
         self.was_equal = true;
