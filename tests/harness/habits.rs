@@ -24,26 +24,37 @@ pub struct Drawn {
 pub struct Habits {
     chance: Chance,
     typed: u64,
+    long_percent: u64,
     workers: Vec<WorkerId>,
 }
 
+/// Bytes of the longest texts: below what a note may have.
+const LONG_BYTES: u64 = 60_000;
+
 impl Habits {
-    /// Habits of people who know these workers.
-    pub fn new(chance: Chance, workers: Vec<WorkerId>) -> Habits {
+    /// Habits of people who know these workers, and write at length so often in a hundred times.
+    pub fn new(chance: Chance, workers: Vec<WorkerId>, long_percent: u64) -> Habits {
         Habits {
             chance,
             typed: 0,
+            long_percent,
             workers,
         }
     }
 
     fn words(&mut self) -> String {
+        self.sized_words(60)
+    }
+
+    /// What is written into a note, which may be long.
+    fn long_words(&mut self) -> String {
+        let long = self.chance.percent(self.long_percent);
+        self.sized_words(if long { LONG_BYTES } else { 300 })
+    }
+
+    fn sized_words(&mut self, most: u64) -> String {
         self.typed += 1;
-        let length = if self.chance.percent(3) {
-            4_000
-        } else {
-            self.chance.index(60)
-        };
+        let length = self.chance.index(usize::try_from(most).unwrap_or(60));
         format!(
             "{MARKER}{:06} {}",
             self.typed,
@@ -77,7 +88,7 @@ impl Habits {
     }
 
     fn splices(&mut self, memory: &mut Memory) -> (Vec<Splice>, Option<String>) {
-        let mut insert = self.words();
+        let mut insert = self.long_words();
         insert.push('\n');
         // Rarely somebody also deletes; from then on words typed earlier need not be there.
         let delete = usize::from(self.chance.percent(5));
@@ -132,6 +143,9 @@ impl Habits {
         cases: &[DocumentId],
         now: Moment,
     ) -> Drawn {
+        if kind == Kind::CASE && self.chance.percent(25) {
+            return self.note(now);
+        }
         let words = self.words();
         let text = Text::from(&*words);
         let command = if kind == Kind::SESSION {
@@ -148,19 +162,27 @@ impl Habits {
         }
     }
 
-    /// A command of a case into which something is typed.
+    fn note(&mut self, now: Moment) -> Drawn {
+        let words = self.long_words();
+        let command = Command::AddNote {
+            happened: Day::of(now),
+            mode: self.one(ContactMode::Phone, ContactMode::ALL),
+            minutes: u32::try_from(self.chance.below(90)).unwrap_or(0),
+            text: Text::from(&*words),
+        };
+        Drawn {
+            command,
+            typed: Some(words),
+        }
+    }
+
+    /// A command of a case, other than a note, into which something is typed.
     fn in_case(&mut self, text: &Text, memory: &Memory, now: Moment) -> Option<Command> {
         let note = self.chance.pick(&memory.notes).copied();
         let task = self.chance.pick(&memory.tasks).copied();
         let text = text.clone();
         let reason = text.clone();
-        Some(match self.chance.below(100) {
-            0..24 => Command::AddNote {
-                happened: Day::of(now),
-                mode: self.one(ContactMode::Phone, ContactMode::ALL),
-                minutes: u32::try_from(self.chance.below(90)).unwrap_or(0),
-                text,
-            },
+        Some(match self.chance.between(24, 99) {
             24..35 => Command::RaiseAlert {
                 code: self.alert(),
                 detail: text,

@@ -150,6 +150,7 @@ impl World {
             FaultKind::PowerWhileIdle | FaultKind::Restart | FaultKind::Restore => {
                 self.strike_node(number, &plan)
             }
+            FaultKind::ClockJump => self.jump(number, &plan),
         };
         if !struck && !self.mischief.healing {
             self.agenda.after(AGAIN_MS, Event::Fault(number));
@@ -345,10 +346,23 @@ impl World {
             | FaultKind::PowerWhileIdle
             | FaultKind::Restart
             | FaultKind::Restore
+            | FaultKind::ClockJump
             | FaultKind::Cut
             | FaultKind::Stall
             | FaultKind::Slow => return false,
         }
+        true
+    }
+
+    /// A clock jumps, under a node that runs or one that does not.
+    fn jump(&mut self, number: usize, plan: &FaultPlan) -> bool {
+        let size_ms = self.mischief.chance.span_ms(1_000, 86_400_000);
+        let forwards = self.mischief.chance.percent(50);
+        if let Some(station) = self.stations.get_mut(plan.at) {
+            station.skew_ms += if forwards { size_ms } else { -size_ms };
+        }
+        self.mischief.set(number, Stage::Over);
+        self.fired(plan, plan.at);
         true
     }
 
@@ -364,11 +378,7 @@ impl World {
                 let Some(copy) = self.mischief.copies.remove(&number) else {
                     return false;
                 };
-                self.die(plan.at, plan.lasts_ms, |station| station.restore(&copy));
-                self.mischief.restored = true;
-                if let Some(promises) = self.promises.get_mut(plan.at) {
-                    promises.forget();
-                }
+                self.restore(plan.at, plan.lasts_ms, &copy);
             }
         }
         self.mischief.set(number, Stage::Over);
@@ -399,6 +409,15 @@ impl World {
             );
         }
         self.dead(number, down_ms);
+    }
+
+    /// A station's disk is replaced by an older copy of itself, and the node started again.
+    pub fn restore(&mut self, station: usize, down_ms: i64, copy: &Disk) {
+        self.die(station, down_ms, |station| station.restore(copy));
+        self.mischief.restored |= station == CENTRE;
+        if let Some(promises) = self.promises.get_mut(station) {
+            promises.forget();
+        }
     }
 
     /// A station is stopped in order: its wires are closed, and the other ends hear of it.

@@ -9,6 +9,7 @@ use crate::{
     evidence::Evidence,
     people::{Kept, MARKER},
     reader::{self, Pages},
+    station::Station,
     swarm::CENTRE,
     trace::station_name,
     world::World,
@@ -371,6 +372,35 @@ impl World {
                 return self.fail(Oracle::Keep, words);
             }
             self.judge_state(&line);
+        }
+    }
+
+    /// Somebody looks how far an entry has got. What is said to be at the centre is there, unless
+    /// the centre's disk was replaced and the edge cannot know it yet.
+    pub(crate) fn check_a_receipt(&mut self, nth: u64) {
+        let length = self.population.kept().len() as u64;
+        let index = usize::try_from(nth.checked_rem(length).unwrap_or(0)).unwrap_or(0);
+        let Some(line) = self.population.kept().get(index).cloned() else {
+            return;
+        };
+        let Some(change) = line.change.filter(|_| line.station != CENTRE) else {
+            return;
+        };
+        let snapshot = |number: usize| self.stations.get(number).and_then(Station::snapshot);
+        let (Some(here), Some(centre)) = (snapshot(line.station), snapshot(CENTRE)) else {
+            return;
+        };
+        let said = views::entry_state(&here, line.entry);
+        if !matches!(said, Ok(Some(EntryState::AtTheCentre))) || self.mischief.was_restored(CENTRE)
+        {
+            return;
+        }
+        self.tally.receipts += 1;
+        let evidence = Evidence::read(&centre);
+        if !evidence.is_ok_and(|evidence| evidence.has(line.document, change)) {
+            let name = station_name(line.station);
+            let words = format!("{name} says {} is at the centre, and it is not", line.entry);
+            self.fail(Oracle::Keep, words);
         }
     }
 

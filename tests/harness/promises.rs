@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use names::{ActorId, ChangeHash, DocumentId};
-use protocol::{Frame, message::Batch};
+use protocol::{Frame, message::Batch, signed::Run};
 
 use crate::evidence::Evidence;
 
@@ -24,19 +24,29 @@ pub struct Promises {
 }
 
 impl Promises {
-    /// Notes what a frame says that has left the node.
-    pub fn sent(&mut self, frame: &[u8]) {
+    /// Notes what a frame says that has left the node; answers what it brings of that which the
+    /// peer had missed: the document of each change.
+    pub fn sent(&mut self, frame: &[u8]) -> Vec<DocumentId> {
         if !frame.first().is_some_and(|number| TELLING.contains(number)) {
-            return;
+            return Vec::new();
         }
         match Frame::decode(frame) {
             Ok(Some(Frame::Held(held))) => {
                 for run in held.runs {
                     self.reaches(run.document, run.actor, run.seq);
                 }
+                Vec::new()
             }
-            Ok(Some(Frame::Fill(batch) | Frame::Live(batch))) => self.passed_on(&batch),
-            Ok(_) | Err(_) => {}
+            Ok(Some(Frame::Fill(batch))) => {
+                self.passed_on(&batch);
+                let of = |run: &Run| std::iter::repeat_n(run.document, run.changes.len());
+                batch.runs.iter().flat_map(of).collect()
+            }
+            Ok(Some(Frame::Live(batch))) => {
+                self.passed_on(&batch);
+                Vec::new()
+            }
+            Ok(_) | Err(_) => Vec::new(),
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Tally {
     pub frame_bytes: u64,
     /// Frames that went down with their wire.
     pub frames_lost: u64,
+    /// Changes that edges sent the centre because it had missed them.
+    pub filled: u64,
     /// Exact comparisons begun, and documents that they named.
     pub repairs: u64,
     /// See `repairs`.
@@ -45,6 +47,8 @@ pub struct Tally {
     pub changes: u64,
     /// Entries lost with the only disk that held them: outside the budget, and counted.
     pub gone: u64,
+    /// Entries that were said to be at the centre, looked up there at that moment.
+    pub receipts: u64,
     /// Virtual time, in milliseconds: the whole run, and from the last fault to the proof.
     pub virtual_ms: i64,
     /// See `virtual_ms`.
@@ -148,11 +152,16 @@ impl fmt::Display for Totals {
             "frames lost with their wire",
             self.column(|t| t.frames_lost),
         )?;
+        row("changes filled in at the centre", self.column(|t| t.filled))?;
         row("exact comparisons", self.column(|t| t.repairs))?;
         row("documents they named", self.column(|t| t.repaired))?;
         row("documents at the centre", self.column(|t| t.documents))?;
         row("changes at the centre", self.column(|t| t.changes))?;
         row("entries lost with their only disk", self.column(|t| t.gone))?;
+        row(
+            "receipts looked up at the centre",
+            self.column(|t| t.receipts),
+        )?;
         row("virtual seconds", self.column(|t| seconds(t.virtual_ms)))?;
         row(
             "virtual seconds until proved",

@@ -6,7 +6,7 @@ use node::{Input, Output};
 use store::StoreError;
 
 use crate::{
-    network::WireId,
+    network::{End, WireId},
     oracle::Oracle,
     station::{Desk, Station, Work, work_of},
     trace::station_name,
@@ -158,7 +158,11 @@ impl World {
             Output::Send { link, lane, frame } => {
                 let (wire, to) = (WireId(link.0), end_of(number).other());
                 if let Some(promises) = self.promises.get_mut(number) {
-                    promises.sent(&frame);
+                    let filled = promises.sent(&frame);
+                    if to == End::Centre {
+                        self.tally.filled += filled.len() as u64;
+                        self.filled.extend(filled);
+                    }
                 }
                 if let Some(due) = self.network.send(wire, to, lane, frame, now) {
                     self.agenda.at(due, Event::Deliver { wire, to, lane });

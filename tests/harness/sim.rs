@@ -1,10 +1,16 @@
 //! One run from one seed, from the first morning to the judgement.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
+use names::DocumentId;
 use node::Notice;
 
 use crate::{
+    disk::Disk,
+    evidence::Evidence,
     oracle::{Failure, Oracle},
     report::Tally,
     swarm::Plan,
@@ -54,7 +60,11 @@ pub fn run(seed: u64, print: Print) -> Outcome {
 }
 
 fn run_unguarded(seed: u64, print: Print) -> Outcome {
-    let mut world = World::new(seed, Plan::draw(seed), print);
+    play(seed, World::new(seed, Plan::draw(seed), print))
+}
+
+/// Plays a world from its first morning to the judgement.
+pub fn play(seed: u64, mut world: World) -> Outcome {
     world.begin();
     world.open_the_doors();
     world.live();
@@ -84,8 +94,16 @@ impl World {
         }
     }
 
+    /// People act this many times more, whatever goes wrong.
+    pub fn work(&mut self, acts: u64) {
+        let enough = self.tally.acts + acts;
+        self.open_the_doors();
+        while self.failure().is_none() && self.tally.acts < enough && self.step() {}
+        self.acting = false;
+    }
+
     /// The faults end, people go home, and everything must become equal.
-    pub(crate) fn come_to_rest(&mut self) {
+    pub fn come_to_rest(&mut self) {
         let begun = self.agenda.now();
         self.acting = false;
         self.heal();
@@ -150,6 +168,36 @@ impl World {
             }
             Notice::Equal { .. } => {}
         }
+    }
+
+    /// What has happened so far.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// A copy of a station's disk, as `cp` makes it beside the running node.
+    pub fn copy_of(&self, station: usize) -> Option<Disk> {
+        self.stations
+            .get(station)
+            .map(|station| station.disk.copy())
+    }
+
+    /// What is on the disk of a station that runs.
+    pub fn look_at(&mut self, station: usize) -> Option<Evidence> {
+        self.evidence(station)
+    }
+
+    /// The documents of which edges have sent the centre what it had missed, since this was asked
+    /// last.
+    pub fn take_filled(&mut self) -> BTreeSet<DocumentId> {
+        std::mem::take(&mut self.filled)
+    }
+
+    /// Makes every so-manieth sync of every disk a lie: what a harness must notice.
+    pub fn let_disks_lie(&mut self, every: u64) {
+        self.stations
+            .iter()
+            .for_each(|station| station.disk.lie_every(every));
     }
 
     fn outcome(mut self, seed: u64) -> Outcome {

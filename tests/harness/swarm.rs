@@ -45,11 +45,13 @@ pub enum FaultKind {
     Restart,
     /// The centre's disk is replaced by an older copy of itself.
     Restore,
+    /// A station's clock jumps, forwards or back, by up to a day.
+    ClockJump,
 }
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [FaultKind; 12] = [
+    pub const ALL: [FaultKind; 13] = [
         FaultKind::Cut,
         FaultKind::Stall,
         FaultKind::Slow,
@@ -62,6 +64,7 @@ impl FaultKind {
         FaultKind::DiskFull,
         FaultKind::Restart,
         FaultKind::Restore,
+        FaultKind::ClockJump,
     ];
 
     /// Its name in the printed tables.
@@ -79,6 +82,7 @@ impl FaultKind {
             FaultKind::DiskFull => "disk-full",
             FaultKind::Restart => "restart",
             FaultKind::Restore => "restore",
+            FaultKind::ClockJump => "clock-jump",
         }
     }
 
@@ -94,7 +98,8 @@ impl FaultKind {
             | FaultKind::SyncFails
             | FaultKind::DiskFull
             | FaultKind::Restart
-            | FaultKind::Restore => false,
+            | FaultKind::Restore
+            | FaultKind::ClockJump => false,
         }
     }
 
@@ -112,7 +117,8 @@ impl FaultKind {
             | FaultKind::Slow
             | FaultKind::PowerWhileIdle
             | FaultKind::Restart
-            | FaultKind::Restore => false,
+            | FaultKind::Restore
+            | FaultKind::ClockJump => false,
         }
     }
 }
@@ -195,6 +201,8 @@ pub struct Plan {
     pub documents_per_site: usize,
     /// How often in a hundred a person sends again what was saved.
     pub resends_percent: u64,
+    /// How often in a hundred a text is as long as texts get.
+    pub long_texts_percent: u64,
     /// How often in a hundred a person uses the site's other edge.
     pub wanders_percent: u64,
     /// The time a commit takes, in milliseconds: from and to, per station.
@@ -213,7 +221,7 @@ impl Plan {
             .iter()
             .map(|site| draw_site(&mut chance, *site))
             .collect();
-        let acts = chance.between(100, 190);
+        let acts = chance.between(100, 150);
         let edges = draw_edges(&mut chance, sites.len(), acts);
         let stations = edges.len() + 1;
         let joints = draw_joints(&mut chance, &sites);
@@ -230,6 +238,11 @@ impl Plan {
         let documents_per_site = chance.index(6) + 3;
         let resends_percent = chance.below(20);
         let wanders_percent = chance.below(50);
+        let long_texts_percent = if chance.percent(15) {
+            chance.between(5, 25)
+        } else {
+            0
+        };
         let mut chance = Chance::new(seed, "faults");
         let faults = draw_faults(&mut chance, edges.len(), acts, pace_ms);
         Plan {
@@ -240,11 +253,22 @@ impl Plan {
             pace_ms,
             documents_per_site,
             resends_percent,
+            long_texts_percent,
             wanders_percent,
             commit_ms,
             skew_ms,
             faults,
         }
+    }
+
+    /// The same plan without faults, and with everybody there from the beginning.
+    #[must_use]
+    pub fn without_faults(mut self) -> Plan {
+        self.faults.clear();
+        self.edges
+            .iter_mut()
+            .for_each(|edge| edge.enrolled_after_act = 0);
+        self
     }
 
     /// How many stations there are.

@@ -4,9 +4,9 @@
 //! This file keeps time and runs the shells; `acts` is what people do, `mischief` what goes
 //! wrong, `oracle` what must hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use names::Moment;
+use names::{DocumentId, Moment};
 use node::{Lane, Output, Ticket};
 use protocol::SignedStatement;
 
@@ -104,6 +104,8 @@ pub struct World {
     pub(crate) habits: Habits,
     pub(crate) mischief: Mischief,
     pub(crate) promises: Vec<Promises>,
+    /// Documents of which edges sent the centre what it had missed.
+    pub(crate) filled: BTreeSet<DocumentId>,
     pub(crate) trace: Trace,
     pub(crate) tally: Tally,
     pub(crate) people_chance: Chance,
@@ -133,6 +135,7 @@ impl World {
             .iter()
             .map(|person| person.worker.clone())
             .collect();
+        let long_percent = plan.long_texts_percent;
         let qualities = plan.edges.iter().map(|edge| edge.quality);
         World {
             agenda: Agenda::new(BEGINS),
@@ -140,7 +143,7 @@ impl World {
             dialling: vec![Dialling::default(); plan.edges.len()],
             promises: (0..plan.stations()).map(|_| Promises::default()).collect(),
             mischief: Mischief::new(&plan, Chance::new(seed, "mischief")),
-            habits: Habits::new(Chance::new(seed, "habits"), workers),
+            habits: Habits::new(Chance::new(seed, "habits"), workers, long_percent),
             trace: Trace::new(BEGINS, print),
             tally: Tally::default(),
             shell_chance: Chance::new(seed, "shell"),
@@ -148,6 +151,7 @@ impl World {
             invited: BTreeMap::new(),
             enrolling: BTreeMap::new(),
             statements: 0,
+            filled: BTreeSet::new(),
             failure: None,
             people_chance,
             population,
