@@ -1,6 +1,7 @@
 //! suite
 
 mod export;
+mod sim;
 mod store;
 mod tidy;
 mod trace;
