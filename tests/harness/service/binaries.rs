@@ -58,6 +58,13 @@ fn build() -> Result<Binaries, String> {
         .current_dir(root)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
+    // What cargo tells a program that it runs is about that program. Build scripts look at some of
+    // it, and would run again, with everything that depends on them.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_about_this_program) {
+            command.env_remove(name);
+        }
+    }
     let output = command
         .output()
         .map_err(|error| format!("cargo cannot be run: {error}"))?;
