@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use names::{DocumentId, EntryId, Reason, ScopeId};
-use node::{Opener, Output, views, views::EntryState};
+use node::{Opener, views, views::EntryState};
 
 use crate::{
     evidence::Evidence,
     people::{Kept, MARKER},
     reader::{self, Pages},
     station::Station,
-    swarm::CENTRE,
+    swarm::{CENTRE, Joint},
     trace::station_name,
     world::World,
 };
@@ -153,16 +153,23 @@ impl World {
         self.tally.gone += gone;
     }
 
-    /// The scopes whose documents a station's device may read; none of the centre's are named,
-    /// which may read all.
+    /// The scopes whose documents an edge may read, from the plan and not from its node.
     fn readable(&self, number: usize) -> BTreeSet<ScopeId> {
-        let running = self
-            .stations
-            .get(number)
-            .and_then(|station| station.running.as_ref());
-        running.map_or_else(BTreeSet::new, |running| {
-            running.node.directory().scopes_of(&running.node.device())
-        })
+        let edge = number
+            .checked_sub(1)
+            .and_then(|edge| self.plan.edges.get(edge));
+        let Some(site) = edge.map(|edge| edge.site) else {
+            return BTreeSet::new();
+        };
+        let shared = self.plan.joints.iter().filter_map(|joint| match joint {
+            Joint::Compartment {
+                owner,
+                guest,
+                scope,
+            } if *owner == site || *guest == site => Some(scope.clone()),
+            Joint::Compartment { .. } | Joint::Referral { .. } => None,
+        });
+        shared.chain(self.plan.scope(site)).collect()
     }
 
     fn check_scopes(&mut self, number: usize, evidence: &Evidence) {
@@ -454,46 +461,6 @@ impl World {
                 Oracle::Honest,
                 format!("one honest node told another: {reason}"),
             );
-        }
-    }
-
-    /// Notes an output in the trace.
-    pub(crate) fn note_output(&mut self, number: usize, output: &Output) {
-        let now = self.agenda.now();
-        let words = || format!("{output:?}");
-        match output {
-            Output::Send { link, lane, frame } => {
-                // A frame's debug form names ids, positions and sizes, never words of people.
-                let said = || protocol::Frame::decode(frame).ok().flatten();
-                self.trace.note(now, number, "sends", frame, || {
-                    let said = said().map_or_else(|| "?".to_owned(), |said| format!("{said:?}"));
-                    format!("wire {} {lane:?} {} bytes {said}", link.0, frame.len())
-                });
-            }
-            Output::Answer { ticket, .. } => {
-                self.trace
-                    .note(now, number, "answers", &ticket.0.to_le_bytes(), words);
-            }
-            Output::Notice(_) => {
-                self.trace
-                    .note(now, number, "notices", words().as_bytes(), words);
-            }
-            Output::Open(job) => {
-                self.trace
-                    .note(now, number, "opens", job.document().as_ref(), words);
-            }
-            Output::Forget(document) => {
-                self.trace
-                    .note(now, number, "forgets", document.as_ref(), words);
-            }
-            Output::WakeAt(at) => {
-                self.trace
-                    .note(now, number, "wakes at", &at.0.to_le_bytes(), words);
-            }
-            Output::Close { .. } | Output::Stated { .. } => {
-                self.trace
-                    .note(now, number, "says", words().as_bytes(), words);
-            }
         }
     }
 }

@@ -263,4 +263,44 @@ impl World {
             );
         }
     }
+
+    /// Notes an output in the trace.
+    fn note_output(&mut self, number: usize, output: &Output) {
+        let now = self.agenda.now();
+        let words = || format!("{output:?}");
+        match output {
+            Output::Send { link, lane, frame } => {
+                // A frame's debug form names ids, positions and sizes, never words of people.
+                let said = || protocol::Frame::decode(frame).ok().flatten();
+                self.trace.note(now, number, "sends", frame, || {
+                    let said = said().map_or_else(|| "?".to_owned(), |said| format!("{said:?}"));
+                    format!("wire {} {lane:?} {} bytes {said}", link.0, frame.len())
+                });
+            }
+            Output::Answer { ticket, .. } => {
+                self.trace
+                    .note(now, number, "answers", &ticket.0.to_le_bytes(), words);
+            }
+            Output::Notice(_) => {
+                self.trace
+                    .note(now, number, "notices", words().as_bytes(), words);
+            }
+            Output::Open(job) => {
+                self.trace
+                    .note(now, number, "opens", job.document().as_ref(), words);
+            }
+            Output::Forget(document) => {
+                self.trace
+                    .note(now, number, "forgets", document.as_ref(), words);
+            }
+            Output::WakeAt(at) => {
+                self.trace
+                    .note(now, number, "wakes at", &at.0.to_le_bytes(), words);
+            }
+            Output::Close { .. } | Output::Stated { .. } => {
+                self.trace
+                    .note(now, number, "says", words().as_bytes(), words);
+            }
+        }
+    }
 }
