@@ -177,6 +177,10 @@ impl Habits {
     }
 
     /// A command of a case, other than a note, into which something is typed.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one choice among all that can be asked of a case"
+    )]
     fn in_case(&mut self, text: &Text, memory: &Memory, now: Moment) -> Option<Command> {
         let note = self.chance.pick(&memory.notes).copied();
         let task = self.chance.pick(&memory.tasks).copied();

@@ -293,6 +293,10 @@ impl Week<'_> {
     }
 
     /// What is done on both sides of a cut, with the same case and the same register.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one scene, told in the order in which it happens"
+    )]
     fn both_sides_of_a_cut(&mut self, day: Day, register: DocumentId) -> Result<(), String> {
         let case = self.moving.ok_or("no case is shared")?;
         let (code, slot) = (AlertCode::DoNotVisitAlone, Slot::Phone);
