@@ -95,7 +95,6 @@ impl<S: Store> Node<S> {
                 Ok(())
             }
             Frame::Pong(_) => Ok(()),
-            // These are verified on the way in and never come here unverified.
             Frame::Statements(_) | Frame::Fill(_) | Frame::Live(_) => {
                 self.close(turn, id, Reason::OutOfTurn);
                 Ok(())
@@ -127,7 +126,6 @@ impl<S: Store> Node<S> {
             let (Some(them), is_centre, device) = (link.them, link.is_centre, link.device) else {
                 return Ok(());
             };
-            // A scope that we may not speak of is passed over like one that does not exist.
             let Some(talk) = link.scopes.get_mut(&row.scope) else {
                 continue;
             };
@@ -245,8 +243,6 @@ impl<S: Store> Node<S> {
         };
         if proof.digest == row.value() {
             let was_proved = talk.proved.is_some();
-            // Equal means that everything in the peer's logs is here, so they are taken to
-            // exactly their ends: also backwards, where the peer came back from an older copy.
             let behind = talk.taken != proof.logs;
             talk.taken = proof.logs;
             let given = row.heads.clone();
@@ -255,7 +251,6 @@ impl<S: Store> Node<S> {
             talk.equal(turn.now);
             let (device, them) = (link.device, link.them);
             let store = them.map(|them| them.store).unwrap_or_default();
-            // Equal sides commit nothing: cursors are written only where something has moved.
             if behind || moved {
                 let name = peer_name(device, store, scope);
                 turn.draft
@@ -270,12 +265,10 @@ impl<S: Store> Node<S> {
         }
         talk.proved = None;
         if !talk.they_sent {
-            // Equal is equal whenever it is said, but what differs may still be on its way.
             talk.their_proof = Some(proof);
             return Ok(());
         }
         if !talk.proof_said {
-            // The peer has not yet seen all of ours; it could not have given another proof.
             return Ok(());
         }
         if !leads {
@@ -291,7 +284,6 @@ impl<S: Store> Node<S> {
             talk.due = Some((turn.soon(wait), Due::Round));
             self.refuse(turn, id, Reason::NotEqual);
         } else if talk.was_equal {
-            // They were equal, and live frames went astray: the cursors know where.
             talk.begin(talk.round.saturating_add(1));
         } else {
             talk.begin_exact(talk.round.saturating_add(1));
@@ -340,7 +332,6 @@ impl<S: Store> Node<S> {
         let Some(talk) = link.scopes.get_mut(&differ.scope) else {
             return Ok(());
         };
-        // After the last page there is no more to come in this round.
         if talk.round != differ.round || !talk.exact || talk.fill.marker_due || talk.sent {
             return Ok(());
         }
@@ -438,7 +429,6 @@ impl<S: Store> Node<S> {
         talk.fill.marker_due = true;
         talk.due = None;
         if theirs.digest == ours.digest {
-            // Nothing to send; the proofs follow at once and settle it on both sides.
             return Ok(Vec::new());
         }
         for head in ours.mine.positions() {

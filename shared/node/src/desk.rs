@@ -311,7 +311,6 @@ impl<S: Store> Node<S> {
                 self.keep_summary(turn, document, &summary, summary.arrivals, fresh);
             }
             Ending::Failed(reason) => {
-                // The mark stays, so that the next opening of the store tries again.
                 self.count(reason);
                 turn.say(Output::Notice(Notice::Unreadable { document, reason }));
             }
@@ -381,8 +380,6 @@ impl<S: Store> Node<S> {
         } else {
             self.wait_for_centre(turn, document, slot, line.seq);
         }
-        // The summary was made from what was open plus this change; if more has come since, it
-        // is behind.
         let fresh = before == summary.arrivals;
         self.keep_summary(turn, document, summary, summary.arrivals + 1, fresh);
         Ok(Ok(()))
@@ -401,8 +398,6 @@ impl<S: Store> Node<S> {
         if turn.draft.document(document)?.is_some() {
             return Ok(Ok(()));
         }
-        // The first placement is by the root and names scopes of its site alone, so that no other
-        // site can make it; further scopes are added by a second one.
         let own = |scope: &&ScopeId| match scope {
             ScopeId::Site(site) | ScopeId::Compartment(site, _) => *site == opening.root.site,
             ScopeId::Directory | ScopeId::Caseload(_) => false,
