@@ -116,19 +116,30 @@ fn is_dead(path: &Path) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
+    use super::*;
+    use crate::service::wait;
+
+    /// Every look clears the folders of the dead. One may take a moment to be found dead: a
+    /// process that another test is just starting holds every open file until it has started.
     #[test]
     fn a_living_runs_folder_stays_and_a_dead_ones_goes() {
         let name = "ridgeway-folder-test";
         let living = Folder::new(name).unwrap();
-        let dead = {
-            let mut folder = Folder::new(name).unwrap();
-            folder.keep();
-            folder.path().to_owned()
+        let left = {
+            let mut dead = Folder::new(name).unwrap();
+            dead.keep();
+            let left = dead.path().join("left");
+            fs::write(&left, "by a run that was killed").unwrap();
+            left
         };
-        assert!(dead.is_dir());
-        let next = Folder::new(name).unwrap();
-        assert!(living.path().is_dir() && next.path().is_dir() && !dead.is_dir());
+        assert!(left.is_file());
+        let gone = wait::until(Duration::from_secs(10), || {
+            let next = Folder::new(name).unwrap();
+            assert!(living.path().is_dir() && next.path().is_dir());
+            (!left.is_file()).then_some(())
+        });
+        assert!(gone.is_some());
     }
 }
