@@ -10,19 +10,22 @@ use std::{
     process::ExitCode,
 };
 
-use api::program::{self, Failure, export, inspect, service::Ready, settings::Said};
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use api::program::{
+    self, Failure, export, inspect,
+    line::{self, Common, EXITS, Purpose, said},
+    service::Ready,
+    settings::Said,
+};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use node::{
     names::{DocumentId, SiteId},
     protocol::enrol::EnrolmentCode,
 };
-use runtime::{KeySource, Passphrase};
 use serde_json::{Value, json};
 
 use crate::{
     config::Config,
-    log,
     site::{self, Ask, Enrolled},
 };
 
@@ -30,8 +33,6 @@ const PROGRAM: &str = "ridgeway-edge";
 
 /// Bytes of a code that are read.
 const CODE_BYTES_MAX: u64 = 8 << 10;
-
-const EXITS: &str = "Exit codes: 0 done, 1 failure, 2 usage, 3 not running or locked, 4 refused.";
 
 /// The edge of one site.
 #[derive(Parser)]
@@ -41,31 +42,6 @@ struct Cli {
     common: Common,
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Args)]
-struct Common {
-    /// The edge's folder
-    #[arg(long, global = true, env = "RIDGEWAY_DATA", value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// The key file, outside the folder [env: RIDGEWAY_KEY=] [default: DIR.key beside DIR]
-    #[arg(long, global = true, value_name = "FILE")]
-    key: Option<String>,
-    /// Ask for a passphrase on the terminal instead of using a key file
-    #[arg(long, global = true, conflicts_with = "key")]
-    passphrase: bool,
-    /// Read the passphrase from this open file descriptor
-    #[arg(long, global = true, value_name = "N", conflicts_with_all = ["key", "passphrase"])]
-    passphrase_fd: Option<u32>,
-    /// Print one JSON value instead of text
-    #[arg(long, global = true)]
-    json: bool,
-    /// The log's form, text or json [env: RIDGEWAY_LOG=]
-    #[arg(long, global = true, value_name = "FORM")]
-    log: Option<String>,
-    /// What is logged, as info,ridgeway_runtime=debug [env: RIDGEWAY_LOG_FILTER=]
-    #[arg(long, global = true, value_name = "FILTER")]
-    log_filter: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -122,13 +98,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The folder of the edge and what opens its store.
-struct Place {
-    data: PathBuf,
-    key: KeySource,
-    config: Config,
-    json: bool,
-}
+type Place = line::Place<Config>;
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {
     let Cli { common, command } = cli;
@@ -140,7 +110,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Enrol { code, name } => {
             let code = if code == "-" { typed()? } else { code };
             let code: EnrolmentCode = code.parse().map_err(Failure::usage)?;
-            enrol(&place(common, Said::new(), Purpose::Enrol)?, &code, name)
+            enrol(&place(common, Said::new(), Purpose::Make)?, &code, name)
         }
         Command::Run {
             http,
@@ -164,58 +134,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     }
 }
 
-/// What a command needs its place for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    /// To make a store there.
-    Enrol,
-    /// To run there.
-    Run,
-    /// To ask for something, and end.
-    Ask,
-}
-
-/// Where the command works, once its configuration is found to be in order.
-fn place(common: Common, mut flags: Said, purpose: Purpose) -> Result<Place, Failure> {
-    let Common {
-        data,
-        key,
-        passphrase,
-        passphrase_fd,
-        json,
-        log,
-        log_filter,
-    } = common;
-    let data = data.ok_or_else(|| {
-        Failure::usage("name the edge's folder: --data DIR, or the variable RIDGEWAY_DATA")
-    })?;
-    let data = std::path::absolute(data)?;
-    flags.extend(said([
-        ("key", Vec::from_iter(key)),
-        ("log", Vec::from_iter(log)),
-        ("log_filter", Vec::from_iter(log_filter)),
-    ]));
-    let config = Config::read(&data, flags)?;
-    let filter = if purpose == Purpose::Run {
-        log::RUN
-    } else {
-        log::COMMAND
-    };
-    log::begin(config.log, config.log_filter.as_deref().unwrap_or(filter));
-    let key = match (passphrase_fd, passphrase) {
-        (Some(number), _) => KeySource::Passphrase(Passphrase::from_descriptor(number)?),
-        (None, true) => KeySource::Passphrase(Passphrase::ask(purpose == Purpose::Enrol)?),
-        (None, false) => match &config.key {
-            Some(path) => KeySource::File(std::path::absolute(path)?),
-            None => KeySource::beside(&data),
-        },
-    };
-    Ok(Place {
-        data,
-        key,
-        config,
-        json,
-    })
+/// Where a command works.
+fn place(common: Common, flags: Said, purpose: Purpose) -> Result<Place, Failure> {
+    Place::find(common, flags, purpose, Config::read)
 }
 
 /// What is typed or piped, up to a bound above the longest code.
@@ -227,14 +148,6 @@ fn typed() -> Result<String, Failure> {
         .take(CODE_BYTES_MAX)
         .read_to_string(&mut text)?;
     Ok(text)
-}
-
-/// What the flags say; one that was not given says nothing.
-fn said(flags: impl IntoIterator<Item = (&'static str, Vec<String>)>) -> Said {
-    let given = flags.into_iter().filter(|(_, values)| !values.is_empty());
-    given
-        .map(|(name, values)| (name.to_owned(), values))
-        .collect()
 }
 
 fn enrol(place: &Place, code: &EnrolmentCode, name: Option<String>) -> Result<(), Failure> {
@@ -250,21 +163,14 @@ fn enrol(place: &Place, code: &EnrolmentCode, name: Option<String>) -> Result<()
         device,
         made_key,
     } = site::enrol(&place.data, &place.key, code, &name)?;
-    let key = match &place.key {
-        KeySource::File(path) => Some(path.clone()),
-        KeySource::Passphrase(_) => None,
-    };
-    if let (true, Some(key)) = (made_key, &key) {
-        eprintln!(
-            "{PROGRAM}: the key file {} was made. Without it nobody can open this store: keep a \
-             copy in another place.",
-            key.display()
-        );
+    let key = place.key_file();
+    if made_key {
+        place.warn_of_new_key(PROGRAM);
     }
     let done = json!({
         "data": place.data, "key": key, "made_key": made_key, "device": device, "site": site,
     });
-    print(place.json, &done, |_| {
+    place.print(&done, |_| {
         let site = site.as_ref().map_or("no site", SiteId::as_str);
         format!("This machine is an edge of {site} now.\n")
     })
@@ -279,7 +185,7 @@ fn run(place: Place) -> Result<(), Failure> {
     } = place;
     site::run(&data, &key, config, |ready: &Ready| {
         // A reader that has gone away does not stop the edge.
-        let _ = print(json, &ready.to_json(), |_| {
+        let _ = line::print(json, &ready.to_json(), |_| {
             format!("The edge is ready: http://{}\n", ready.http)
         });
     })
@@ -289,7 +195,7 @@ fn run(place: Place) -> Result<(), Failure> {
 fn answer(common: Common, ask: Ask, text: impl Fn(&Value) -> String) -> Result<(), Failure> {
     let place = place(common, Said::new(), Purpose::Ask)?;
     let value = site::once(&place.data, &place.key, ask)?;
-    print(place.json, &value, text)
+    place.print(&value, text)
 }
 
 fn save(place: &Place, document: DocumentId, out: Option<&Path>) -> Result<(), Failure> {
@@ -303,18 +209,6 @@ fn save(place: &Place, document: DocumentId, out: Option<&Path>) -> Result<(), F
         },
     )?;
     export::from_spool(&place.data, &name, out)
-}
-
-fn print(json: bool, value: &Value, text: impl Fn(&Value) -> String) -> Result<(), Failure> {
-    use std::io::Write as _;
-    let words = if json {
-        format!("{value}\n")
-    } else {
-        text(value)
-    };
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(words.as_bytes())?;
-    Ok(stdout.flush()?)
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@
 pub mod cli;
 mod config;
 mod http;
-mod log;
 mod site;
 
 use std::process::ExitCode;

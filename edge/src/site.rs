@@ -111,9 +111,8 @@ pub(crate) fn run(
     runtime()?.block_on(async {
         let Config {
             http,
-            hosts,
             centre,
-            ..
+            general,
         } = config;
         let running = start(&lock, key, |enrolled| {
             if centre.is_empty() { enrolled } else { centre }
@@ -122,7 +121,7 @@ pub(crate) fn run(
         let record: Arc<dyn Record> = Arc::new(running.handle());
         let surface = Surface {
             http,
-            hosts,
+            hosts: general.hosts,
             router: Box::new(|access| http::router(record, access)),
             commands: Arc::new(Desk {
                 node: running.handle(),

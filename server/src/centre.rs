@@ -120,7 +120,7 @@ pub(crate) fn run(
         let record: Arc<dyn Record> = Arc::new(centre.running.handle());
         let surface = Surface {
             http: config.http,
-            hosts: config.hosts,
+            hosts: config.general.hosts,
             router: Box::new(|access| http::router(record, access)),
             commands: Arc::new(desk),
         };

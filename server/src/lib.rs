@@ -14,7 +14,6 @@ mod config;
 mod desk;
 mod http;
 mod invites;
-mod log;
 mod record;
 
 use std::process::ExitCode;

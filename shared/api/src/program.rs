@@ -1,9 +1,12 @@
-//! What both binaries do alike besides answering HTTP: how they end, how a command is told to a
-//! running node, and how they listen.
+//! What both binaries do alike besides answering HTTP: how they are configured, what their command
+//! lines share, how they end, how a command is told to a running node, and how they listen.
 
 pub mod export;
+mod file;
 pub mod folder;
 pub mod inspect;
+pub mod line;
+pub mod log;
 pub mod service;
 pub mod settings;
 

@@ -93,10 +93,13 @@ const TABLE: &[Row] = &[
         ours: &["names", "domain", "protocol", "node", "runtime"],
         others: &[
             ("axum", "routes"),
+            ("clap", "the options that both command lines share"),
             ("serde", "bodies"),
             ("serde_json", "bodies"),
             ("tokio", "the runtime axum needs"),
+            ("toml", "the configuration file"),
             ("tracing", "logs without personal data"),
+            ("tracing-subscriber", "where logs go"),
         ],
     },
     Row {
@@ -120,9 +123,7 @@ const SHELL: &[(&str, &str)] = &[
     ("serde", "configuration and API bodies"),
     ("serde_json", "API bodies"),
     ("tokio", "the runtime axum needs"),
-    ("toml", "the configuration file"),
     ("tracing", "logs without personal data"),
-    ("tracing-subscriber", "where logs go"),
     ("x509-parser", "certificates shown to an operator"),
 ];
 

@@ -1,7 +1,17 @@
 //! Configuration from three places: a flag beats the environment, which beats the file. All
 //! mistakes are found before any is reported.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use super::{
+    Failure, file,
+    log::{self, Form},
+};
 
 /// What a place says: a name, and one or more values.
 pub type Said = BTreeMap<String, Vec<String>>;
@@ -24,6 +34,17 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What the flags, this process's environment and the file in the folder `data` say.
+    ///
+    /// # Errors
+    /// When there is a file and it is no configuration.
+    pub fn read(data: &Path, known: &[Setting], flags: Said) -> Result<Settings, Failure> {
+        let (said, mistakes) = file::read(data)?;
+        let mut settings = Settings::new(known, flags, |name| std::env::var(name).ok(), said);
+        settings.mistakes.extend(mistakes);
+        Ok(settings)
+    }
+
     /// What the flags, the environment and the file say. `variable` looks one up.
     pub fn new(
         known: &[Setting],
@@ -55,11 +76,6 @@ impl Settings {
             ],
             mistakes,
         }
-    }
-
-    /// Notes a mistake that was found elsewhere.
-    pub fn mistake(&mut self, words: String) {
-        self.mistakes.push(words);
     }
 
     /// A setting that has one value; none when nobody says it, or what is said is wrong.
@@ -136,6 +152,82 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
+/// Where a peer is reached: `host:port`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Address(pub String);
+
+impl FromStr for Address {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Address, ()> {
+        let (host, port) = text.rsplit_once(':').ok_or(())?;
+        let port: u16 = port.parse().map_err(|_| ())?;
+        if host.is_empty() || port == 0 {
+            Err(())
+        } else {
+            Ok(Address(text.to_owned()))
+        }
+    }
+}
+
+/// A filter of the log.
+struct Filter(String);
+
+impl FromStr for Filter {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Filter, ()> {
+        if log::is_filter(text) {
+            Ok(Filter(text.to_owned()))
+        } else {
+            Err(())
+        }
+    }
+}
+
+const HOSTS: Setting = Setting {
+    name: "hosts",
+    form: "names without ports, as centre.example.org",
+};
+const KEY: Setting = Setting {
+    name: "key",
+    form: "the path of a key file",
+};
+const LOG: Setting = Setting {
+    name: "log",
+    form: "text or json",
+};
+const LOG_FILTER: Setting = Setting {
+    name: "log_filter",
+    form: "a filter, as info,ridgeway_runtime=debug",
+};
+
+/// What is configured alike for every node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct General {
+    /// Names by which the HTTP surface may be asked, besides this machine's.
+    pub hosts: Vec<String>,
+    /// The key file, if it is not the usual one.
+    pub key: Option<PathBuf>,
+    /// The form of the log.
+    pub log: Form,
+    /// What is logged, if it was said.
+    pub log_filter: Option<String>,
+}
+
+impl General {
+    /// The settings that make it.
+    pub const SETTINGS: [Setting; 4] = [HOSTS, KEY, LOG, LOG_FILTER];
+
+    /// Takes it from what was said.
+    pub fn of(settings: &mut Settings) -> General {
+        General {
+            hosts: settings.many(HOSTS),
+            key: settings.one(KEY),
+            log: settings.one(LOG).unwrap_or_default(),
+            log_filter: settings.one(LOG_FILTER).map(|Filter(text)| text),
+        }
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -147,11 +239,6 @@ mod tests {
         name: "http",
         form: "an address",
     };
-    const HOSTS: Setting = Setting {
-        name: "hosts",
-        form: "names",
-    };
-
     fn said(name: &str, values: &[&str]) -> Said {
         [(
             name.to_owned(),
@@ -195,9 +282,8 @@ mod tests {
         let mut settings = read(Said::new(), None, file);
         assert_eq!(settings.one::<SocketAddr>(HTTP), None);
         assert_eq!(settings.many::<String>(HOSTS), Vec::<String>::new());
-        settings.mistake("something else".to_owned());
         let mistakes = settings.finish().unwrap_err();
-        assert_eq!(mistakes.0.len(), 3);
+        assert_eq!(mistakes.0.len(), 2);
         let words = mistakes.to_string();
         assert!(words.contains("htpp") && words.contains("`http` in the file must be"));
         assert!(!words.contains("nowhere"));

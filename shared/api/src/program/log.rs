@@ -6,13 +6,13 @@ use std::{io, str::FromStr};
 use tracing_subscriber::EnvFilter;
 
 /// What is logged when nobody says otherwise: our own progress, and what goes wrong beneath.
-pub(crate) const RUN: &str = "info,quinn=warn,quinn_proto=warn,rustls=warn";
+pub const RUN: &str = "info,quinn=warn,quinn_proto=warn,rustls=warn";
 /// The same for a command that does one thing and ends.
-pub(crate) const COMMAND: &str = "warn";
+pub const COMMAND: &str = "warn";
 
 /// The form of a line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum Form {
+pub enum Form {
     /// For a person.
     #[default]
     Text,
@@ -32,12 +32,12 @@ impl FromStr for Form {
 }
 
 /// Whether a text is a filter such as `info,ridgeway_runtime=debug`.
-pub(crate) fn is_filter(text: &str) -> bool {
+pub fn is_filter(text: &str) -> bool {
     EnvFilter::try_new(text).is_ok()
 }
 
 /// Begins to log, once per process; a second call changes nothing.
-pub(crate) fn begin(form: Form, filter: &str) {
+pub fn begin(form: Form, filter: &str) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(RUN));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
