@@ -6,33 +6,27 @@
 //! repair*: when digests still differ (a restored copy, a clone, a bug), the dialling side lists
 //! its documents with their states, the other names those that differ, and only they move.
 
-use names::{DocumentId, Incarnation, Reason, ScopeId, limits::LIST_ROWS_MAX};
+use names::{Incarnation, Reason, ScopeId};
 use protocol::{
-    digest::DocState,
     log::{Cursor, Position},
-    message::{Differ, Difference, Done, Frame, List, Sent, Table as ScopeTable, TableRow, Totals},
+    message::{Done, Frame, Sent, Table as ScopeTable, TableRow, Totals},
 };
 use store::{Snapshot as _, Store, StoreError, Table};
 
 use crate::{
-    admit,
-    draft::{decode_row, read_row},
+    draft::decode_row,
     input::{LinkId, Side},
     link::{Due, Talk},
     node::Node,
     output::{Notice, Output},
-    rows::{
-        ActorRow, DocumentRow, LogItem, LogRow, PeerRow, ScopeRow, log_name, peer_name, scope_name,
-    },
+    rows::{LogItem, LogRow, PeerRow, ScopeRow, log_name, peer_name, scope_name},
     turn::{PROOF_AGAIN_MS, Turn},
 };
 
 /// Proofs that may disagree before lists are compared: live entries may have been on their way.
 const PROOF_TRIES: u32 = 3;
-/// Documents one peer may list in one scope: ten times the largest scope that is planned for.
-const LISTED_MAX: usize = 1_000_000;
 /// How far a peer's round may be ahead of ours: both open one now and then, never many at once.
-const ROUNDS_AHEAD_MAX: u32 = 16;
+pub(crate) const ROUNDS_AHEAD_MAX: u32 = 16;
 /// Log rows read at once.
 const LOG_ROWS: usize = 512;
 
@@ -95,6 +89,7 @@ impl<S: Store> Node<S> {
                 Ok(())
             }
             Frame::Pong(_) => Ok(()),
+            // These are verified on the way in and never come here unverified.
             Frame::Statements(_) | Frame::Fill(_) | Frame::Live(_) => {
                 self.close(turn, id, Reason::OutOfTurn);
                 Ok(())
@@ -126,6 +121,7 @@ impl<S: Store> Node<S> {
             let (Some(them), is_centre, device) = (link.them, link.is_centre, link.device) else {
                 return Ok(());
             };
+            // A scope that we may not speak of is passed over like one that does not exist.
             let Some(talk) = link.scopes.get_mut(&row.scope) else {
                 continue;
             };
@@ -243,6 +239,8 @@ impl<S: Store> Node<S> {
         };
         if proof.digest == row.value() {
             let was_proved = talk.proved.is_some();
+            // Equal means that everything in the peer's logs is here, so they are taken to
+            // exactly their ends: also backwards, where the peer came back from an older copy.
             let behind = talk.taken != proof.logs;
             talk.taken = proof.logs;
             let given = row.heads.clone();
@@ -251,6 +249,7 @@ impl<S: Store> Node<S> {
             talk.equal(turn.now);
             let (device, them) = (link.device, link.them);
             let store = them.map(|them| them.store).unwrap_or_default();
+            // Equal sides commit nothing: cursors are written only where something has moved.
             if behind || moved {
                 let name = peer_name(device, store, scope);
                 turn.draft
@@ -265,10 +264,12 @@ impl<S: Store> Node<S> {
         }
         talk.proved = None;
         if !talk.they_sent {
+            // Equal is equal whenever it is said, but what differs may still be on its way.
             talk.their_proof = Some(proof);
             return Ok(());
         }
         if !talk.proof_said {
+            // The peer has not yet seen all of ours; it could not have given another proof.
             return Ok(());
         }
         if !leads {
@@ -284,6 +285,7 @@ impl<S: Store> Node<S> {
             talk.due = Some((turn.soon(wait), Due::Round));
             self.refuse(turn, id, Reason::NotEqual);
         } else if talk.was_equal {
+            // They were equal, and live frames went astray: the cursors know where.
             talk.begin(talk.round.saturating_add(1));
         } else {
             talk.begin_exact(talk.round.saturating_add(1));
@@ -292,124 +294,6 @@ impl<S: Store> Node<S> {
             turn.say(Output::Notice(Notice::Repairing { link: id, scope }));
         }
         Ok(())
-    }
-
-    fn take_list(&mut self, turn: &mut Turn<S::Snapshot>, id: LinkId, list: List) {
-        let Some(link) = self.links.get_mut(&id) else {
-            return;
-        };
-        let Some(talk) = link.scopes.get_mut(&list.scope) else {
-            return;
-        };
-        if list.round < talk.round {
-            return;
-        }
-        if list.round - talk.round > ROUNDS_AHEAD_MAX {
-            self.close(turn, id, Reason::OutOfTurn);
-            return;
-        }
-        if list.round > talk.round {
-            talk.begin_exact(list.round);
-        }
-        if !talk.exact || talk.listed.len() + list.rows.len() > LISTED_MAX {
-            self.close(turn, id, Reason::OutOfTurn);
-            return;
-        }
-        talk.listed.extend(list.rows);
-        talk.list_complete = list.last;
-    }
-
-    fn take_differ(
-        &mut self,
-        turn: &mut Turn<S::Snapshot>,
-        id: LinkId,
-        differ: Differ,
-    ) -> Result<(), StoreError> {
-        let Some(link) = self.links.get_mut(&id) else {
-            return Ok(());
-        };
-        let (leads, is_centre) = (link.side == Side::Dialled, link.is_centre);
-        let Some(talk) = link.scopes.get_mut(&differ.scope) else {
-            return Ok(());
-        };
-        if talk.round != differ.round || !talk.exact || talk.fill.marker_due || talk.sent {
-            return Ok(());
-        }
-        if leads {
-            let due = talk.differ_due.get_or_insert_default();
-            due.extend(
-                differ
-                    .documents
-                    .iter()
-                    .map(|difference| difference.document),
-            );
-        }
-        talk.fill.marker_due |= differ.last;
-        talk.differ_last |= differ.last;
-        talk.fill.repairs.extend(differ.documents.iter().cloned());
-        if is_centre {
-            for difference in &differ.documents {
-                self.centre_has(turn, difference)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The centre has said what it has of a document: acknowledgements beyond that are void.
-    fn centre_has(
-        &mut self,
-        turn: &mut Turn<S::Snapshot>,
-        difference: &Difference,
-    ) -> Result<(), StoreError> {
-        let Some(row) = turn.draft.document(difference.document)? else {
-            return Ok(());
-        };
-        for slot in 0..row.actors.len() as u64 {
-            let name = difference.document;
-            let Some(line) = turn
-                .draft
-                .row::<ActorRow>(Table::Actor, name.as_ref(), slot)?
-            else {
-                continue;
-            };
-            let held = difference
-                .actors
-                .iter()
-                .find(|(actor, _)| *actor == line.actor);
-            let held = held.map_or(0, |(_, seq)| *seq);
-            if line.centre > held {
-                let last = line.centre;
-                self.send_again(turn, difference.document, slot, held + 1, last)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What we have of a document, as a peer is told it. Of a document that does not stand in the
-    /// scope that is spoken of, the answer is the same as of one that does not exist.
-    pub(crate) fn difference(
-        snapshot: &S::Snapshot,
-        scope: &ScopeId,
-        document: DocumentId,
-    ) -> Result<Difference, StoreError> {
-        let name = document.as_ref();
-        let mut difference = Difference {
-            document,
-            actors: Vec::new(),
-            placements: Vec::new(),
-        };
-        let row: Option<DocumentRow> = read_row(snapshot, Table::Document, name, 0)?;
-        let Some(row) = row.filter(|row| row.placed.contains(scope)) else {
-            return Ok(difference);
-        };
-        difference.placements = admit::placement_ids(snapshot, document, &row)?;
-        for slot in 0..row.actors.len() as u64 {
-            let line: Option<ActorRow> = read_row(snapshot, Table::Actor, name, slot)?;
-            difference
-                .actors
-                .extend(line.map(|line| (line.actor, line.seq)));
-        }
-        Ok(difference)
     }
 
     /// Opens a round with the peer's row and ours, both said: decides what goes to the peer.
@@ -429,6 +313,7 @@ impl<S: Store> Node<S> {
         talk.fill.marker_due = true;
         talk.due = None;
         if theirs.digest == ours.digest {
+            // Nothing to send; the proofs follow at once and settle it on both sides.
             return Ok(Vec::new());
         }
         for head in ours.mine.positions() {
@@ -451,41 +336,6 @@ impl<S: Store> Node<S> {
             bytes: talk.announced.bytes,
             round: talk.round,
         })])
-    }
-
-    /// Our exact list of a scope, page by page.
-    pub(crate) fn lists(
-        snapshot: &S::Snapshot,
-        scope: &ScopeId,
-        round: u32,
-    ) -> Result<Vec<Frame>, StoreError> {
-        let mut rows: Vec<(DocumentId, DocState)> = Vec::new();
-        crate::views::members(snapshot, scope, |member| {
-            rows.push((member.document, member.state))
-        })?;
-        rows.sort_unstable();
-        let pages = rows.chunks(LIST_ROWS_MAX).count().max(1);
-        let mut after = None;
-        let mut frames = Vec::new();
-        for page in 0..pages {
-            let part: Vec<_> = rows
-                .iter()
-                .skip(page * LIST_ROWS_MAX)
-                .take(LIST_ROWS_MAX)
-                .copied()
-                .collect();
-            let next = part.last().map(|(document, _)| *document);
-            let list = List {
-                scope: scope.clone(),
-                after,
-                rows: part,
-                last: page + 1 == pages,
-                round,
-            };
-            frames.push(Frame::List(list));
-            after = next;
-        }
-        Ok(frames)
     }
 
     /// The marker that everything a peer lacked, as far as known, has been sent.

@@ -17,6 +17,7 @@ use store::{Snapshot, StoreError, Table};
 use crate::{
     admit::claim_of,
     draft::{decode_row, read_row},
+    link::Moved,
     rows::{DocumentRow, LogItem, LogRow, log_name},
 };
 
@@ -37,7 +38,8 @@ pub(crate) struct Gathering {
     scope: ScopeId,
     parts: Vec<Part>,
     placements: Vec<SignedPlacement>,
-    runs: Vec<Run>,
+    /// Each with its stored size.
+    runs: Vec<(Run, usize)>,
     /// Documents that came into the scope with all they had: too much for one frame, they are
     /// sent piece by piece, as a repair is.
     whole: Vec<DocumentId>,
@@ -164,7 +166,8 @@ impl Gathering {
             return Ok(false);
         }
         self.bytes += bytes.len();
-        self.runs.push(decode_row(Table::Run, &bytes)?);
+        self.runs
+            .push((decode_row(Table::Run, &bytes)?, bytes.len()));
         Ok(true)
     }
 
@@ -182,7 +185,7 @@ impl Gathering {
             if self.bytes.saturating_add(bytes) > FILL_FRAME_BYTES {
                 continue;
             }
-            self.runs.retain(|run| run.document != document);
+            self.runs.retain(|(run, _)| run.document != document);
             self.placements.retain(|placement| {
                 claim_of(placement).map(|(_, claim)| claim.document) != Ok(document)
             });
@@ -236,16 +239,19 @@ impl Gathering {
                 return Ok(Some(repair));
             }
             self.bytes += bytes.len();
-            self.runs.push(run);
+            self.runs.push((run, bytes.len()));
             repair.actors.retain(|(known, _)| *known != actor);
             repair.actors.push((actor, last));
         }
         Ok(None)
     }
 
-    /// How many runs and bytes are in it.
-    pub(crate) fn size(&self) -> (u64, u64) {
-        (self.runs.len() as u64, self.bytes as u64)
+    /// Counts what is in it.
+    pub(crate) fn count_into(&self, moved: &mut Moved) {
+        for (run, bytes) in &self.runs {
+            moved.add(run.document, *bytes);
+        }
+        moved.add_placements(self.placements.len());
     }
 
     /// The frame's body, for a stretch of the log.
@@ -255,11 +261,9 @@ impl Gathering {
             number: reached,
         };
         Batch {
-            scope: self.scope,
-            placements: self.placements,
-            runs: self.runs,
             after: Some(after),
             from: Some(from),
+            ..self.into_repair()
         }
     }
 
@@ -268,7 +272,7 @@ impl Gathering {
         Batch {
             scope: self.scope,
             placements: self.placements,
-            runs: self.runs,
+            runs: self.runs.into_iter().map(|(run, _)| run).collect(),
             after: None,
             from: None,
         }

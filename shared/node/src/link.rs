@@ -159,10 +159,10 @@ pub(crate) struct Talk {
     pub(crate) ahead: BTreeSet<(Position, u64)>,
     /// What the peer has announced, and what has come of it.
     pub(crate) expected: Progress,
-    pub(crate) received: Progress,
+    pub(crate) received: Moved,
     /// What we announced, and what is out.
     pub(crate) announced: Progress,
-    pub(crate) given: Progress,
+    pub(crate) given: Moved,
     /// Why the last round ended unequal.
     pub(crate) trouble: Option<Reason>,
 }
@@ -185,6 +185,15 @@ pub struct Progress {
     pub runs: u64,
     /// Bytes of the runs.
     pub bytes: u64,
+}
+
+/// What of an announced amount has moved so far.
+#[derive(Debug, Default)]
+pub(crate) struct Moved {
+    so_far: Progress,
+    /// The documents counted, until the round is over: their runs do not come side by side.
+    documents: BTreeSet<DocumentId>,
+    placements: usize,
 }
 
 impl Link {
@@ -252,9 +261,9 @@ impl Talk {
         self.due = None;
         self.proved = None;
         self.expected = Progress::default();
-        self.received = Progress::default();
+        self.received = Moved::default();
         self.announced = Progress::default();
-        self.given = Progress::default();
+        self.given = Moved::default();
     }
 
     /// Notes that both sides are equal.
@@ -272,6 +281,8 @@ impl Talk {
         self.due = None;
         self.trouble = None;
         self.ahead.clear();
+        self.received.documents.clear();
+        self.given.documents.clear();
     }
 
     /// Notes that the peer's log was taken from `from` (exclusive) to `to`; answers whether the
@@ -301,7 +312,7 @@ impl Talk {
 
     /// Whether anything has come or gone in this round.
     pub(crate) fn has_moved(&self) -> bool {
-        self.received != Progress::default() || self.given != Progress::default()
+        self.received.is_some() || self.given.is_some()
     }
 
     /// Whether anything is still to be sent by the fill lane.
@@ -310,16 +321,26 @@ impl Talk {
     }
 }
 
-impl Progress {
-    /// Adds runs and bytes.
-    pub(crate) fn grow(&mut self, (runs, bytes): (u64, u64)) {
-        self.runs += runs;
-        self.bytes += bytes;
+impl Moved {
+    /// How much it is.
+    pub(crate) fn so_far(&self) -> Progress {
+        self.so_far
     }
 
-    /// Adds one run.
-    pub(crate) fn add(&mut self, bytes: usize) {
-        self.runs += 1;
-        self.bytes += bytes as u64;
+    /// Adds one run of a document.
+    pub(crate) fn add(&mut self, document: DocumentId, bytes: usize) {
+        self.so_far.documents += u64::from(self.documents.insert(document));
+        self.so_far.runs += 1;
+        self.so_far.bytes += bytes as u64;
+    }
+
+    /// Adds placements, which no total names: they are a hundred bytes beside their document's runs.
+    pub(crate) fn add_placements(&mut self, count: usize) {
+        self.placements += count;
+    }
+
+    /// Whether it is anything at all.
+    fn is_some(&self) -> bool {
+        self.so_far != Progress::default() || self.placements > 0
     }
 }

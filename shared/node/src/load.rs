@@ -26,6 +26,7 @@ struct Outcome {
     held: Vec<HeldRun>,
     faults: Vec<Fault>,
     admitted: usize,
+    placements: usize,
 }
 
 impl Outcome {
@@ -82,7 +83,10 @@ impl<S: Store> Node<S> {
             }
             return Ok(());
         };
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome {
+            placements: placements.len(),
+            ..Outcome::default()
+        };
         for rejected in rejected {
             outcome.fault(rejected.document, rejected.reason);
         }
@@ -218,8 +222,11 @@ impl<S: Store> Node<S> {
         let store = them.map(|them| them.store).unwrap_or_default();
         let mut nowhere = Talk::default();
         let talk = link.scopes.get_mut(&batch.scope).unwrap_or(&mut nowhere);
+        if lane == Lane::Fill {
+            talk.received.add_placements(outcome.placements);
+        }
         for run in runs.iter().filter(|_| lane == Lane::Fill) {
-            talk.received.add(run.bytes().len());
+            talk.received.add(run.document(), run.bytes().len());
         }
         if outcome.admitted > 0 {
             talk.proved = None;

@@ -8,11 +8,11 @@ use std::collections::{BTreeSet, VecDeque};
 
 use names::{
     Incarnation, Moment, ScopeId,
-    limits::{FILL_FRAME_BYTES, FILL_FRAMES_IN_FLIGHT, LIST_ROWS_MAX},
+    limits::{FILL_FRAMES_IN_FLIGHT, LIST_ROWS_MAX},
 };
 use protocol::{
     log::Position,
-    message::{Differ, Done, Frame, Table as ScopeTable},
+    message::{Done, Frame, Table as ScopeTable},
 };
 use store::{Snapshot, Store, StoreError, Table};
 
@@ -20,19 +20,16 @@ use crate::{
     draft::{decode_row, read_row},
     gather::Gathering,
     greet::statement_frames,
-    input::{LinkId, Side},
+    input::LinkId,
     link::{Due, Link, Progress, Stage, Talk},
     node::Node,
-    output::{Lane, Notice, Output},
+    output::{Lane, Output},
     rows::{LogItem, LogRow, ScopeRow, log_name, scope_name},
     turn::PROOF_INTERVAL_MS,
 };
 
 /// Log rows read at once.
 const LOG_ROWS: usize = 256;
-
-/// What a difference takes in a frame for itself, and for each author and placement it names.
-const DIFFERENCE_BYTES: usize = 32;
 
 impl<S: Store> Node<S> {
     /// Makes every frame that is due, from what is on disk now.
@@ -152,70 +149,6 @@ impl<S: Store> Node<S> {
             .collect()
     }
 
-    /// The frames of an exact comparison that are due.
-    fn speak_exact(
-        snapshot: &S::Snapshot,
-        id: LinkId,
-        side: Side,
-        scope: &ScopeId,
-        talk: &mut Talk,
-        said: &mut Vec<(Lane, Frame)>,
-        outputs: &mut Vec<Output>,
-    ) -> Result<(), StoreError> {
-        if std::mem::take(&mut talk.lists_due) {
-            let lists = Self::lists(snapshot, scope, talk.round)?;
-            said.extend(lists.into_iter().map(|frame| (Lane::Control, frame)));
-        }
-        if std::mem::take(&mut talk.list_complete) {
-            let differing = Self::differing(snapshot, scope, &talk.listed)?;
-            talk.listed.clear();
-            let documents = differing.len() as u64;
-            let scope = scope.clone();
-            outputs.push(Output::Notice(Notice::Differing {
-                link: id,
-                scope,
-                documents,
-            }));
-            talk.differ_due = Some(differing);
-            talk.differ_last = true;
-        }
-        // The dialling side answers once all of the other's naming has come.
-        if side == Side::Dialled && !talk.differ_last {
-            return Ok(());
-        }
-        let Some(due) = talk.differ_due.take() else {
-            return Ok(());
-        };
-        let mut pages = vec![Vec::new()];
-        let mut bytes = 0;
-        for document in due {
-            let difference = Self::difference(snapshot, scope, document)?;
-            let more =
-                DIFFERENCE_BYTES * (1 + difference.actors.len() + difference.placements.len());
-            if bytes > 0 && bytes + more > FILL_FRAME_BYTES {
-                pages.push(Vec::new());
-                bytes = 0;
-            }
-            bytes += more;
-            pages
-                .last_mut()
-                .into_iter()
-                .for_each(|page| page.push(difference.clone()));
-        }
-        let count = pages.len();
-        for (page, documents) in pages.into_iter().enumerate() {
-            let differ = Differ {
-                scope: scope.clone(),
-                documents,
-                last: page + 1 == count,
-                round: talk.round,
-            };
-            said.push((Lane::Control, Frame::Differ(differ)));
-        }
-        talk.differ_last = false;
-        Ok(())
-    }
-
     fn speak_proof(
         snapshot: &S::Snapshot,
         scope: &ScopeId,
@@ -320,7 +253,7 @@ impl<S: Store> Node<S> {
             // A stretch that came from the peer itself is not worth a frame of its own, unless
             // its end is reached: then the cursor must learn of it.
             if !bytes.is_empty() || reached == end {
-                talk.given.grow(bytes.size());
+                bytes.count_into(&mut talk.given);
                 return Ok(Some(Frame::Fill(bytes.into_batch(from, reached))));
             }
         }
@@ -332,7 +265,7 @@ impl<S: Store> Node<S> {
             }
         }
         if !bytes.is_empty() {
-            talk.given.grow(bytes.size());
+            bytes.count_into(&mut talk.given);
             return Ok(Some(Frame::Fill(bytes.into_repair())));
         }
         if std::mem::take(&mut talk.fill.marker_due) {

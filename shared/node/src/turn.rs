@@ -5,9 +5,7 @@
 //! anything said, from what is on disk. So nothing can be said before it is durable: there is no
 //! other place in which frames are made.
 
-use std::collections::BTreeMap;
-
-use names::{DocumentId, Moment, Reason, ScopeId};
+use names::{Moment, Reason};
 use protocol::message::{Bye, Frame};
 use store::{Snapshot, Store, StoreError};
 
@@ -227,23 +225,5 @@ impl<S: Store> Node<S> {
     /// How long to wait after `failures` rounds that ended unequal, one after another.
     pub(crate) fn unequal_wait_ms(failures: u32) -> i64 {
         (ROUND_AGAIN_MS << failures.min(16)).min(UNEQUAL_WAIT_MAX_MS)
-    }
-
-    /// The documents each scope's differing members stand for, for a peer's exact list.
-    pub(crate) fn differing(
-        snapshot: &S::Snapshot,
-        scope: &ScopeId,
-        listed: &BTreeMap<DocumentId, protocol::digest::DocState>,
-    ) -> Result<Vec<DocumentId>, StoreError> {
-        let mut missing: BTreeMap<_, _> = listed.clone();
-        let mut differing = Vec::new();
-        crate::views::members(snapshot, scope, |member| {
-            match missing.remove(&member.document) {
-                Some(state) if state == member.state => {}
-                Some(_) | None => differing.push(member.document),
-            }
-        })?;
-        differing.extend(missing.into_keys());
-        Ok(differing)
     }
 }

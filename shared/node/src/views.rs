@@ -158,9 +158,9 @@ impl<S: Store> Node<S> {
                 is_centre: link.is_centre,
                 proved: talk.proved,
                 expected: talk.expected,
-                received: talk.received,
+                received: talk.received.so_far(),
                 announced: talk.announced,
-                given: talk.given,
+                given: talk.given.so_far(),
                 trouble: talk.trouble,
             })
         });
