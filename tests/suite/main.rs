@@ -1,5 +1,6 @@
 //! suite
 
+mod e2e;
 mod export;
 mod sim;
 mod store;

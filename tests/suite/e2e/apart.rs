@@ -6,7 +6,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use domain::{AlertCode, Attendance, Attender, Command, SessionForm, Text};
-use harness::service::{Service, person::Person};
+use harness::service::{Service, client::Client, person::Person};
 use names::{DocumentId, EntryId};
 use serde_json::{Value, json};
 
@@ -58,17 +58,24 @@ fn keep_register(person: &mut Person, acts: &[Command]) -> DocumentId {
 fn assert_said_by(value: &Value, by: &str, from: i64, to: i64) {
     assert_eq!((&value["by"], &value["site"]), (&json!(by), &json!("kent")));
     let at = value["at"].as_i64().unwrap();
-    assert!((from..=to).contains(&at), "{at} is not between {from} and {to}");
+    assert!(
+        (from..=to).contains(&at),
+        "{at} is not between {from} and {to}"
+    );
 }
 
 /// The conflict about `kind`, from the list of all that waits for a person.
-fn conflict(client: &harness::service::client::Client, of: DocumentId, kind: &str) -> Value {
+fn conflict(client: &Client, of: DocumentId, kind: &str) -> Value {
     let view = client.get_json("/api/v1/views/conflicts").unwrap();
     let of = json!(of);
     let row = list(&view["rows"]).iter().find(|row| row["document"] == of);
     let row = row.unwrap_or_else(|| panic!("{of} has no conflict in {view}"));
-    let found = list(&row["conflicts"]).iter().find(|found| found["about"]["kind"] == kind);
-    found.cloned().unwrap_or_else(|| panic!("no conflict about {kind} in {row}"))
+    let found = list(&row["conflicts"])
+        .iter()
+        .find(|found| found["about"]["kind"] == kind);
+    found
+        .cloned()
+        .unwrap_or_else(|| panic!("no conflict about {kind} in {row}"))
 }
 
 fn assert_register(view: &Value, from: i64, to: i64) {
@@ -77,7 +84,10 @@ fn assert_register(view: &Value, from: i64, to: i64) {
         .iter()
         .map(|row| {
             let text = |value: &Value| value.as_str().unwrap().to_owned();
-            (text(&row["attender"]), text(&row["operational"]["attendance"]))
+            (
+                text(&row["attender"]),
+                text(&row["operational"]["attendance"]),
+            )
         })
         .collect();
     rows.sort();
@@ -106,6 +116,24 @@ fn assert_register(view: &Value, from: i64, to: i64) {
 #[test]
 fn nothing_is_lost_and_no_conflict_is_settled_silently() {
     let mut service = Service::begin("ridgeway-e2e-apart", TOWN, 1, |_| {}).unwrap();
+    let scene = both_sides_of_a_cut(&mut service);
+    for at in ["centre", "kent-a", "kent-b"] {
+        assert_scene(&service.client(at).unwrap(), &scene);
+    }
+    settle(&mut service, scene.register);
+}
+
+/// What was done while the two edges could not hear one another, and when.
+struct Scene {
+    case: DocumentId,
+    register: DocumentId,
+    raised: EntryId,
+    cleared: EntryId,
+    from: i64,
+    to: i64,
+}
+
+fn both_sides_of_a_cut(service: &mut Service) -> Scene {
     let mut anna = service.person("kent-a", "anna", "anna").unwrap();
     let mut ben = service.person("kent-b", "ben", "ben").unwrap();
     let case = begin_case(&mut anna, "Greta");
@@ -117,80 +145,113 @@ fn nothing_is_lost_and_no_conflict_is_settled_silently() {
     anna.does(case, &raise("dog")).unwrap();
     service.rest().unwrap();
 
-    ["kent-a", "kent-b"].map(|name| service.edge(name).unwrap().relay.cut());
+    for name in ["kent-a", "kent-b"] {
+        service.edge(name).unwrap().relay.cut();
+    }
     let from = now_ms();
-    let at_anna_s = [
-        mark("Ada", Attendance::Present),
-        mark("Bob", Attendance::Late),
-        mark("Cy", Attendance::Present),
-        take(250, "Ada"),
-        take(300, "Bob"),
-    ];
-    let at_ben_s = [
-        mark("Di", Attendance::Apology),
-        mark("Eve", Attendance::Present),
-        mark("Cy", Attendance::Absent),
-        take(500, "Eve"),
-        Command::PayOut { pence: 120, what: words("milk") },
-    ];
-    let register = keep_register(&mut anna, &at_anna_s);
-    assert_eq!(register, keep_register(&mut ben, &at_ben_s), "one register, not two");
+    let register = keep_register(&mut anna, &at_annas());
+    assert_eq!(
+        register,
+        keep_register(&mut ben, &at_bens()),
+        "one register, not two"
+    );
     let raised = ben.does(case, &raise("knife on the table")).unwrap().entry;
-    let cleared = Command::ReviewAlert {
+    let clear = Command::ReviewAlert {
         code: AlertCode::DoNotVisitAlone,
         clear: true,
         reason: words("the dog has gone"),
         seen: None,
     };
-    let cleared = anna.does(case, &cleared).unwrap().entry;
+    let cleared = anna.does(case, &clear).unwrap().entry;
     let to = now_ms();
-    ["kent-a", "kent-b"].map(|name| service.edge(name).unwrap().relay.mend());
-    service.rest().unwrap();
-
-    for at in ["centre", "kent-a", "kent-b"] {
-        let client = service.client(at).unwrap();
-        assert_register(&document(&client, register), from, to);
-        let found = conflict(&client, register, "attendance");
-        assert_eq!(found["about"]["attender"], "guest:Cy");
-        let values = list(&found["values"]);
-        assert_eq!(values.len(), 2, "{found}");
-        let of = |by: &str| values.iter().find(|value| value["by"] == by).unwrap();
-        assert!(of("anna")["value"].as_str().unwrap().to_lowercase().contains("present"));
-        assert!(of("ben")["value"].as_str().unwrap().to_lowercase().contains("absent"));
-        assert_said_by(of("anna"), "anna", from, to);
-        assert_said_by(of("ben"), "ben", from, to);
-        assert_alert(&client, case, (raised, cleared), (from, to));
+    for name in ["kent-a", "kent-b"] {
+        service.edge(name).unwrap().relay.mend();
     }
-    settle(&mut service, register);
+    service.rest().unwrap();
+    Scene {
+        case,
+        register,
+        raised,
+        cleared,
+        from,
+        to,
+    }
+}
+
+fn at_annas() -> [Command; 5] {
+    [
+        mark("Ada", Attendance::Present),
+        mark("Bob", Attendance::Late),
+        mark("Cy", Attendance::Present),
+        take(250, "Ada"),
+        take(300, "Bob"),
+    ]
+}
+
+fn at_bens() -> [Command; 5] {
+    [
+        mark("Di", Attendance::Apology),
+        mark("Eve", Attendance::Present),
+        mark("Cy", Attendance::Absent),
+        take(500, "Eve"),
+        Command::PayOut {
+            pence: 120,
+            what: words("milk"),
+        },
+    ]
+}
+
+/// Everything stands, and both conflicts are shown with both values, who, where and when.
+fn assert_scene(client: &Client, scene: &Scene) {
+    let (from, to) = (scene.from, scene.to);
+    assert_register(&document(client, scene.register), from, to);
+    let found = conflict(client, scene.register, "attendance");
+    assert_eq!(found["about"]["attender"], "guest:Cy");
+    let values = list(&found["values"]);
+    assert_eq!(values.len(), 2, "{found}");
+    for (by, word) in [("anna", "present"), ("ben", "absent")] {
+        let value = values.iter().find(|value| value["by"] == by).unwrap();
+        let said = value["value"].as_str().unwrap().to_lowercase();
+        assert!(said.contains(word), "{said}");
+        assert_said_by(value, by, from, to);
+    }
+    assert_alert(client, scene);
 }
 
 /// The alert stands, because whoever cleared it had not seen that it was raised again.
-fn assert_alert(
-    client: &harness::service::client::Client,
-    case: DocumentId,
-    (raised, cleared): (EntryId, EntryId),
-    (from, to): (i64, i64),
-) {
-    let view = document(client, case);
+fn assert_alert(client: &Client, scene: &Scene) {
+    let (from, to) = (scene.from, scene.to);
+    let view = document(client, scene.case);
     let alerts = list(&view["state"]["alerts"]);
     assert_eq!(alerts.len(), 1);
-    assert_eq!((&alerts[0]["code"], &alerts[0]["stands"]), (&json!("do-not-visit-alone"), &json!(true)));
+    assert_eq!(
+        (&alerts[0]["code"], &alerts[0]["stands"]),
+        (&json!("do-not-visit-alone"), &json!(true))
+    );
     let standing = |raise: &&Value| raise["stands"] == true;
     let standing: Vec<_> = list(&alerts[0]["raises"]).iter().filter(standing).collect();
     assert_eq!(standing.len(), 1);
-    assert_eq!(standing[0]["entry"], json!(raised));
-    let found = conflict(client, case, "alert");
+    assert_eq!(standing[0]["entry"], json!(scene.raised));
+    let found = conflict(client, scene.case, "alert");
     let values = list(&found["values"]);
-    let of = |entry: EntryId| values.iter().find(|value| value["entry"] == json!(entry)).unwrap();
-    assert_said_by(of(raised), "ben", from, to);
-    assert_said_by(of(cleared), "anna", from, to);
+    let of = |entry: EntryId| {
+        values
+            .iter()
+            .find(|value| value["entry"] == json!(entry))
+            .unwrap()
+    };
+    assert_said_by(of(scene.raised), "ben", from, to);
+    assert_said_by(of(scene.cleared), "anna", from, to);
 }
 
 /// A person settles the conflict at one edge; it is settled everywhere, and nothing is gone.
 fn settle(service: &mut Service, register: DocumentId) {
     let mut ben = service.person("kent-b", "ben", "ben settles").unwrap();
     let found = conflict(&ben.client, register, "attendance");
-    let keep = list(&found["values"]).iter().find(|value| value["by"] == "anna").unwrap();
+    let keep = list(&found["values"])
+        .iter()
+        .find(|value| value["by"] == "anna")
+        .unwrap();
     let settle = Command::Settle {
         about: serde_json::from_value(found["about"].clone()).unwrap(),
         keep: keep["entry"].as_str().unwrap().parse().unwrap(),
@@ -201,7 +262,13 @@ fn settle(service: &mut Service, register: DocumentId) {
     for at in ["centre", "kent-a", "kent-b"] {
         let view = document(&service.client(at).unwrap(), register);
         assert_eq!(list(&view["state"]["conflicts"]).len(), 0, "at {at}");
-        let cy = list(&view["state"]["register"]).iter().find(|row| row["attender"] == "guest:Cy");
-        assert_eq!(list(&cy.unwrap()["history"]).len(), 3, "both marks and the settling one");
+        let cy = list(&view["state"]["register"])
+            .iter()
+            .find(|row| row["attender"] == "guest:Cy");
+        assert_eq!(
+            list(&cy.unwrap()["history"]).len(),
+            3,
+            "both marks and the settling one"
+        );
     }
 }

@@ -13,7 +13,9 @@ use super::{MARKER, TOWN, begin_case, note, words};
 
 /// Requests that are refused for all kinds of reasons, each with the marker in it.
 fn refused(service: &mut Service) -> Vec<Failure> {
-    let mut admin = service.person("bath", "anna", "a worker of another site").unwrap();
+    let mut admin = service
+        .person("bath", "anna", "a worker of another site")
+        .unwrap();
     let mut cara = service.person("bath", "cara", "cara errs").unwrap();
     let case = begin_case(&mut cara, "Hattie");
     let nothing_stands = Command::ReviewAlert {
@@ -43,8 +45,17 @@ fn refused(service: &mut Service) -> Vec<Failure> {
     for body in bodies {
         failures.push(client.post("/api/v1/commands", entry, &body).unwrap_err());
     }
-    failures.push(client.post("/api/v1/commands", MARKER, &json!({})).unwrap_err());
-    for path in ["views/documents", "views/documents?name=", "documents/", "views/tasks?worker="] {
+    failures.push(
+        client
+            .post("/api/v1/commands", MARKER, &json!({}))
+            .unwrap_err(),
+    );
+    for path in [
+        "views/documents",
+        "views/documents?name=",
+        "documents/",
+        "views/tasks?worker=",
+    ] {
         failures.extend(client.get(&format!("/api/v1/{path}{MARKER}")).err());
     }
     failures
@@ -73,14 +84,27 @@ fn what_people_type_is_found_nowhere_and_everywhere_without_a_seal() {
     }
     // One is killed, so that its file is as a crash leaves it.
     service.edge("bath").unwrap().host.kill();
-    assert_eq!(files_with(service.folder.path(), MARKER).unwrap(), [], "while running");
+    assert_eq!(
+        files_with(service.folder.path(), MARKER).unwrap(),
+        [],
+        "while running"
+    );
     service.stop().unwrap();
-    assert_eq!(files_with(service.folder.path(), MARKER).unwrap(), [], "after stopping");
+    assert_eq!(
+        files_with(service.folder.path(), MARKER).unwrap(),
+        [],
+        "after stopping"
+    );
 
     for host in service.hosts().collect::<Vec<_>>() {
         let plain = service.folder.path().join(format!("{}.plain", host.name()));
         unseal(host, &plain).unwrap();
         let found = files_with(service.folder.path(), MARKER).unwrap();
-        assert!(found.iter().any(|(path, times)| *path == plain && *times >= 5), "{found:?}");
+        assert!(
+            found
+                .iter()
+                .any(|(path, times)| *path == plain && *times >= 5),
+            "{found:?}"
+        );
     }
 }
