@@ -10,6 +10,7 @@
 )]
 
 mod apart;
+mod demo;
 mod kill;
 mod restore;
 mod sealed;
