@@ -80,6 +80,11 @@ pub(crate) const SLEEP_MAX: Duration = Duration::from_secs(30);
 
 /// How long a stop waits for what was said to reach its peers.
 pub(crate) const FLUSH_MAX: Duration = Duration::from_secs(5);
+/// Round trips without a word after which a peer that was told goodbye counts as gone: a packet may
+/// be lost twice in a row and sent again.
+pub(crate) const SILENT_ROUND_TRIPS: u32 = 12;
+/// The least of that wait: below it a busy machine at the other end would count as gone.
+pub(crate) const SILENT_MIN: Duration = Duration::from_millis(500);
 /// How long a stop waits for threads to end. A turn takes milliseconds, an opening a second.
 pub(crate) const JOIN_MAX: Duration = Duration::from_secs(10);
 

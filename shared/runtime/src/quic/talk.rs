@@ -13,13 +13,13 @@ use quinn::{Connection, RecvStream, SendStream};
 use tokio::{
     sync::Notify,
     task::JoinSet,
-    time::{sleep_until, timeout},
+    time::{sleep, sleep_until, timeout},
 };
 
 use super::{close, why};
 use crate::{
     hub::{Hub, LinkGuard},
-    limits::{FIRST_FRAME_MAX, FLUSH_MAX},
+    limits::{FIRST_FRAME_MAX, FLUSH_MAX, SILENT_MIN, SILENT_ROUND_TRIPS},
     link::{LANES, LinkError, index, read_frame, read_lane, write_lane},
 };
 
@@ -128,8 +128,33 @@ async fn write(connection: Connection, lane: Lane, guard: Arc<LinkGuard>) -> Res
         Err(LinkError::Ended) => std::future::pending().await,
         Err(error) => return Err(End::Broken(error)),
     };
-    let _ = timeout(FLUSH_MAX, stream.stopped()).await;
+    delivered(&connection, &stream).await;
     Ok(())
+}
+
+/// Waits until the peer has all of a stream; not for one that is not heard of any more, as when it
+/// was killed.
+async fn delivered(connection: &Connection, stream: &SendStream) {
+    let patience = (connection.rtt() * SILENT_ROUND_TRIPS).clamp(SILENT_MIN, FLUSH_MAX);
+    let gone = async {
+        let heard = || connection.stats().udp_rx.datagrams;
+        let mut before = heard();
+        loop {
+            sleep(patience).await;
+            let now = heard();
+            if now == before {
+                return;
+            }
+            before = now;
+        }
+    };
+    let over = async {
+        tokio::select! {
+            _ = stream.stopped() => {}
+            () = gone => {}
+        }
+    };
+    let _ = timeout(FLUSH_MAX, over).await;
 }
 
 /// Reads one of the peer's streams, whichever lane it turns out to be.
