@@ -13,6 +13,9 @@ use super::{
     log::{self, Form},
 };
 
+/// What a person calls the variables of a process.
+const ENVIRONMENT: &str = "environment";
+
 /// What a place says: a name, and one or more values.
 pub type Said = BTreeMap<String, Vec<String>>;
 
@@ -61,19 +64,11 @@ impl Settings {
         }
         let environment = known.iter().filter_map(|setting| {
             let value = variable(&variable_name(setting.name))?;
-            let values = value.split(',').map(|value| value.trim().to_owned());
-            Some((
-                setting.name.to_owned(),
-                values.filter(|value| !value.is_empty()).collect(),
-            ))
+            Some((setting.name.to_owned(), vec![value]))
         });
         let environment = environment.collect();
         Settings {
-            places: [
-                ("flag", flags),
-                ("environment", environment),
-                ("file", file),
-            ],
+            places: [("flag", flags), (ENVIRONMENT, environment), ("file", file)],
             mistakes,
         }
     }
@@ -93,9 +88,12 @@ impl Settings {
 
     /// A setting that may have several values; empty when nobody says it.
     pub fn many<T: FromStr>(&mut self, setting: Setting) -> Vec<T> {
-        let Some((place, values)) = self.said(setting) else {
+        let Some((place, mut values)) = self.said(setting) else {
             return Vec::new();
         };
+        if place == ENVIRONMENT {
+            values = listed(&values);
+        }
         let read: Result<Vec<T>, _> = values.iter().map(|value| value.parse()).collect();
         read.unwrap_or_else(|_| {
             self.wrong(setting, place);
@@ -126,11 +124,18 @@ impl Settings {
         let Setting { name, form } = setting;
         let name = match place {
             "flag" => format!("--{}", name.replace('_', "-")),
-            "environment" => variable_name(name),
+            ENVIRONMENT => variable_name(name),
             _ => format!("`{name}` in the file"),
         };
         self.mistakes.push(format!("{name} must be {form}"));
     }
+}
+
+/// The values of a setting that may have several: a variable lists them with commas.
+fn listed(values: &[String]) -> Vec<String> {
+    let parts = values.iter().flat_map(|value| value.split(','));
+    let named = parts.map(str::trim).filter(|value| !value.is_empty());
+    named.map(str::to_owned).collect()
 }
 
 fn variable_name(name: &str) -> String {
@@ -290,10 +295,16 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_lists_with_commas() {
-        let lookup = |name: &str| (name == "RIDGEWAY_HOSTS").then(|| "a, b,".to_owned());
-        let mut settings = Settings::new(&[HTTP, HOSTS], Said::new(), lookup, Said::new());
+    fn a_variable_lists_with_commas_where_several_are_meant() {
+        let lookup = |name: &str| match name {
+            "RIDGEWAY_HOSTS" => Some("a, b,".to_owned()),
+            "RIDGEWAY_LOG_FILTER" => Some("info,ridgeway_node=debug".to_owned()),
+            _ => None,
+        };
+        let mut settings = Settings::new(&General::SETTINGS, Said::new(), lookup, Said::new());
         assert_eq!(settings.many::<String>(HOSTS), ["a", "b"]);
+        let filter: Option<String> = settings.one(LOG_FILTER);
+        assert_eq!(filter.as_deref(), Some("info,ridgeway_node=debug"));
         assert_eq!(settings.finish(), Ok(()));
     }
 }
