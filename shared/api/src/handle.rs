@@ -120,9 +120,10 @@ impl Record for Handle {
         Box::pin(async move {
             let scopes = Handle::sync(self).await?;
             let lanes = LANES.into_iter().zip(self.traffic());
+            let (turns, commits) = self.turns();
             Ok(Tally {
-                turns: None,
-                commits: None,
+                turns,
+                commits,
                 lanes: lanes.flat_map(lane).collect(),
                 refusals: BTreeMap::clone(&self.counters()),
                 waiting: self.waiting(),
@@ -259,10 +260,12 @@ fn link(status: &LinkStatus) -> Link {
 }
 
 fn lane((lane, traffic): (&'static str, Traffic)) -> [LaneTally; 2] {
-    [("in", traffic.received), ("out", traffic.sent)].map(|(direction, bytes)| LaneTally {
+    let received = ("in", traffic.frames_received, traffic.received);
+    let sent = ("out", traffic.frames_sent, traffic.sent);
+    [received, sent].map(|(direction, frames, bytes)| LaneTally {
         lane,
         direction,
-        frames: None,
+        frames,
         bytes,
     })
 }

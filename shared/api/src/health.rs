@@ -58,30 +58,14 @@ fn write(out: &mut String, tally: &Tally) -> fmt::Result {
         "ridgeway_build_info{{version=\"{}\"}} 1",
         env!("CARGO_PKG_VERSION")
     )?;
-    if let Some(turns) = tally.turns {
-        single(
-            out,
-            "turns_total",
-            "counter",
-            "Turns taken since the start.",
-            turns,
-        )?;
-    }
-    if let Some(commits) = tally.commits {
-        single(
-            out,
-            "commits_total",
-            "counter",
-            "Turns that wrote something.",
-            commits,
-        )?;
-    }
+    let help = "Turns taken since the start.";
+    single(out, "turns_total", "counter", help, tally.turns)?;
+    let help = "Turns that wrote something.";
+    single(out, "commits_total", "counter", help, tally.commits)?;
     let help = "Frames by lane and direction.";
     lanes(out, "frames_total", help, tally, |lane| lane.frames)?;
     let help = "Bytes of frames by lane and direction.";
-    lanes(out, "frame_bytes_total", help, tally, |lane| {
-        Some(lane.bytes)
-    })?;
+    lanes(out, "frame_bytes_total", help, tally, |lane| lane.bytes)?;
     family(
         out,
         "refusals_total",
@@ -111,18 +95,11 @@ fn lanes(
     name: &str,
     help: &str,
     tally: &Tally,
-    value: impl Fn(&LaneTally) -> Option<u64>,
+    value: impl Fn(&LaneTally) -> u64,
 ) -> fmt::Result {
-    let counted: Vec<(&LaneTally, u64)> = tally
-        .lanes
-        .iter()
-        .filter_map(|lane| value(lane).map(|value| (lane, value)))
-        .collect();
-    if !counted.is_empty() {
-        family(out, name, "counter", help)?;
-    }
-    for (lane, value) in counted {
-        let (which, direction) = (lane.lane, lane.direction);
+    family(out, name, "counter", help)?;
+    for lane in &tally.lanes {
+        let (which, direction, value) = (lane.lane, lane.direction, value(lane));
         let labels = format_args!("lane=\"{which}\",direction=\"{direction}\"");
         writeln!(out, "ridgeway_{name}{{{labels}}} {value}")?;
     }

@@ -267,14 +267,13 @@ impl Exception {
     }
 }
 
-/// What a node has counted since its start. No personal data. What its shell does not count is
-/// absent.
+/// What a node has counted since its start. No personal data.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Turns taken.
-    pub turns: Option<u64>,
+    pub turns: u64,
     /// Turns that wrote something.
-    pub commits: Option<u64>,
+    pub commits: u64,
     /// What went by each lane in each direction.
     pub lanes: Vec<LaneTally>,
     /// Refusals by reason.
@@ -295,7 +294,7 @@ pub struct LaneTally {
     /// `in` or `out`.
     pub direction: &'static str,
     /// Frames.
-    pub frames: Option<u64>,
+    pub frames: u64,
     /// Their bytes.
     pub bytes: u64,
 }

@@ -152,12 +152,12 @@ impl Record for Fake {
     fn tally(&self) -> Answer<'_, Result<Tally, Reason>> {
         Box::pin(async {
             Ok(Tally {
-                turns: Some(3),
-                commits: Some(2),
+                turns: 3,
+                commits: 2,
                 lanes: vec![LaneTally {
                     lane: "live",
                     direction: "in",
-                    frames: Some(4),
+                    frames: 4,
                     bytes: 400,
                 }],
                 refusals: [(Reason::BadSignature, 2)].into(),

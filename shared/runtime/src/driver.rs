@@ -238,6 +238,7 @@ impl<S: Store> Driver<S> {
             node.counters(),
             node.waiting(),
         );
+        self.hub.count_turn(node.commits());
         if node.commits() != self.commits {
             self.commits = node.commits();
             *lock(&self.shown) = Arc::new(node.snapshot()?);

@@ -277,7 +277,12 @@ impl Handle {
         self.hub.links()
     }
 
-    /// Bytes of frames since the start, over all conversations, by lane: control, live, fill.
+    /// Turns taken since the start, and those of them that wrote something.
+    pub fn turns(&self) -> (u64, u64) {
+        self.hub.turns()
+    }
+
+    /// Frames and their bytes since the start, over all conversations, by lane: control, live, fill.
     pub fn traffic(&self) -> [Traffic; 3] {
         self.hub.traffic()
     }

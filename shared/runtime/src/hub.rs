@@ -95,6 +95,9 @@ pub(crate) struct Hub {
     directory: Mutex<Arc<Directory>>,
     counters: Mutex<Arc<BTreeMap<Reason, u64>>>,
     waiting: AtomicU64,
+    /// Turns taken, and those that wrote something.
+    turns: AtomicU64,
+    commits: AtomicU64,
     links: Mutex<Links>,
     next_link: AtomicU64,
     /// Bytes received that wait for their turn: of live frames, and of all others.
@@ -114,6 +117,8 @@ impl Hub {
             directory: Mutex::new(directory),
             counters: Mutex::default(),
             waiting: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
+            commits: AtomicU64::new(0),
             links: Mutex::default(),
             next_link: AtomicU64::new(1),
             inbox: [(); 2].map(|()| Arc::new(Semaphore::new(INBOX_BYTES_MAX))),
@@ -139,6 +144,18 @@ impl Hub {
 
     pub(crate) fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Turns taken since the start, and those of them that wrote something.
+    pub(crate) fn turns(&self) -> (u64, u64) {
+        let turns = self.turns.load(Ordering::Relaxed);
+        (turns, self.commits.load(Ordering::Relaxed))
+    }
+
+    /// Counts a turn.
+    pub(crate) fn count_turn(&self, commits: u64) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        self.commits.store(commits, Ordering::Relaxed);
     }
 
     /// Shows what a turn has changed, before anything of the turn is said: whoever answers a

@@ -95,8 +95,22 @@ struct Waiting {
 struct LaneQueue {
     waiting: Mutex<Waiting>,
     changed: Notify,
-    sent: AtomicU64,
-    received: AtomicU64,
+    sent: Count,
+    received: Count,
+}
+
+/// Frames that went one way, and their bytes.
+#[derive(Debug, Default)]
+struct Count {
+    frames: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Count {
+    fn add(&self, bytes: u64) {
+        self.frames.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 /// What is to be said to one peer, and how much was. Adding never waits.
@@ -193,27 +207,34 @@ impl Outgoing {
 
     /// Counts what came from the peer.
     pub(crate) fn count_received(&self, lane: Lane, bytes: usize) {
-        self.lane(lane)
-            .received
-            .fetch_add(bytes as u64, Ordering::Relaxed);
+        self.lane(lane).received.add(bytes as u64);
     }
 
-    /// Bytes sent and received so far, by lane, in the order of [`LANES`].
+    /// What was sent and received so far, by lane, in the order of [`LANES`].
     pub(crate) fn traffic(&self) -> [Traffic; 3] {
-        LANES.map(|lane| Traffic {
-            sent: self.lane(lane).sent.load(Ordering::Relaxed),
-            received: self.lane(lane).received.load(Ordering::Relaxed),
+        LANES.map(|lane| {
+            let LaneQueue { sent, received, .. } = self.lane(lane);
+            Traffic {
+                sent: sent.bytes.load(Ordering::Relaxed),
+                received: received.bytes.load(Ordering::Relaxed),
+                frames_sent: sent.frames.load(Ordering::Relaxed),
+                frames_received: received.frames.load(Ordering::Relaxed),
+            }
         })
     }
 }
 
-/// Bytes of frames that went by one lane, lengths included.
+/// What went by one lane.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Traffic {
-    /// Sent.
+    /// Bytes of frames sent, lengths included.
     pub sent: u64,
-    /// Received.
+    /// Bytes of frames received, lengths included.
     pub received: u64,
+    /// Frames sent.
+    pub frames_sent: u64,
+    /// Frames received.
+    pub frames_received: u64,
 }
 
 impl Traffic {
@@ -223,6 +244,8 @@ impl Traffic {
         Traffic {
             sent: self.sent + other.sent,
             received: self.received + other.received,
+            frames_sent: self.frames_sent + other.frames_sent,
+            frames_received: self.frames_received + other.frames_received,
         }
     }
 }
@@ -240,7 +263,7 @@ pub(crate) async fn write_lane<W: AsyncWrite + Unpin>(
     write(&mut stream, &[number(lane)]).await?;
     while let Some(frame) = outgoing.next(lane).await {
         let sent = write_frame(&mut stream, &frame).await?;
-        outgoing.lane(lane).sent.fetch_add(sent, Ordering::Relaxed);
+        outgoing.lane(lane).sent.add(sent);
     }
     let ended = timeout(STALL_MAX, stream.shutdown()).await;
     ended
