@@ -1,0 +1,285 @@
+//! What was measured, beside the floors and the rivals, and whether it is good enough.
+//!
+//! Floors and rivals are quoted from the measurement of the rivals (`reference/rivals.md`): the
+//! same set size, another machine on another day. They are in no way measured here.
+
+use crate::{
+    figures::{Spread, number},
+    measure::{Far, Measured},
+    pair::Meeting,
+    table::{self, Row},
+};
+
+/// The cases that the rivals were measured with.
+pub(crate) const RIVALS_CASES: u64 = 1_000;
+/// The saved form of the rivals' documents, in bytes.
+pub(crate) const RIVALS_SAVED: f64 = 2_279_337.0;
+/// The round trip of the long path, in milliseconds.
+const ROUND_TRIP_MS: f64 = 50.0;
+/// How far a count of round trips may be off a whole number and still be that number: threads are
+/// woken late on a busy machine.
+const TRIP_TOLERANCE: f64 = 0.25;
+
+/// The bars that a later issue sets.
+mod bar {
+    /// First sync, in milliseconds, on a disk without extra delay.
+    pub(super) const FIRST_MS: f64 = 300.0;
+    /// Reconnect, in milliseconds.
+    pub(super) const AGAIN_MS: f64 = 5.0;
+    /// Reconnect, in bytes of frames in both directions.
+    pub(super) const AGAIN_BYTES: f64 = 400.0;
+    /// Reconnect, in round trips after the handshake.
+    pub(super) const AGAIN_TRIPS: f64 = 1.0;
+    /// Reconnect, in `sync_data` calls of both, apart from those of the openings.
+    pub(super) const AGAIN_SYNCS: f64 = 0.0;
+    /// Ten and ten, in milliseconds.
+    pub(super) const APART_MS: f64 = 20.0;
+    /// Ten and ten, in round trips after the handshake.
+    pub(super) const APART_TRIPS: f64 = 2.0;
+    /// Ten and ten, in bytes: so many times the changes and signatures, and so much more.
+    pub(super) const APART_BYTES: (f64, f64) = (1.5, 500.0);
+}
+
+/// Prints one disk's table. `saved` is the saved form of the set, in bytes.
+pub(crate) fn print(title: &str, is_plain: bool, measured: &Measured, saved: u64) {
+    println!("\n{title}\n");
+    let mut rows = first(&measured.first, is_plain, saved as f64);
+    rows.extend(again(&measured.again));
+    rows.extend(both_again(&measured.both_again));
+    rows.extend(apart(&measured.apart));
+    if let Some(far) = &measured.far {
+        rows.extend(trips(measured, far));
+        rows.extend(far_ms(far));
+    }
+    table::print(&rows);
+}
+
+fn up(meeting: &Meeting) -> f64 {
+    meeting.bytes().0 as f64
+}
+
+fn down(meeting: &Meeting) -> f64 {
+    meeting.bytes().1 as f64
+}
+
+fn both_ways(meeting: &Meeting) -> f64 {
+    up(meeting) + down(meeting)
+}
+
+/// Calls of `sync_data` at both while they spoke: the openings are not among them.
+fn syncs_after_opening(meeting: &Meeting) -> f64 {
+    let [_, proving, after] = meeting.edge;
+    let [taking, later] = meeting.centre;
+    (proving.syncs + after.syncs + taking.syncs + later.syncs) as f64
+}
+
+/// Bytes of one lane, up and down, as medians.
+fn lane(measure: &'static str, runs: &[Meeting], index: usize) -> Row {
+    let of = |run: &Meeting| run.traffic.get(index).copied().unwrap_or_default();
+    let sent = Spread::of(runs, |run| of(run).sent as f64);
+    let received = Spread::of(runs, |run| of(run).received as f64);
+    let (sent, received) = (number(sent.median()), number(received.median()));
+    Row::new(measure, format!("{sent} / {received}"))
+}
+
+/// What went by the lanes that carry something here, and what the disks were asked for.
+fn details(runs: &[Meeting]) -> Vec<Row> {
+    let [control, fill] = [0, 2];
+    let committing = |work: crate::disk::Work| work.committing_us as f64 / 1e3;
+    vec![
+        lane("  bytes of the control lane, up / down", runs, control),
+        lane("  bytes of the fill lane, up / down", runs, fill),
+        Row::of("  centre: sync_data calls until proved", runs, |run| {
+            run.centre[0].syncs as f64
+        })
+        .floor("1"),
+        Row::of("  centre: ms in the commits until then", runs, |run| {
+            committing(run.centre[0])
+        }),
+        Row::of("  edge: sync_data calls until proved", runs, |run| {
+            run.edge[1].syncs as f64
+        }),
+        Row::of("  edge: ms in the commits until then", runs, |run| {
+            committing(run.edge[1])
+        }),
+        Row::of("  both: sync_data calls after the proof", runs, |run| {
+            (run.centre[1].syncs + run.edge[2].syncs) as f64
+        }),
+        Row::of("  ms until all is quiet", runs, |run| run.quiet_ms),
+    ]
+}
+
+fn first(runs: &[Meeting], is_plain: bool, saved: f64) -> Vec<Row> {
+    let measure = "first sync: ms until proved, all acknowledged";
+    let total = if is_plain {
+        Row::judged(measure, runs, |run| run.proved_ms, bar::FIRST_MS)
+    } else {
+        Row::of(measure, runs, |run| run.proved_ms)
+    };
+    let mut rows = vec![
+        total.floor("43").rival("893 (PouchDB)"),
+        Row::of("  of which handshake", runs, |run| run.linked_ms).floor("0.9"),
+        Row::of("  before it: the edge's opening", runs, |run| {
+            run.opening_ms
+        }),
+        Row::of("  CPU s of both until proved", runs, |run| run.cpu_s)
+            .floor("0.016")
+            .rival("0.94 (PouchDB)"),
+        Row::judged("  bytes of frames up", runs, up, saved)
+            .floor("2,279,337")
+            .rival("2,609,394 (samod)"),
+        Row::of("  bytes of frames down", runs, down)
+            .floor("8")
+            .rival("55,727 (PouchDB)"),
+    ];
+    rows.extend(details(runs));
+    rows
+}
+
+fn again(runs: &[Meeting]) -> Vec<Row> {
+    let measure = "reconnect, edge restarted: ms until proved";
+    vec![
+        Row::judged(measure, runs, |run| run.proved_ms, bar::AGAIN_MS)
+            .floor("0.91")
+            .rival("25 (PouchDB)"),
+        Row::of("  of which handshake", runs, |run| run.linked_ms).floor("0.9"),
+        Row::of("  until the centre has proved it too", runs, |run| {
+            run.both_ms
+        }),
+        Row::of("  before it: the edge's opening", runs, |run| {
+            run.opening_ms
+        }),
+        Row::judged(
+            "  bytes of frames, both ways",
+            runs,
+            both_ways,
+            bar::AGAIN_BYTES,
+        )
+        .floor("34")
+        .rival("5,119 (PouchDB)"),
+        Row::of("  edge: sync_data calls of its opening", runs, |run| {
+            run.edge[0].syncs as f64
+        }),
+        Row::judged(
+            "  both: sync_data calls after that",
+            runs,
+            syncs_after_opening,
+            bar::AGAIN_SYNCS,
+        )
+        .floor("0"),
+    ]
+}
+
+fn both_again(runs: &[Meeting]) -> Vec<Row> {
+    let measure = "reconnect, both restarted: ms until proved";
+    vec![
+        Row::judged(measure, runs, |run| run.proved_ms, bar::AGAIN_MS)
+            .floor("0.91")
+            .rival("191 (PouchDB)"),
+        Row::judged(
+            "  bytes of frames, both ways",
+            runs,
+            both_ways,
+            bar::AGAIN_BYTES,
+        )
+        .floor("34")
+        .rival("11,082 (PouchDB, 10,000 cases)"),
+        Row::judged(
+            "  both: sync_data calls after the openings",
+            runs,
+            syncs_after_opening,
+            bar::AGAIN_SYNCS,
+        )
+        .floor("0"),
+    ]
+}
+
+fn apart(measured: &[(Meeting, u64)]) -> Vec<Row> {
+    let runs: Vec<Meeting> = measured.iter().map(|(run, _)| *run).collect();
+    let needed = Spread::of(measured, |(_, bytes)| *bytes as f64);
+    let (times, more) = bar::APART_BYTES;
+    let most = needed.median() * times + more;
+    let measure = "10 + 10 changed: ms until proved, all acknowledged";
+    let mut rows = vec![
+        Row::judged(measure, &runs, |run| run.proved_ms, bar::APART_MS)
+            .floor("3.7")
+            .rival("69 (PouchDB)"),
+        Row::of("  of which handshake", &runs, |run| run.linked_ms).floor("0.9"),
+        Row::of("  until the centre has proved it too", &runs, |run| {
+            run.both_ms
+        }),
+        Row::judged("  bytes of frames, both ways", &runs, both_ways, most)
+            .floor("7,567")
+            .rival("75,061 (PouchDB)"),
+        Row::new("  bytes of the changes and signatures", &needed),
+        Row::of(
+            "  frames, times changes and signatures",
+            measured,
+            |(run, bytes)| both_ways(run) / (*bytes).max(1) as f64,
+        ),
+    ];
+    rows.extend(details(&runs));
+    rows
+}
+
+/// What the long path adds to the median, in units of its round trip.
+fn added(near: &[Meeting], far: &[Meeting], of: fn(&Meeting) -> f64) -> f64 {
+    let more = Spread::of(far, of).median() - Spread::of(near, of).median();
+    let trips = more.max(0.0) / ROUND_TRIP_MS;
+    let whole = trips.round();
+    if (trips - whole).abs() <= TRIP_TOLERANCE {
+        whole
+    } else {
+        trips
+    }
+}
+
+/// Round trips after the handshake and with it.
+fn trips(measured: &Measured, far: &Far) -> Vec<Row> {
+    let apart: Vec<Meeting> = measured.apart.iter().map(|(run, _)| *run).collect();
+    let row = |measure, near: &[Meeting], far: &[Meeting]| {
+        let after = added(near, far, Meeting::after_handshake_ms);
+        let all = added(near, far, |run| run.proved_ms);
+        let words = format!("{}; {} with it", number(after), number(all));
+        (Row::new(measure, words), after)
+    };
+    let (first, _) = row(
+        "first sync: round trips after the handshake",
+        &measured.first,
+        &far.first,
+    );
+    let (again, again_trips) = row(
+        "reconnect: round trips after the handshake",
+        &measured.again,
+        &far.again,
+    );
+    let (ten, ten_trips) = row(
+        "10 + 10 changed: round trips after the handshake",
+        &apart,
+        &far.apart,
+    );
+    vec![
+        first.rival("about 94 (PouchDB)"),
+        again
+            .bar(again_trips, bar::AGAIN_TRIPS)
+            .floor("1 with it (0-RTT)")
+            .rival("8 requests (PouchDB)"),
+        ten.bar(ten_trips, bar::APART_TRIPS)
+            .floor("1 with it (0-RTT)")
+            .rival("about 14 (PouchDB)"),
+    ]
+}
+
+/// Milliseconds over the long path.
+fn far_ms(far: &Far) -> Vec<Row> {
+    let row = |measure, runs: &[Meeting]| Row::of(measure, runs, |run| run.proved_ms);
+    vec![
+        row("first sync at a 50 ms round trip: ms", &far.first).rival("2,143 (Hocuspocus)"),
+        row("reconnect at a 50 ms round trip: ms", &far.again)
+            .floor("50-100")
+            .rival("1,393 (Hocuspocus)"),
+        row("10 + 10 changed at a 50 ms round trip: ms", &far.apart)
+            .floor("50-100")
+            .rival("767 (PouchDB)"),
+    ]
+}
