@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use names::{
-    DocumentId, Kind, Reason, ScopeId,
+    DocumentId, Kind, Moment, Reason, ScopeId,
     limits::{OPENINGS_MAX, WAITING_PER_DOCUMENT_MAX},
 };
 use protocol::{
@@ -31,6 +31,11 @@ use crate::{
 
 /// Summaries made at once while nobody waits for them.
 const SUMMARIES_AT_ONCE: usize = 8;
+/// Summaries that wait to be kept together: a commit each would be a thousand after a first fill.
+const SUMMARIES_KEPT_AT_ONCE: usize = 32;
+/// How long summaries of what was missed wait for the proof that it is all here. A peer that never
+/// gives one must not keep lists behind for longer.
+const FILL_PATIENCE_MS: i64 = 30_000;
 
 /// What is being carried out, and what waits for it.
 #[derive(Debug, Default)]
@@ -41,6 +46,10 @@ pub(crate) struct Desk {
     jobs: BTreeMap<JobId, (DocumentId, bool)>,
     /// Documents whose summary is being made.
     summarising: BTreeSet<DocumentId>,
+    /// Summaries that were made and wait to be kept.
+    summarised: Vec<(DocumentId, Summarised)>,
+    /// Since when summaries of what was missed wait.
+    waiting_since: Option<Moment>,
     next_job: u64,
 }
 
@@ -167,9 +176,8 @@ impl<S: Store> Node<S> {
         &mut self,
         turn: &mut Turn<S::Snapshot>,
     ) -> Result<(), StoreError> {
-        if !self.links.values().any(Link::is_filling) {
-            self.stale.append(&mut self.stale_later);
-        }
+        self.keep_summaries(turn)?;
+        self.release_stale(turn.now);
         let free = SUMMARIES_AT_ONCE.saturating_sub(self.desk.summarising.len());
         let idle = |document: &&DocumentId| {
             !self.desk.queues.contains_key(document) && !self.desk.summarising.contains(document)
@@ -196,7 +204,8 @@ impl<S: Store> Node<S> {
         };
         if summarises {
             self.desk.summarising.remove(&document);
-            return self.take_summary(turn, document, opened);
+            self.take_summary(turn, document, opened);
+            return Ok(());
         }
         let queue = self.desk.queues.get_mut(&document);
         let Some(pending) = queue.and_then(VecDeque::pop_front) else {
@@ -248,21 +257,14 @@ impl<S: Store> Node<S> {
         turn.say(Output::Answer { ticket, result });
     }
 
-    fn take_summary(
-        &mut self,
-        turn: &mut Turn<S::Snapshot>,
-        document: DocumentId,
-        opened: Opened,
-    ) -> Result<(), StoreError> {
+    fn take_summary(&mut self, turn: &mut Turn<S::Snapshot>, document: DocumentId, opened: Opened) {
         match opened.0 {
             Ending::Summarised(summary) => {
                 if summary.flaws > 0 {
                     let reason = Reason::CannotOpen;
                     turn.say(Output::Notice(Notice::Unreadable { document, reason }));
                 }
-                let row = turn.draft.document(document)?;
-                let fresh = row.is_some_and(|row| row.arrivals == summary.arrivals);
-                self.keep_summary(turn, document, &summary, summary.arrivals, fresh);
+                self.desk.summarised.push((document, summary));
             }
             Ending::Failed(reason) => {
                 // The mark stays, so that the next opening of the store tries again.
@@ -271,7 +273,44 @@ impl<S: Store> Node<S> {
             }
             Ending::Performed { .. } | Ending::Recorded | Ending::Refused(_) => {}
         }
+    }
+
+    /// Keeps summaries that were made: with whatever else this turn writes, or once many have
+    /// gathered or nothing more is being made. Until then their documents stay marked.
+    fn keep_summaries(&mut self, turn: &mut Turn<S::Snapshot>) -> Result<(), StoreError> {
+        let is_time = turn.draft.has_writes()
+            || self.desk.summarising.is_empty()
+            || self.desk.summarised.len() >= SUMMARIES_KEPT_AT_ONCE;
+        if !is_time {
+            return Ok(());
+        }
+        for (document, summary) in std::mem::take(&mut self.desk.summarised) {
+            let row = turn.draft.document(document)?;
+            let fresh = row.is_some_and(|row| row.arrivals == summary.arrivals);
+            self.keep_summary(turn, document, &summary, summary.arrivals, fresh);
+        }
         Ok(())
+    }
+
+    /// Lets summaries of what was missed be made, once it is proved that all of it is here.
+    fn release_stale(&mut self, now: Moment) {
+        if self.stale_later.is_empty() {
+            self.desk.waiting_since = None;
+            return;
+        }
+        let since = *self.desk.waiting_since.get_or_insert(now);
+        let is_late = now >= since.plus_ms(FILL_PATIENCE_MS) || now < since;
+        if is_late || !self.links.values().any(Link::is_filling) {
+            self.stale.append(&mut self.stale_later);
+            self.desk.waiting_since = None;
+        }
+    }
+
+    /// When summaries that wait for a proof will wait no longer.
+    pub(crate) fn release_at(&self) -> Option<Moment> {
+        self.desk
+            .waiting_since
+            .map(|since| since.plus_ms(FILL_PATIENCE_MS))
     }
 
     fn keep_summary(

@@ -90,6 +90,11 @@ impl<P: Snapshot> Draft<P> {
         self.batch.delete(table, name, position);
     }
 
+    /// Whether the turn writes anything so far.
+    pub(crate) fn has_writes(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
     /// The state the turn began with.
     pub(crate) fn snapshot(&self) -> &P {
         &self.snapshot

@@ -216,11 +216,11 @@ impl Link {
         }
     }
 
-    /// Whether the peer is still sending what was missed here.
+    /// Whether what was missed here is still on its way, or not yet proved to be all.
     pub(crate) fn is_filling(&self) -> bool {
         self.scopes
             .values()
-            .any(|talk| talk.round > 0 && !talk.they_sent)
+            .any(|talk| talk.round > 0 && !talk.was_equal && talk.trouble.is_none())
     }
 }
 

@@ -219,7 +219,8 @@ impl<S: Store> Node<S> {
 
     fn wake_at(&self) -> Option<Moment> {
         let talks = self.links.values().flat_map(|link| link.scopes.values());
-        talks.filter_map(|talk| talk.due.map(|(at, _)| at)).min()
+        let due = talks.filter_map(|talk| talk.due.map(|(at, _)| at));
+        due.chain(self.release_at()).min()
     }
 
     /// How long to wait after `failures` rounds that ended unequal, one after another.
