@@ -28,6 +28,7 @@ pub mod log;
 pub mod message;
 pub mod placement;
 pub mod signed;
+pub mod sketch;
 #[cfg(test)]
 mod testing;
 
@@ -37,3 +38,4 @@ pub use log::{Cursor, Position};
 pub use message::Frame;
 pub use placement::{Placement, PlacementId, SignedPlacement};
 pub use signed::{DeviceKey, Head, PublicKey, Run, Signature, SignatureName, SignedHead};
+pub use sketch::{Cell, Sketch, SketchKey};
