@@ -16,7 +16,7 @@ use protocol::{
 use store::{Snapshot, StoreError, Table};
 
 use crate::{
-    draft::{Draft, damaged, read_row},
+    draft::{Draft, damaged, read_row, unless_damaged},
     rows::{ActorRow, ChangeRow, DocumentRow, LogItem, change_name},
     verify::{VerifiedPlacement, VerifiedRun},
 };
@@ -271,7 +271,7 @@ pub(crate) fn line<P: Snapshot>(
     Ok(line.map(|line| (slot as u64, line)))
 }
 
-/// Every placement kept of a document, by its id.
+/// Every placement kept of a document, by its id; a damaged one is passed over.
 pub(crate) fn placement_ids<P: Snapshot>(
     snapshot: &P,
     document: DocumentId,
@@ -279,11 +279,12 @@ pub(crate) fn placement_ids<P: Snapshot>(
 ) -> Result<Vec<PlacementId>, StoreError> {
     let mut ids = Vec::new();
     for number in 0..row.placement_count {
-        let kept: Option<SignedPlacement> =
-            read_row(snapshot, Table::Placement, document.as_ref(), number)?;
-        if let Some(kept) = kept {
-            ids.push(claim_of(&kept)?.0);
-        }
+        let kept = read_row(snapshot, Table::Placement, document.as_ref(), number);
+        let kept: Option<SignedPlacement> = unless_damaged(kept)?.flatten();
+        let claim = kept
+            .map(|kept| unless_damaged(claim_of(&kept)))
+            .transpose()?;
+        ids.extend(claim.flatten().map(|(id, _)| id));
     }
     Ok(ids)
 }

@@ -6,25 +6,25 @@
 //! repair*: when digests still differ (a restored copy, a clone, a bug), the dialling side lists
 //! its documents with their states, the other names those that differ, and only they move.
 
-use names::{Incarnation, Reason, ScopeId};
+use std::collections::BTreeSet;
+
+use names::{Reason, ScopeId};
 use protocol::{
     log::{Cursor, Position},
-    message::{Done, Frame, Sent, Table as ScopeTable, TableRow, Totals},
+    message::{Done, Frame, Sent, Table as ScopeTable, TableRow},
 };
-use store::{Snapshot as _, Store, StoreError, Table};
+use store::{Store, StoreError, Table};
 
 use crate::{
-    draft::decode_row,
+    draft::{decode_row, read_range, unless_damaged},
     input::{LinkId, Side},
-    link::{Due, Talk},
+    link::{Due, Measure, Progress, Talk},
     node::Node,
     output::{Notice, Output},
     rows::{LogItem, LogRow, PeerRow, ScopeRow, log_name, peer_name, scope_name},
     turn::{PROOF_AGAIN_MS, Turn},
 };
 
-/// Proofs that may disagree before lists are compared: live entries may have been on their way.
-const PROOF_TRIES: u32 = 3;
 /// How far a peer's round may be ahead of ours: both open one now and then, never many at once.
 pub(crate) const ROUNDS_AHEAD_MAX: u32 = 16;
 /// Log rows read at once.
@@ -67,8 +67,13 @@ impl<S: Store> Node<S> {
             Frame::Differ(differ) => self.take_differ(turn, id, differ),
             Frame::Held(held) => self.take_held(turn, id, &held),
             Frame::Refused(refused) => {
+                let mut told = BTreeSet::new();
                 for fault in refused.faults {
                     let (document, reason) = (fault.document, fault.reason);
+                    // One line for each reason: a peer must not fill the disk with ours.
+                    if !told.insert(reason) {
+                        continue;
+                    }
                     turn.say(Output::Notice(Notice::Declined {
                         link: id,
                         document,
@@ -160,26 +165,29 @@ impl<S: Store> Node<S> {
         was_at: &Cursor,
     ) -> Result<(), StoreError> {
         let writer = self.meta.writer;
-        let mut next = now_at.number(&writer) + 1;
+        let mut next = now_at.number(&writer).saturating_add(1);
         let end = was_at.number(&writer);
         while next <= end {
             let name = log_name(scope, writer);
-            let rows = turn
-                .draft
-                .snapshot()
-                .range(Table::Log, &name, next, LOG_ROWS)?;
+            let rows = read_range(turn.draft.snapshot(), Table::Log, &name, next, LOG_ROWS)?;
             let Some((last, _)) = rows.last() else { break };
             next = last + 1;
-            for (_, bytes) in rows.iter().take_while(|(position, _)| *position <= end) {
-                let row: LogRow = decode_row(Table::Log, bytes)?;
-                if let (
-                    LogItem::Run {
-                        slot, first, last, ..
-                    },
-                    None,
-                ) = (row.item, row.origin)
+            let rows = rows
+                .into_iter()
+                .take_while(|(position, _)| *position <= end);
+            for bytes in rows.filter_map(|(_, bytes)| bytes) {
+                let row = unless_damaged(decode_row::<LogRow>(Table::Log, &bytes))?;
+                if let Some(LogRow {
+                    document,
+                    item:
+                        LogItem::Run {
+                            slot, first, last, ..
+                        },
+                    origin: None,
+                    ..
+                }) = row
                 {
-                    self.send_again(turn, row.document, slot, first, last)?;
+                    self.send_again(turn, document, slot, first, last)?;
                 }
             }
         }
@@ -227,6 +235,8 @@ impl<S: Store> Node<S> {
             .row(Table::Scope, &scope_name(scope), 0)?
             .unwrap_or_default();
         let again = turn.soon(PROOF_AGAIN_MS);
+        // Something was written in this very turn, and the peer could not have seen it.
+        let is_news = self.log_heads.get(scope).cloned().unwrap_or_default() != row.heads;
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
@@ -238,29 +248,7 @@ impl<S: Store> Node<S> {
             return Ok(());
         };
         if proof.digest == row.value() {
-            let was_proved = talk.proved.is_some();
-            // Equal means that everything in the peer's logs is here, so they are taken to
-            // exactly their ends: also backwards, where the peer came back from an older copy.
-            let behind = talk.taken != proof.logs;
-            talk.taken = proof.logs;
-            let given = row.heads.clone();
-            let (taken, moved) = (talk.taken.clone(), talk.has_moved());
-            talk.proof_due |= !talk.proof_said;
-            talk.equal(turn.now);
-            let (device, them) = (link.device, link.them);
-            let store = them.map(|them| them.store).unwrap_or_default();
-            // Equal sides commit nothing: cursors are written only where something has moved.
-            if behind || moved {
-                let name = peer_name(device, store, scope);
-                turn.draft
-                    .put(Table::Peer, name, 0, &PeerRow { taken, given });
-            }
-            return if was_proved {
-                Ok(())
-            } else {
-                let below = self.outbox.next;
-                self.note_equal(turn, id, scope, below)
-            };
+            return self.take_equal(turn, id, scope, row.heads, proof.logs);
         }
         talk.proved = None;
         if !talk.they_sent {
@@ -268,16 +256,20 @@ impl<S: Store> Node<S> {
             talk.their_proof = Some(proof);
             return Ok(());
         }
-        if !talk.proof_said {
+        if !talk.proof_said || !talk.sent {
             // The peer has not yet seen all of ours; it could not have given another proof.
             return Ok(());
         }
         if !leads {
             return Ok(());
         }
-        talk.mismatches += 1;
-        if talk.mismatches < PROOF_TRIES {
+        if talk.is_under_way(&proof, is_news, turn.now) {
             talk.due = Some((again, Due::Proof));
+            if !talk.is_behind(&proof) {
+                return Ok(());
+            }
+            // What is missing comes by itself; then this proof may hold.
+            talk.their_proof = Some(proof);
         } else if talk.exact {
             talk.failures += 1;
             talk.trouble = Some(Reason::NotEqual);
@@ -289,24 +281,58 @@ impl<S: Store> Node<S> {
             talk.begin(talk.round.saturating_add(1));
         } else {
             talk.begin_exact(talk.round.saturating_add(1));
-            talk.lists_due = true;
+            talk.list_next = Some(0);
             let scope = scope.clone();
             turn.say(Output::Notice(Notice::Repairing { link: id, scope }));
         }
         Ok(())
     }
 
-    /// Opens a round with the peer's row and ours, both said: decides what goes to the peer.
-    pub(crate) fn open_round(
-        &self,
-        snapshot: &S::Snapshot,
+    /// Both sides of a scope are equal: so much is known of the peer, and of what is at the centre.
+    fn take_equal(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        id: LinkId,
         scope: &ScopeId,
-        talk: &mut Talk,
-        ours: &TableRow,
-        them: Incarnation,
-    ) -> Result<Vec<Frame>, StoreError> {
+        given: Cursor,
+        taken: Cursor,
+    ) -> Result<(), StoreError> {
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        let (device, is_centre) = (link.device, link.is_centre);
+        let store = link.them.map(|them| them.store).unwrap_or_default();
+        let Some(talk) = link.scopes.get_mut(scope) else {
+            return Ok(());
+        };
+        let was_proved = talk.proved.is_some();
+        // Equal means that everything in the peer's logs is here, so they are taken to exactly
+        // their ends: also backwards, where the peer came back from an older copy.
+        let mut is_news = talk.taken != taken || talk.has_moved();
+        talk.taken.clone_from(&taken);
+        talk.proof_due |= !talk.proof_said;
+        talk.equal(turn.now);
+        // What the centre has must be known, or its loss would not be noticed after a restore.
+        if is_centre && !is_news {
+            is_news = self.peer_row(turn, device, store, scope)?.given != given;
+        }
+        // Equal sides commit nothing: cursors are written only where something has moved.
+        if is_news {
+            let name = peer_name(device, store, scope);
+            turn.draft
+                .put(Table::Peer, name, 0, &PeerRow { taken, given });
+        }
+        if was_proved {
+            return Ok(());
+        }
+        let below = self.outbox.next;
+        self.note_equal(turn, id, scope, below)
+    }
+
+    /// Opens a round with the peer's row and ours, both said: decides what goes to the peer.
+    pub(crate) fn open_round(talk: &mut Talk, ours: &TableRow) {
         let Some(theirs) = talk.their_row.take() else {
-            return Ok(Vec::new());
+            return;
         };
         talk.told = Some(ours.mine.clone());
         talk.covered = ours.mine.clone();
@@ -314,7 +340,7 @@ impl<S: Store> Node<S> {
         talk.due = None;
         if theirs.digest == ours.digest {
             // Nothing to send; the proofs follow at once and settle it on both sides.
-            return Ok(Vec::new());
+            return;
         }
         for head in ours.mine.positions() {
             // A peer that claims more than there is was told it by a life of this store that is
@@ -328,14 +354,11 @@ impl<S: Store> Node<S> {
                 talk.fill.ranges.push_back((start, head.number));
             }
         }
-        talk.announced = Self::measure(snapshot, scope, &talk.fill.ranges, them)?;
-        Ok(vec![Frame::Totals(Totals {
-            scope: scope.clone(),
-            documents: talk.announced.documents,
-            runs: talk.announced.runs,
-            bytes: talk.announced.bytes,
-            round: talk.round,
-        })])
+        talk.measure = Some(Measure {
+            ranges: talk.fill.ranges.clone(),
+            documents: BTreeSet::new(),
+            found: Progress::default(),
+        });
     }
 
     /// The marker that everything a peer lacked, as far as known, has been sent.

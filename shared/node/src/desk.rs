@@ -18,6 +18,7 @@ use store::{Store, StoreError, Table};
 
 use crate::{
     admit::{self, Verdict},
+    draft::unless_damaged,
     input::{JobId, Request, Target, Ticket},
     link::Link,
     node::{Identity, Node},
@@ -33,6 +34,8 @@ use crate::{
 const SUMMARIES_AT_ONCE: usize = 8;
 /// Summaries that wait to be kept together: a commit each would be a thousand after a first fill.
 const SUMMARIES_KEPT_AT_ONCE: usize = 32;
+/// What one summary may take. The largest honest one has some hundred open tasks: 30 KB.
+const SUMMARY_BYTES_MAX: usize = 256 << 10;
 /// How long summaries of what was missed wait for the proof that it is all here. A peer that never
 /// gives one must not keep lists behind for longer.
 const FILL_PATIENCE_MS: i64 = 30_000;
@@ -96,7 +99,10 @@ impl<S: Store> Node<S> {
                 let Target::Document(document) = request.target else {
                     return Ok(Err(Reason::Malformed));
                 };
-                let Some(row) = turn.draft.document(document)? else {
+                let Some(row) = unless_damaged(turn.draft.document(document))? else {
+                    return Ok(Err(Reason::CannotOpen));
+                };
+                let Some(row) = row else {
                     return Ok(Err(Reason::NotFound));
                 };
                 let writes = |scope: &ScopeId| {
@@ -185,7 +191,8 @@ impl<S: Store> Node<S> {
         let chosen: Vec<DocumentId> = self.stale.iter().filter(idle).take(free).copied().collect();
         for document in chosen {
             self.stale.remove(&document);
-            if let Some(row) = turn.draft.document(document)? {
+            let row = unless_damaged(turn.draft.document(document))?;
+            if let Some(row) = row.flatten() {
                 self.desk.summarising.insert(document);
                 self.request(turn, document, row.kind, Task::Summarise);
             }
@@ -219,7 +226,8 @@ impl<S: Store> Node<S> {
         };
         let result = match opened.0 {
             Ending::Performed { performed, summary } => {
-                let kept = self.keep(turn, document, &pending, performed.chunk, &summary)?;
+                let kept = self.keep(turn, document, &pending, performed.chunk, &summary);
+                let kept = unless_damaged(kept)?.unwrap_or(Err(Reason::CannotOpen));
                 if kept.is_err() {
                     turn.say(Output::Forget(document));
                 }
@@ -285,7 +293,7 @@ impl<S: Store> Node<S> {
             return Ok(());
         }
         for (document, summary) in std::mem::take(&mut self.desk.summarised) {
-            let row = turn.draft.document(document)?;
+            let row = unless_damaged(turn.draft.document(document))?.flatten();
             let fresh = row.is_some_and(|row| row.arrivals == summary.arrivals);
             self.keep_summary(turn, document, &summary, summary.arrivals, fresh);
         }
@@ -321,16 +329,28 @@ impl<S: Store> Node<S> {
         arrivals: u64,
         fresh: bool,
     ) {
+        // One that was made before a command on the same document must not follow it.
+        self.desk.summarised.retain(|(other, _)| *other != document);
+        let mut json = summary.json.clone();
+        if json.len() > SUMMARY_BYTES_MAX {
+            // Lists show the document without it, and say so.
+            json.clear();
+            self.count(Reason::TooLarge);
+            let reason = Reason::TooLarge;
+            turn.say(Output::Notice(Notice::Unreadable { document, reason }));
+        }
         let row = SummaryRow {
             arrivals,
             version: summary.version,
-            json: summary.json.clone(),
+            json,
         };
         turn.draft.put(Table::Summary, document.0, 0, &row);
         if fresh {
             self.stale.remove(&document);
             turn.draft.delete(Table::Stale, document.0, 0);
         } else {
+            turn.draft
+                .put_bytes(Table::Stale, document.0, 0, Vec::new());
             self.stale.insert(document);
         }
     }
@@ -372,7 +392,7 @@ impl<S: Store> Node<S> {
             turn.draft
                 .put(Table::Actor, name, slot, &ActorRow { centre, ..line });
         } else {
-            self.wait_for_centre(turn, document, slot, line.seq);
+            self.wait_for_centre(turn, document, slot, line.seq)?;
         }
         // The summary was made from what was open plus this change; if more has come since, it
         // is behind.

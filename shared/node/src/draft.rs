@@ -271,6 +271,47 @@ where
     codec::decode(bytes).map_err(|_| damaged(table))
 }
 
+/// What was read, or nothing when its row is damaged: that costs one document, not the turn.
+///
+/// # Errors
+/// Every other failure of the store.
+pub(crate) fn unless_damaged<T>(read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match read {
+        Err(StoreError::Corrupt(Damage::Row(_))) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// A position, and the bytes of its row unless it is damaged.
+type MaybeRow = (u64, Option<Vec<u8>>);
+
+/// Rows of a name whose positions leave no gaps, from one on; a damaged one is there without its
+/// bytes. None when there are no more.
+///
+/// # Errors
+/// Every failure of the store but a damaged row.
+pub(crate) fn read_range<P: Snapshot>(
+    snapshot: &P,
+    table: Table,
+    name: &[u8],
+    from: u64,
+    limit: usize,
+) -> Result<Vec<MaybeRow>, StoreError> {
+    if let Some(rows) = unless_damaged(snapshot.range(table, name, from, limit))? {
+        let whole = |(position, bytes)| (position, Some(bytes));
+        return Ok(rows.into_iter().map(whole).collect());
+    }
+    let mut rows = Vec::new();
+    for position in (from..).take(limit) {
+        match unless_damaged(snapshot.get(table, name, position))? {
+            Some(Some(bytes)) => rows.push((position, Some(bytes))),
+            Some(None) => break,
+            None => rows.push((position, None)),
+        }
+    }
+    Ok(rows)
+}
+
 /// The error for a row of ours that cannot be read back.
 pub(crate) fn damaged(table: Table) -> StoreError {
     StoreError::Corrupt(Damage::Row(table))

@@ -2,42 +2,64 @@
 //!
 //! The dialling side lists its documents with their states; the other names those that differ, each
 //! with what it has of them; the dialling side answers with what it has; and only they move.
+//!
+//! Lists and names go page by page on the credit of the fill, and a page or two a turn: a large
+//! scope neither floods a slow link nor makes a turn long.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use names::{
     DocumentId, Reason, ScopeId,
-    limits::{FILL_FRAME_BYTES, LIST_ROWS_MAX},
+    limits::{CHANGE_ACTORS_MAX, FILL_FRAME_BYTES, FILL_FRAMES_IN_FLIGHT, LIST_ROWS_MAX},
 };
-use protocol::{
-    digest::DocState,
-    message::{Differ, Difference, Frame, List},
-};
+use protocol::message::{Differ, Difference, Frame, Held, List};
 use store::{Store, StoreError, Table};
 
 use crate::{
     admit,
     compare::ROUNDS_AHEAD_MAX,
-    draft::read_row,
+    draft::{read_row, unless_damaged},
     input::{LinkId, Side},
-    link::Talk,
+    link::{Link, Talk},
     node::Node,
     output::{Lane, Notice, Output},
     rows::{ActorRow, DocumentRow},
     turn::Turn,
+    views::members_from,
 };
 
-/// Documents one peer may list in one scope: ten times the largest scope that is planned for.
+/// Documents one peer may list, or name, in one scope: ten times the largest scope that is planned
+/// for.
 const LISTED_MAX: usize = 1_000_000;
-
+/// What the differences of one round may take in memory while they wait to be sent.
+const DIFFERENCES_BYTES_MAX: usize = 64 << 20;
 /// What a difference takes in a frame for itself, and for each author and placement it names.
 const DIFFERENCE_BYTES: usize = 32;
+/// Members compared with a peer's list in one turn: about 20 ms.
+const COMPARED_AT_ONCE: usize = 4_096;
+
+/// What a difference takes.
+fn cost(difference: &Difference) -> usize {
+    DIFFERENCE_BYTES * (1 + difference.actors.len() + difference.placements.len())
+}
+
+/// Gives a page's credit back: it has been read, whatever becomes of it.
+fn acknowledge(link: &mut Link, scope: &ScopeId) {
+    let held = Held {
+        scope: scope.clone(),
+        runs: Vec::new(),
+        after: None,
+        fills: 1,
+    };
+    link.ready.push((Lane::Control, Frame::Held(held)));
+}
 
 impl<S: Store> Node<S> {
     pub(crate) fn take_list(&mut self, turn: &mut Turn<S::Snapshot>, id: LinkId, list: List) {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
+        acknowledge(link, &list.scope);
         let Some(talk) = link.scopes.get_mut(&list.scope) else {
             return;
         };
@@ -51,12 +73,16 @@ impl<S: Store> Node<S> {
         if list.round > talk.round {
             talk.begin_exact(list.round);
         }
-        if !talk.exact || talk.listed.len() + list.rows.len() > LISTED_MAX {
+        // After the last page no other may come in this round.
+        let is_more = talk.exact && talk.compare_next.is_none() && talk.differ_due.is_none();
+        if !is_more || talk.listed.len() + list.rows.len() > LISTED_MAX {
             self.close(turn, id, Reason::OutOfTurn);
             return;
         }
         talk.listed.extend(list.rows);
-        talk.list_complete = list.last;
+        if list.last {
+            talk.compare_next = Some(0);
+        }
     }
 
     pub(crate) fn take_differ(
@@ -68,6 +94,7 @@ impl<S: Store> Node<S> {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
+        acknowledge(link, &differ.scope);
         let (leads, is_centre) = (link.side == Side::Dialled, link.is_centre);
         let Some(talk) = link.scopes.get_mut(&differ.scope) else {
             return Ok(());
@@ -76,22 +103,31 @@ impl<S: Store> Node<S> {
         if talk.round != differ.round || !talk.exact || talk.fill.marker_due || talk.sent {
             return Ok(());
         }
-        if leads {
-            let due = talk.differ_due.get_or_insert_default();
-            due.extend(
-                differ
-                    .documents
-                    .iter()
-                    .map(|difference| difference.document),
-            );
-        }
         talk.fill.marker_due |= differ.last;
         talk.differ_last |= differ.last;
-        talk.fill.repairs.extend(differ.documents.iter().cloned());
+        if leads {
+            let documents = differ.documents.iter().map(|differs| differs.document);
+            talk.differ_due.get_or_insert_default().extend(documents);
+        }
+        talk.named_bytes += differ.documents.iter().map(cost).sum::<usize>();
+        if talk.named_bytes > DIFFERENCES_BYTES_MAX
+            || talk.named_bytes / DIFFERENCE_BYTES > LISTED_MAX
+        {
+            self.close(turn, id, Reason::TooLarge);
+            return Ok(());
+        }
         if is_centre {
             for difference in &differ.documents {
                 self.centre_has(turn, difference)?;
             }
+        }
+        let talk = self
+            .links
+            .get_mut(&id)
+            .and_then(|link| link.scopes.get_mut(&differ.scope));
+        if let Some(talk) = talk {
+            let repairs = differ.documents.into_iter().map(Into::into);
+            talk.fill.repairs.extend(repairs);
         }
         Ok(())
     }
@@ -102,15 +138,16 @@ impl<S: Store> Node<S> {
         turn: &mut Turn<S::Snapshot>,
         difference: &Difference,
     ) -> Result<(), StoreError> {
-        let Some(row) = turn.draft.document(difference.document)? else {
+        let row = unless_damaged(turn.draft.document(difference.document))?;
+        let Some(row) = row.flatten() else {
             return Ok(());
         };
         for slot in 0..row.actors.len() as u64 {
             let name = difference.document;
-            let Some(line) = turn
+            let line = turn
                 .draft
-                .row::<ActorRow>(Table::Actor, name.as_ref(), slot)?
-            else {
+                .row::<ActorRow>(Table::Actor, name.as_ref(), slot);
+            let Some(line) = unless_damaged(line)?.flatten() else {
                 continue;
             };
             let held = difference
@@ -126,121 +163,116 @@ impl<S: Store> Node<S> {
         Ok(())
     }
 
-    /// The frames of an exact comparison that are due.
+    /// Says what is due of an exact comparison and what the credit allows; what is left over is
+    /// for the next turn.
     pub(crate) fn speak_exact(
         snapshot: &S::Snapshot,
         id: LinkId,
-        side: Side,
-        scope: &ScopeId,
-        talk: &mut Talk,
+        link: &mut Link,
+        (scope, talk): (&ScopeId, &mut Talk),
         said: &mut Vec<(Lane, Frame)>,
         outputs: &mut Vec<Output>,
     ) -> Result<(), StoreError> {
-        if std::mem::take(&mut talk.lists_due) {
-            let lists = Self::lists(snapshot, scope, talk.round)?;
-            said.extend(lists.into_iter().map(|frame| (Lane::Control, frame)));
-        }
-        if std::mem::take(&mut talk.list_complete) {
-            let differing = Self::differing(snapshot, scope, &talk.listed)?;
-            talk.listed.clear();
-            let documents = differing.len() as u64;
-            let scope = scope.clone();
-            outputs.push(Output::Notice(Notice::Differing {
-                link: id,
-                scope,
-                documents,
-            }));
-            talk.differ_due = Some(differing);
-            talk.differ_last = true;
-        }
-        // The dialling side answers once all of the other's naming has come.
-        if side == Side::Dialled && !talk.differ_last {
-            return Ok(());
-        }
-        let Some(due) = talk.differ_due.take() else {
-            return Ok(());
-        };
-        let mut pages = vec![Vec::new()];
-        let mut bytes = 0;
-        for document in due {
-            let difference = Self::difference(snapshot, scope, document)?;
-            let more =
-                DIFFERENCE_BYTES * (1 + difference.actors.len() + difference.placements.len());
-            if bytes > 0 && bytes + more > FILL_FRAME_BYTES {
-                pages.push(Vec::new());
-                bytes = 0;
+        if talk.compare_next.is_some() {
+            Self::compare_listed(snapshot, scope, talk)?;
+            if talk.compare_next.is_some() {
+                link.unfinished = true;
+            } else {
+                outputs.push(Output::Notice(Notice::Differing {
+                    link: id,
+                    scope: scope.clone(),
+                    documents: talk.differ_due.as_ref().map_or(0, |due| due.len() as u64),
+                }));
             }
-            bytes += more;
-            pages
-                .last_mut()
-                .into_iter()
-                .for_each(|page| page.push(difference.clone()));
         }
-        let count = pages.len();
-        for (page, documents) in pages.into_iter().enumerate() {
-            let differ = Differ {
-                scope: scope.clone(),
-                documents,
-                last: page + 1 == count,
-                round: talk.round,
+        while link.in_flight < FILL_FRAMES_IN_FLIGHT {
+            let page = match talk.list_next {
+                Some(next) => Self::list_page(snapshot, scope, talk, next)?,
+                // The dialling side answers once all of the other's naming has come.
+                None if talk.differ_last => match Self::differ_page(snapshot, scope, talk)? {
+                    Some(page) => page,
+                    None => break,
+                },
+                None => break,
             };
-            said.push((Lane::Control, Frame::Differ(differ)));
+            link.in_flight += 1;
+            said.push((Lane::Fill, page));
         }
-        talk.differ_last = false;
         Ok(())
     }
 
-    /// Our exact list of a scope, page by page.
-    fn lists(
+    /// The next page of our list, from a member's slot on.
+    fn list_page(
         snapshot: &S::Snapshot,
         scope: &ScopeId,
-        round: u32,
-    ) -> Result<Vec<Frame>, StoreError> {
-        let mut rows: Vec<(DocumentId, DocState)> = Vec::new();
-        crate::views::members(snapshot, scope, |member| {
-            rows.push((member.document, member.state))
-        })?;
-        rows.sort_unstable();
-        let pages = rows.chunks(LIST_ROWS_MAX).count().max(1);
-        let mut after = None;
-        let mut frames = Vec::new();
-        for page in 0..pages {
-            let part: Vec<_> = rows
+        talk: &mut Talk,
+        from: u64,
+    ) -> Result<Frame, StoreError> {
+        let (members, next) = members_from(snapshot, scope, from, LIST_ROWS_MAX)?;
+        talk.list_next = next;
+        Ok(Frame::List(List {
+            scope: scope.clone(),
+            rows: members
                 .iter()
-                .skip(page * LIST_ROWS_MAX)
-                .take(LIST_ROWS_MAX)
-                .copied()
-                .collect();
-            let next = part.last().map(|(document, _)| *document);
-            let list = List {
-                scope: scope.clone(),
-                after,
-                rows: part,
-                last: page + 1 == pages,
-                round,
-            };
-            frames.push(Frame::List(list));
-            after = next;
-        }
-        Ok(frames)
+                .map(|member| (member.document, member.state))
+                .collect(),
+            last: next.is_none(),
+            round: talk.round,
+        }))
     }
 
-    /// The documents each scope's differing members stand for, for a peer's exact list.
-    fn differing(
+    /// Holds the peer's list against our members, some of them at a time.
+    fn compare_listed(
         snapshot: &S::Snapshot,
         scope: &ScopeId,
-        listed: &BTreeMap<DocumentId, protocol::digest::DocState>,
-    ) -> Result<Vec<DocumentId>, StoreError> {
-        let mut missing: BTreeMap<_, _> = listed.clone();
-        let mut differing = Vec::new();
-        crate::views::members(snapshot, scope, |member| {
-            match missing.remove(&member.document) {
-                Some(state) if state == member.state => {}
-                Some(_) | None => differing.push(member.document),
+        talk: &mut Talk,
+    ) -> Result<(), StoreError> {
+        let from = talk.compare_next.unwrap_or(0);
+        let (members, next) = members_from(snapshot, scope, from, COMPARED_AT_ONCE)?;
+        for member in members {
+            if talk.listed.remove(&member.document) != Some(member.state) {
+                talk.differing.insert(member.document);
             }
-        })?;
-        differing.extend(missing.into_keys());
-        Ok(differing)
+        }
+        talk.compare_next = next;
+        if next.is_none() {
+            let mut differing = std::mem::take(&mut talk.differing);
+            differing.extend(std::mem::take(&mut talk.listed).into_keys());
+            talk.differ_due = Some(differing.into_iter().collect());
+            talk.differ_last = true;
+        }
+        Ok(())
+    }
+
+    /// The next page of what we have of the documents that differ; none when all is said.
+    pub(crate) fn differ_page(
+        snapshot: &S::Snapshot,
+        scope: &ScopeId,
+        talk: &mut Talk,
+    ) -> Result<Option<Frame>, StoreError> {
+        let Some(mut due) = talk.differ_due.take() else {
+            return Ok(None);
+        };
+        let (mut documents, mut bytes) = (Vec::new(), 0);
+        while let Some(document) = due.front().copied() {
+            let difference = Self::difference(snapshot, scope, document)?;
+            bytes += cost(&difference);
+            let is_full = bytes > FILL_FRAME_BYTES || documents.len() >= LIST_ROWS_MAX;
+            if is_full && !documents.is_empty() {
+                break;
+            }
+            documents.push(difference);
+            due.pop_front();
+        }
+        let last = due.is_empty();
+        talk.differ_last = !last;
+        talk.differ_due = if last { None } else { Some(due) };
+        Ok(Some(Frame::Differ(Differ {
+            scope: scope.clone(),
+            documents,
+            last,
+            round: talk.round,
+        })))
     }
 
     /// What we have of a document, as a peer is told it. Of a document that does not stand in the
@@ -256,13 +288,17 @@ impl<S: Store> Node<S> {
             actors: Vec::new(),
             placements: Vec::new(),
         };
-        let row: Option<DocumentRow> = read_row(snapshot, Table::Document, name, 0)?;
+        let row = read_row(snapshot, Table::Document, name, 0);
+        let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
         let Some(row) = row.filter(|row| row.placed.contains(scope)) else {
             return Ok(difference);
         };
         difference.placements = admit::placement_ids(snapshot, document, &row)?;
-        for slot in 0..row.actors.len() as u64 {
-            let line: Option<ActorRow> = read_row(snapshot, Table::Actor, name, slot)?;
+        difference.placements.truncate(LIST_ROWS_MAX);
+        // An author left out here is offered again, which costs bytes and loses nothing.
+        for slot in 0..row.actors.len().min(CHANGE_ACTORS_MAX) as u64 {
+            let line = read_row(snapshot, Table::Actor, name, slot);
+            let line: Option<ActorRow> = unless_damaged(line)?.flatten();
             difference
                 .actors
                 .extend(line.map(|line| (line.actor, line.seq)));
@@ -270,3 +306,6 @@ impl<S: Store> Node<S> {
         Ok(difference)
     }
 }
+
+/// Documents that a peer is to be told what we have of.
+pub(crate) type Due = VecDeque<DocumentId>;

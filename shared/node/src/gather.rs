@@ -1,22 +1,22 @@
 //! Gathering the content of one frame from what is on disk.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use names::{
-    DocumentId, Incarnation, ScopeId,
+    ActorId, DocumentId, Incarnation, ScopeId,
     limits::{FILL_FRAME_BYTES, LIST_ROWS_MAX},
 };
 use protocol::{
     log::Position,
     message::{Batch, Difference},
-    placement::SignedPlacement,
+    placement::{PlacementId, SignedPlacement},
     signed::Run,
 };
 use store::{Snapshot, StoreError, Table};
 
 use crate::{
     admit::claim_of,
-    draft::{decode_row, read_row},
+    draft::{decode_row, read_range, read_row, unless_damaged},
     link::Moved,
     rows::{DocumentRow, LogItem, LogRow, log_name},
 };
@@ -25,6 +25,10 @@ use crate::{
 const PLACEMENT_ENVELOPE_BYTES: usize = 80;
 /// Log rows read at once.
 const LOG_ROWS: usize = 256;
+/// Runs, or placements, in one frame: a list of them may have twice as many.
+const ITEMS_MAX: usize = LIST_ROWS_MAX / 2;
+/// Rows looked at for one frame of repairs, some 10 ms: the next turn goes on where this one ended.
+const REPAIR_READS_MAX: usize = 2_048;
 
 /// Something to send: part of a document.
 #[derive(Clone, Copy)]
@@ -44,6 +48,48 @@ pub(crate) struct Gathering {
     /// sent piece by piece, as a repair is.
     whole: Vec<DocumentId>,
     bytes: usize,
+    /// Rows looked at to find what a peer lacks.
+    reads: usize,
+}
+
+/// What a peer lacks of one document, and how far it was looked through.
+#[derive(Clone, Debug)]
+pub(crate) struct Repair {
+    document: DocumentId,
+    /// The last sequence number of each actor that the peer has.
+    actors: BTreeMap<ActorId, u64>,
+    placements: BTreeSet<PlacementId>,
+    /// The next placement and the next run to look at.
+    placement: u64,
+    arrival: u64,
+}
+
+impl Repair {
+    /// Everything of a document.
+    fn whole(document: DocumentId) -> Repair {
+        Repair {
+            document,
+            actors: BTreeMap::new(),
+            placements: BTreeSet::new(),
+            placement: 0,
+            arrival: 0,
+        }
+    }
+
+    fn lacks(&self, run: &Run) -> bool {
+        last_of(run)
+            .is_some_and(|(actor, last)| self.actors.get(&actor).is_none_or(|known| *known < last))
+    }
+}
+
+impl From<Difference> for Repair {
+    fn from(difference: Difference) -> Repair {
+        Repair {
+            actors: difference.actors.into_iter().collect(),
+            placements: difference.placements.into_iter().collect(),
+            ..Repair::whole(difference.document)
+        }
+    }
 }
 
 impl Gathering {
@@ -56,6 +102,7 @@ impl Gathering {
             runs: Vec::new(),
             whole: Vec::new(),
             bytes: 0,
+            reads: 0,
         }
     }
 
@@ -68,17 +115,13 @@ impl Gathering {
     /// frame.
     fn fits(&self, more: usize) -> bool {
         let items = self.runs.len().max(self.placements.len());
-        self.is_empty() || (self.bytes + more <= FILL_FRAME_BYTES && items < LIST_ROWS_MAX / 2)
+        self.is_empty() || (self.bytes + more <= FILL_FRAME_BYTES && items < ITEMS_MAX)
     }
 
     /// The documents met that have to be sent whole, each as a repair of everything.
-    pub(crate) fn take_whole(&mut self) -> impl Iterator<Item = Difference> + use<> {
+    pub(crate) fn take_whole(&mut self) -> impl Iterator<Item = Repair> + use<> {
         let whole = std::mem::take(&mut self.whole);
-        whole.into_iter().map(|document| Difference {
-            document,
-            actors: Vec::new(),
-            placements: Vec::new(),
-        })
+        whole.into_iter().map(Repair::whole)
     }
 
     /// Takes up log entries after `from`, up to `end` or until the frame is full; answers the
@@ -93,7 +136,7 @@ impl Gathering {
         let name = log_name(&self.scope, from.writer);
         let mut reached = from.number;
         while reached < end {
-            let rows = snapshot.range(Table::Log, &name, reached + 1, LOG_ROWS)?;
+            let rows = read_range(snapshot, Table::Log, &name, reached + 1, LOG_ROWS)?;
             if rows.is_empty() {
                 return Ok(end);
             }
@@ -101,8 +144,12 @@ impl Gathering {
                 if position > end {
                     return Ok(reached);
                 }
-                let row: LogRow = decode_row(Table::Log, &bytes)?;
-                if row.origin != Some(them) {
+                // What a damaged row named is found by the proof that follows.
+                let row = bytes.map(|bytes| decode_row::<LogRow>(Table::Log, &bytes));
+                let row = row
+                    .transpose()
+                    .or_else(|error| unless_damaged(Err(error)))?;
+                if let Some(row) = row.filter(|row| row.origin != Some(them)) {
                     let part = Part {
                         document: row.document,
                         item: row.item,
@@ -139,12 +186,10 @@ impl Gathering {
         document: DocumentId,
         number: u64,
     ) -> Result<bool, StoreError> {
-        let kept: Option<SignedPlacement> =
-            read_row(snapshot, Table::Placement, document.as_ref(), number)?;
-        let Some(placement) = kept else {
+        let Some(placement) = placement_at(snapshot, document, number)? else {
             return Ok(true);
         };
-        let bytes = placement.payload.len() + PLACEMENT_ENVELOPE_BYTES;
+        let bytes = placement_bytes(&placement);
         if !self.fits(bytes) {
             return Ok(false);
         }
@@ -159,30 +204,28 @@ impl Gathering {
         document: DocumentId,
         arrival: u64,
     ) -> Result<bool, StoreError> {
-        let Some(bytes) = snapshot.get(Table::Run, document.as_ref(), arrival)? else {
+        let Some((run, bytes)) = run_at(snapshot, document, arrival)? else {
             return Ok(true);
         };
-        if !self.fits(bytes.len()) {
+        if !self.fits(bytes) {
             return Ok(false);
         }
-        self.bytes += bytes.len();
-        self.runs
-            .push((decode_row(Table::Run, &bytes)?, bytes.len()));
+        self.bytes += bytes;
+        self.runs.push((run, bytes));
         Ok(true)
     }
 
     /// While a fill is under way, a live entry takes its document along: what it builds on may
-    /// still be waiting in the fill.
+    /// still be waiting in the fill. A document that does not fit goes as it is; the proof mends it.
     pub(crate) fn whole_documents<P: Snapshot>(&mut self, snapshot: &P) -> Result<(), StoreError> {
         let documents: BTreeSet<DocumentId> = self.parts.iter().map(|part| part.document).collect();
         for document in documents {
-            let row: Option<DocumentRow> =
-                read_row(snapshot, Table::Document, document.as_ref(), 0)?;
+            let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
+            let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
             let Some(row) = row else {
                 continue;
             };
-            let bytes = usize::try_from(row.bytes).unwrap_or(usize::MAX);
-            if self.bytes.saturating_add(bytes) > FILL_FRAME_BYTES {
+            if !self.has_room_for(snapshot, document, &row)? {
                 continue;
             }
             self.runs.retain(|(run, _)| run.document != document);
@@ -199,51 +242,71 @@ impl Gathering {
         Ok(())
     }
 
-    /// Takes up what a peer lacks of one document; answers what did not fit.
+    /// Whether all of a document fits, beside what is there already.
+    fn has_room_for<P: Snapshot>(
+        &self,
+        snapshot: &P,
+        document: DocumentId,
+        row: &DocumentRow,
+    ) -> Result<bool, StoreError> {
+        let mut bytes = usize::try_from(row.bytes).unwrap_or(usize::MAX);
+        for number in 0..row.placement_count {
+            let placement = placement_at(snapshot, document, number)?;
+            bytes = bytes.saturating_add(placement.as_ref().map_or(0, placement_bytes));
+        }
+        let items = (self.runs.len() as u64 + row.arrivals)
+            .max(self.placements.len() as u64 + row.placement_count);
+        Ok(self.bytes.saturating_add(bytes) <= FILL_FRAME_BYTES && items < ITEMS_MAX as u64)
+    }
+
+    /// Takes up what a peer lacks of one document; answers whether that is all of it. What was
+    /// looked through is not looked at again.
     pub(crate) fn take_repair<P: Snapshot>(
         &mut self,
         snapshot: &P,
-        mut repair: Difference,
-    ) -> Result<Option<Difference>, StoreError> {
+        repair: &mut Repair,
+    ) -> Result<bool, StoreError> {
         let document = repair.document;
-        let row: Option<DocumentRow> = read_row(snapshot, Table::Document, document.as_ref(), 0)?;
+        let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
+        let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
         let Some(row) = row.filter(|row| row.placed.contains(&self.scope)) else {
-            return Ok(None);
+            return Ok(true);
         };
-        for number in 0..row.placement_count {
-            let kept: Option<SignedPlacement> =
-                read_row(snapshot, Table::Placement, document.as_ref(), number)?;
-            let Some(kept) = kept else { continue };
-            let (id, _) = claim_of(&kept)?;
-            if repair.placements.contains(&id) {
-                continue;
+        while repair.placement < row.placement_count {
+            if !self.may_read() {
+                return Ok(false);
             }
-            if !self.take_placement(snapshot, document, number)? {
-                return Ok(Some(repair));
+            if let Some(kept) = placement_at(snapshot, document, repair.placement)? {
+                let claim = unless_damaged(claim_of(&kept))?;
+                let known = claim.is_none_or(|(id, _)| repair.placements.contains(&id));
+                if !known && !self.take_placement(snapshot, document, repair.placement)? {
+                    return Ok(false);
+                }
             }
-            repair.placements.push(id);
+            repair.placement += 1;
         }
-        for arrival in 0..row.arrivals {
-            let Some(bytes) = snapshot.get(Table::Run, document.as_ref(), arrival)? else {
-                continue;
-            };
-            let run: Run = decode_row(Table::Run, &bytes)?;
-            let Some((actor, last)) = last_of(&run) else {
-                continue;
-            };
-            let known = repair.actors.iter().find(|(known, _)| *known == actor);
-            if known.is_some_and(|(_, seq)| *seq >= last) {
-                continue;
+        while repair.arrival < row.arrivals {
+            if !self.may_read() {
+                return Ok(false);
             }
-            if !self.fits(bytes.len()) {
-                return Ok(Some(repair));
+            if let Some((run, bytes)) = run_at(snapshot, document, repair.arrival)?
+                && repair.lacks(&run)
+            {
+                if !self.fits(bytes) {
+                    return Ok(false);
+                }
+                self.bytes += bytes;
+                self.runs.push((run, bytes));
             }
-            self.bytes += bytes.len();
-            self.runs.push((run, bytes.len()));
-            repair.actors.retain(|(known, _)| *known != actor);
-            repair.actors.push((actor, last));
+            repair.arrival += 1;
         }
-        Ok(None)
+        Ok(true)
+    }
+
+    /// Whether another row may be looked at for this frame.
+    fn may_read(&mut self) -> bool {
+        self.reads += 1;
+        self.reads <= REPAIR_READS_MAX
     }
 
     /// Counts what is in it.
@@ -279,8 +342,36 @@ impl Gathering {
     }
 }
 
+/// A kept placement; none when there is none, or it is damaged.
+fn placement_at<P: Snapshot>(
+    snapshot: &P,
+    document: DocumentId,
+    number: u64,
+) -> Result<Option<SignedPlacement>, StoreError> {
+    let kept = read_row(snapshot, Table::Placement, document.as_ref(), number);
+    Ok(unless_damaged(kept)?.flatten())
+}
+
+/// A kept run and its stored size; none when there is none, or it is damaged.
+fn run_at<P: Snapshot>(
+    snapshot: &P,
+    document: DocumentId,
+    arrival: u64,
+) -> Result<Option<(Run, usize)>, StoreError> {
+    let bytes = snapshot.get(Table::Run, document.as_ref(), arrival);
+    let Some(bytes) = unless_damaged(bytes)?.flatten() else {
+        return Ok(None);
+    };
+    let run = unless_damaged(decode_row(Table::Run, &bytes))?;
+    Ok(run.map(|run| (run, bytes.len())))
+}
+
+fn placement_bytes(placement: &SignedPlacement) -> usize {
+    placement.payload.len() + PLACEMENT_ENVELOPE_BYTES
+}
+
 /// Whose line a stored run continues, and up to which number.
-fn last_of(run: &Run) -> Option<(names::ActorId, u64)> {
+fn last_of(run: &Run) -> Option<(ActorId, u64)> {
     let header = document::preflight::header(run.changes.last()?).ok()?;
     Some((header.actor, header.seq))
 }

@@ -28,8 +28,8 @@ use crate::{
     verify::VerifiedStatement,
 };
 
-/// Statements a directory may have: a hundred times the staff of the largest trust.
-const STATEMENTS_MAX: usize = 1_000_000;
+/// Statements a directory may have: ten times the staff of the largest trust, and their devices.
+const STATEMENTS_MAX: usize = 200_000;
 
 impl<S: Store> Node<S> {
     /// The scopes this node and a peer may both see.
@@ -171,7 +171,8 @@ impl<S: Store> Node<S> {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
-        if link.stage != Stage::Directory || link.their_ids.len() > STATEMENTS_MAX {
+        let is_asked = link.stage == Stage::Directory && !link.ids_answered;
+        if !is_asked || link.their_ids.len() + theirs.ids.len() > STATEMENTS_MAX {
             self.close(turn, id, Reason::OutOfTurn);
             return;
         }
@@ -179,6 +180,8 @@ impl<S: Store> Node<S> {
         if !theirs.last {
             return;
         }
+        // Answered once: each answer may hold the whole directory.
+        link.ids_answered = true;
         let known = std::mem::take(&mut link.their_ids);
         let mut lacking: Vec<SignedStatement> = Vec::new();
         if self.directory.device(&link.device).is_some() {

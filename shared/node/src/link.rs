@@ -15,10 +15,12 @@ use protocol::{
     digest::{Digest, DocState},
     directory::StatementId,
     log::{Cursor, Position},
-    message::{Batch, Difference, Done, Frame, TableRow},
+    message::{Batch, Done, Frame, TableRow},
 };
 
 use crate::{
+    exact,
+    gather::Repair,
     input::Side,
     output::Lane,
     verify::{Rejected, VerifiedPlacement, VerifiedRun},
@@ -27,6 +29,9 @@ use crate::{
 /// Live ranges that may wait for a gap to close. Beyond it the cursor just stays behind, and the
 /// next greeting sends a little twice.
 const AHEAD_RANGES_MAX: usize = 1_024;
+
+/// How long something may be under way without anything coming: far above a bad link's round trip.
+const UNDER_WAY_MS: i64 = 5_000;
 
 /// How far a conversation as a whole has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,10 +70,14 @@ pub(crate) struct Link {
     pub(crate) ready: Vec<(Lane, Frame)>,
     /// Live frames that overtook the greetings, until scopes are spoken of.
     pub(crate) early: Vec<EarlyLoad>,
+    pub(crate) early_bytes: usize,
+    /// Whether more is to be said than one turn may say: the next turn goes on at once.
+    pub(crate) unfinished: bool,
     /// The ids of the peer's statements, until all have come.
     pub(crate) their_ids: BTreeSet<StatementId>,
-    /// Whether the ids of our statements have to go out.
+    /// Whether the ids of our statements have to go out, and whether the peer's were answered.
     pub(crate) ids_due: bool,
+    pub(crate) ids_answered: bool,
     /// Whether the peer is the centre, whose word makes an entry *at the centre*.
     pub(crate) is_centre: bool,
 }
@@ -101,7 +110,7 @@ pub(crate) struct Fill {
     /// Log ranges, one per writing process: what was sent last, and where it ends.
     pub(crate) ranges: VecDeque<(Position, u64)>,
     /// Documents whose differing parts are to be sent, with what the peer has of them.
-    pub(crate) repairs: VecDeque<Difference>,
+    pub(crate) repairs: VecDeque<Repair>,
     /// Whether `Sent` has to follow.
     pub(crate) marker_due: bool,
 }
@@ -127,13 +136,17 @@ pub(crate) struct Talk {
     pub(crate) they_sent: bool,
     /// Whether this round compares exact lists.
     pub(crate) exact: bool,
-    /// Whether our list has to go out (the dialling side), or theirs is complete (the other).
-    pub(crate) lists_due: bool,
-    pub(crate) list_complete: bool,
-    /// What the peer listed in this round.
+    /// The member from which our list goes on, while it is going out (the dialling side).
+    pub(crate) list_next: Option<u64>,
+    /// What the peer listed in this round and was not yet compared.
     pub(crate) listed: BTreeMap<DocumentId, DocState>,
-    /// Documents of which the peer is to be told what we have; the last of them once told.
-    pub(crate) differ_due: Option<Vec<DocumentId>>,
+    /// Our member from which a complete list is compared (the other side), and what was found.
+    pub(crate) compare_next: Option<u64>,
+    pub(crate) differing: BTreeSet<DocumentId>,
+    /// Documents of which the peer is to be told what we have.
+    pub(crate) differ_due: Option<exact::Due>,
+    /// What the peer's naming of this round takes, in bytes.
+    pub(crate) named_bytes: usize,
     /// Whether the last of the peer's differences has come, or ours are complete.
     pub(crate) differ_last: bool,
     /// The peer's proof of this round, not yet judged.
@@ -145,8 +158,11 @@ pub(crate) struct Talk {
     /// Whether both sides were found equal in this round: a later difference came from live
     /// frames, and cursors may mend it.
     pub(crate) was_equal: bool,
-    /// Proofs of this round that did not agree.
-    pub(crate) mismatches: u32,
+    /// Frames of this round with runs or placements in them: said to the peer, and come from it.
+    pub(crate) frames_said: u64,
+    pub(crate) frames_come: u64,
+    /// Since when proofs disagree while something is still under way.
+    pub(crate) unequal: Option<Unequal>,
     /// Rounds that ended unequal, one after another.
     pub(crate) failures: u32,
     /// When to do the next thing unasked, and what.
@@ -160,11 +176,30 @@ pub(crate) struct Talk {
     /// What the peer has announced, and what has come of it.
     pub(crate) expected: Progress,
     pub(crate) received: Moved,
-    /// What we announced, and what is out.
+    /// What is being measured, to be announced; and what we announced, and what is out.
+    pub(crate) measure: Option<Measure>,
     pub(crate) announced: Progress,
     pub(crate) given: Moved,
     /// Why the last round ended unequal.
     pub(crate) trouble: Option<Reason>,
+    /// Documents of this conversation whose placement can never be taken here.
+    pub(crate) unplaceable: BTreeSet<DocumentId>,
+}
+
+/// Since when two sides disagree without anything having come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unequal {
+    since: Moment,
+    /// Frames that had come by then.
+    frames: u64,
+}
+
+/// How much is still to be measured of what a peer lacks.
+#[derive(Clone, Debug)]
+pub(crate) struct Measure {
+    pub(crate) ranges: VecDeque<(Position, u64)>,
+    pub(crate) documents: BTreeSet<DocumentId>,
+    pub(crate) found: Progress,
 }
 
 /// What to do when a scope's time has come.
@@ -212,6 +247,9 @@ impl Link {
             early: Vec::new(),
             their_ids: BTreeSet::new(),
             ids_due: false,
+            ids_answered: false,
+            early_bytes: 0,
+            unfinished: false,
             is_centre: false,
         }
     }
@@ -247,17 +285,22 @@ impl Talk {
         self.fill = Fill::default();
         self.sent = false;
         self.they_sent = false;
-        self.lists_due = false;
-        self.list_complete = false;
+        self.list_next = None;
         self.listed.clear();
+        self.compare_next = None;
+        self.differing.clear();
         self.differ_due = None;
+        self.named_bytes = 0;
+        self.measure = None;
+        self.unequal = None;
+        self.frames_said = 0;
+        self.frames_come = 0;
         self.differ_last = false;
         self.their_proof = None;
         self.proof_due = false;
         self.ask_due = false;
         self.proof_said = false;
         self.was_equal = false;
-        self.mismatches = 0;
         self.due = None;
         self.proved = None;
         self.expected = Progress::default();
@@ -276,13 +319,35 @@ impl Talk {
         self.proved = Some(now);
         self.was_equal = true;
         self.their_proof = None;
-        self.mismatches = 0;
         self.failures = 0;
+        self.unequal = None;
         self.due = None;
         self.trouble = None;
         self.ahead.clear();
         self.received.documents.clear();
         self.given.documents.clear();
+    }
+
+    /// Whether a disagreement means nothing yet: the peer's proof was given before all of ours had
+    /// come to it (`is_late`), or after something of its own that has not come here. Frames do come,
+    /// so this ends; should the two sides count differently, it ends all the same.
+    pub(crate) fn is_under_way(&mut self, proof: &Done, is_late: bool, now: Moment) -> bool {
+        let is_late = is_late || proof.seen < self.frames_said;
+        let moving = is_late || self.frames_come < proof.said;
+        let known = self
+            .unequal
+            .filter(|known| known.frames == self.frames_come);
+        let known = known.unwrap_or(Unequal {
+            since: now,
+            frames: self.frames_come,
+        });
+        self.unequal = Some(known);
+        moving && now < known.since.plus_ms(UNDER_WAY_MS)
+    }
+
+    /// Whether something that the peer had said before its proof has not come yet.
+    pub(crate) fn is_behind(&self, proof: &Done) -> bool {
+        self.frames_come < proof.said
     }
 
     /// Notes that the peer's log was taken from `from` (exclusive) to `to`; answers whether the

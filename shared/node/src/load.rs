@@ -2,23 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use names::{DocumentId, Incarnation, Reason, ScopeId};
+use names::{DocumentId, Incarnation, Reason, ScopeId, limits::LIST_ROWS_MAX};
 use protocol::message::{Batch, Fault, Frame, Held, HeldRun, Refused};
 use store::{Store, StoreError, Table};
 
 use crate::{
     admit::{self, Verdict},
+    draft::unless_damaged,
     input::LinkId,
     link::{EarlyLoad, Stage, Talk},
     node::Node,
-    output::Lane,
+    output::{Lane, Notice, Output},
     rows::{ActorRow, OutboxRow, PeerRow, peer_name},
     turn::Turn,
     verify::{Rejected, VerifiedPlacement, VerifiedRun},
 };
 
-/// Live frames that may wait for the greetings: a second's worth at the busiest site.
+/// Live frames that may wait for the greetings: a second's worth at the busiest site. What is
+/// dropped beyond it, or beyond their bytes, is found by the proof.
 const EARLY_FRAMES_MAX: usize = 64;
+const EARLY_BYTES_MAX: usize = 1 << 20;
 
 /// What became of the parts of one frame.
 #[derive(Default)]
@@ -27,6 +30,8 @@ struct Outcome {
     faults: Vec<Fault>,
     admitted: usize,
     placements: usize,
+    /// Documents whose placement can never be taken by this version.
+    unplaceable: BTreeSet<DocumentId>,
 }
 
 impl Outcome {
@@ -71,7 +76,11 @@ impl<S: Store> Node<S> {
         };
         let Some(them) = link.them.filter(|_| link.stage == Stage::Scopes) else {
             // A live frame may overtake the greeting, which goes by another stream. It waits.
-            if lane == Lane::Live && link.early.len() < EARLY_FRAMES_MAX {
+            let bytes: usize = runs.iter().map(|run| run.bytes().len()).sum();
+            let has_room = link.early.len() < EARLY_FRAMES_MAX
+                && link.early_bytes.saturating_add(bytes) <= EARLY_BYTES_MAX;
+            if lane == Lane::Live && has_room {
+                link.early_bytes += bytes;
                 link.early.push(EarlyLoad {
                     batch: batch.clone(),
                     placements: placements.to_vec(),
@@ -96,14 +105,44 @@ impl<S: Store> Node<S> {
             for run in runs {
                 self.take_run(turn, lane, &batch.scope, run, origin, &mut outcome)?;
             }
+            self.never_to_come(id, &batch.scope, &mut outcome);
         } else {
             // Not allowed and not existing are one answer; the frame's credit goes back with it.
             outcome.fault(DocumentId::default(), Reason::NotFound);
         }
-        for fault in &outcome.faults {
-            self.refuse(turn, id, fault.reason);
-        }
+        self.tell_faults(turn, id, &outcome.faults);
         self.answer_load(turn, id, lane, batch, runs, outcome)
+    }
+
+    /// Runs of a document that this version can never place are no reason to wait for anything.
+    fn never_to_come(&mut self, id: LinkId, scope: &ScopeId, outcome: &mut Outcome) {
+        let talk = self
+            .links
+            .get_mut(&id)
+            .and_then(|link| link.scopes.get_mut(scope));
+        let Some(talk) = talk else {
+            return;
+        };
+        if talk.unplaceable.len() < LIST_ROWS_MAX {
+            talk.unplaceable.append(&mut outcome.unplaceable);
+        }
+        for fault in &mut outcome.faults {
+            if fault.reason == Reason::NotPlaced && talk.unplaceable.contains(&fault.document) {
+                fault.reason = Reason::NoCommonVersion;
+            }
+        }
+    }
+
+    /// Counts what was not taken of a frame, and tells the operator once for each reason.
+    fn tell_faults(&mut self, turn: &mut Turn<S::Snapshot>, link: LinkId, faults: &[Fault]) {
+        let mut told = BTreeSet::new();
+        for fault in faults {
+            self.count(fault.reason);
+            if told.insert(fault.reason) {
+                let reason = fault.reason;
+                turn.say(Output::Notice(Notice::Refused { link, reason }));
+            }
+        }
     }
 
     /// Takes up the live frames that overtook the greetings.
@@ -146,18 +185,35 @@ impl<S: Store> Node<S> {
         let directory = self.directory();
         for placement in placements {
             let document = placement.placement().document;
-            let known = turn.draft.document(document)?;
-            let belongs =
-                here.contains(&document) || known.is_some_and(|row| row.placed.contains(scope));
+            let Some(known) = unless_damaged(turn.draft.document(document))? else {
+                outcome.fault(document, Reason::CannotOpen);
+                continue;
+            };
+            let is_here = known.as_ref().is_some_and(|row| row.placed.contains(scope));
+            let is_hidden = known.is_some() && !is_here;
+            let belongs = here.contains(&document) || is_here;
             let verdict = if belongs {
-                admit::placement(&mut turn.draft, &directory, placement, origin)?
+                let admitted = admit::placement(&mut turn.draft, &directory, placement, origin);
+                unless_damaged(admitted)?.unwrap_or(Verdict::Refused(Reason::CannotOpen))
             } else {
                 Verdict::Refused(Reason::NotAllowed)
             };
             match verdict {
-                Verdict::Admitted => outcome.admitted += 1,
+                Verdict::Admitted => {
+                    outcome.admitted += 1;
+                    self.note_placed(turn, document)?;
+                }
                 Verdict::Held => {}
-                Verdict::Refused(reason) => outcome.fault(document, reason),
+                // Of a document that stands elsewhere nothing is told, not even that it exists.
+                Verdict::Refused(_) if is_hidden => {
+                    outcome.fault(document, Reason::MissingDependency);
+                }
+                Verdict::Refused(reason) => {
+                    if reason == Reason::NoCommonVersion {
+                        outcome.unplaceable.insert(document);
+                    }
+                    outcome.fault(document, reason);
+                }
             }
         }
         Ok(())
@@ -173,11 +229,13 @@ impl<S: Store> Node<S> {
         outcome: &mut Outcome,
     ) -> Result<(), StoreError> {
         let document = run.document();
-        let row = turn.draft.document(document)?;
-        let verdict = if row.is_some_and(|row| row.placed.contains(scope)) {
-            admit::run(&mut turn.draft, run, origin)?
-        } else {
-            Verdict::Refused(Reason::NotPlaced)
+        let verdict = match unless_damaged(turn.draft.document(document))? {
+            Some(Some(row)) if row.placed.contains(scope) => {
+                let admitted = admit::run(&mut turn.draft, run, origin);
+                unless_damaged(admitted)?.unwrap_or(Verdict::Refused(Reason::CannotOpen))
+            }
+            Some(_) => Verdict::Refused(Reason::NotPlaced),
+            None => Verdict::Refused(Reason::CannotOpen),
         };
         match verdict {
             Verdict::Admitted => {
@@ -231,6 +289,7 @@ impl<S: Store> Node<S> {
         if outcome.admitted > 0 {
             talk.proved = None;
         }
+        talk.frames_come += 1;
         let mut moved = false;
         if outcome.faults.iter().any(|fault| may_come(fault.reason)) {
             // Offering it again from the same cursors would be refused again: a peer that came
@@ -290,7 +349,8 @@ impl<S: Store> Node<S> {
             }
         }
         for run in &held.runs {
-            let Some((slot, line)) = admit::line(&turn.draft, run.document, run.actor)? else {
+            let line = admit::line(&turn.draft, run.document, run.actor);
+            let Some((slot, line)) = unless_damaged(line)?.flatten() else {
                 continue;
             };
             // An acknowledgement names the signature it saw: another one of the same number is
@@ -332,6 +392,9 @@ impl<S: Store> Node<S> {
             self.outbox.rows.remove(&key);
             turn.draft.delete(Table::Outbox, Vec::new(), number);
         }
+        if self.outbox.waits_no_more(document) {
+            self.outbox.placed.remove(&document);
+        }
     }
 
     /// Notes that what was written here in a scope is at the centre, up to a number of the outbox:
@@ -344,19 +407,17 @@ impl<S: Store> Node<S> {
     ) -> Result<(), StoreError> {
         let waiting: Vec<_> = self
             .outbox
-            .rows
-            .iter()
-            .filter(|(_, number)| **number < below)
-            .map(|(key, _)| *key)
+            .rows_in(scope)
+            .filter(|(_, number)| *number < below)
+            .map(|(key, _)| key)
             .collect();
         for (document, slot, seq) in waiting {
-            let row = turn.draft.document(document)?;
-            if row.is_some_and(|row| row.placed.contains(scope)) {
-                let line: Option<ActorRow> =
-                    turn.draft.row(Table::Actor, document.as_ref(), slot)?;
-                if let Some(line) = line.filter(|line| line.centre < seq) {
-                    self.arrived(turn, document, slot, line, seq);
-                }
+            let line = turn
+                .draft
+                .row::<ActorRow>(Table::Actor, document.as_ref(), slot);
+            let line = unless_damaged(line)?.flatten();
+            if let Some(line) = line.filter(|line| line.centre < seq) {
+                self.arrived(turn, document, slot, line, seq);
             }
         }
         Ok(())
@@ -372,10 +433,10 @@ impl<S: Store> Node<S> {
         first: u64,
         last: u64,
     ) -> Result<(), StoreError> {
-        let Some(line) = turn
+        let line = turn
             .draft
-            .row::<ActorRow>(Table::Actor, document.as_ref(), slot)?
-        else {
+            .row::<ActorRow>(Table::Actor, document.as_ref(), slot);
+        let Some(line) = unless_damaged(line)?.flatten() else {
             return Ok(());
         };
         let ours = line.device == self.device;
@@ -386,7 +447,7 @@ impl<S: Store> Node<S> {
         }
         let known = self.outbox.rows.contains_key(&(document, slot, last));
         if ours && !known {
-            self.wait_for_centre(turn, document, slot, last);
+            self.wait_for_centre(turn, document, slot, last)?;
         }
         Ok(())
     }
@@ -399,10 +460,13 @@ impl<S: Store> Node<S> {
         document: DocumentId,
         slot: u64,
         seq: u64,
-    ) {
+    ) -> Result<(), StoreError> {
         let number = self.outbox.next;
         self.outbox.next += 1;
         self.outbox.rows.insert((document, slot, seq), number);
+        if let Some(row) = turn.draft.document(document)? {
+            self.outbox.placed.insert(document, row.placed);
+        }
         let row = OutboxRow {
             document,
             slot,
@@ -410,5 +474,6 @@ impl<S: Store> Node<S> {
             at: turn.now,
         };
         turn.draft.put(Table::Outbox, Vec::new(), number, &row);
+        Ok(())
     }
 }

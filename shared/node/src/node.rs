@@ -1,7 +1,7 @@
 //! The node itself: what it holds in memory, and how it is opened.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     fmt,
     sync::Arc,
 };
@@ -19,10 +19,11 @@ use store::{Batch, Snapshot, Store, StoreError, Table};
 
 use crate::{
     desk::Desk,
-    draft::{damaged, decode_row, read_row},
+    draft::{damaged, decode_row, read_range, read_row, unless_damaged},
     input::LinkId,
     link::Link,
-    rows::{MetaRow, OutboxRow, ScopeRow},
+    rows::{DocumentRow, MetaRow, OutboxRow, ScopeRow},
+    turn::Turn,
     verify::Verifier,
 };
 
@@ -85,6 +86,30 @@ pub(crate) struct Outbox {
     pub(crate) next: u64,
     /// The next number as of the last commit: what is below it is on disk.
     pub(crate) durable: u64,
+    /// The scopes in which the documents of these rows stand.
+    pub(crate) placed: BTreeMap<DocumentId, Vec<ScopeId>>,
+}
+
+impl Outbox {
+    /// The rows about documents that stand in a scope.
+    pub(crate) fn rows_in<'o>(
+        &'o self,
+        scope: &'o ScopeId,
+    ) -> impl Iterator<Item = ((DocumentId, u64, u64), u64)> + 'o {
+        let stands = |document: &DocumentId| {
+            let placed = self.placed.get(document);
+            placed.is_some_and(|placed| placed.contains(scope))
+        };
+        let rows = self.rows.iter();
+        rows.filter(move |((document, ..), _)| stands(document))
+            .map(|(key, number)| (*key, *number))
+    }
+
+    /// Whether nothing of a document waits.
+    pub(crate) fn waits_no_more(&self, document: DocumentId) -> bool {
+        let all = (document, 0, 0)..=(document, u64::MAX, u64::MAX);
+        self.rows.range(all).next().is_none()
+    }
 }
 
 impl<S: Store> Node<S> {
@@ -212,6 +237,20 @@ impl<S: Store> Node<S> {
         self.store
     }
 
+    /// Notes where a document stands now, if anything of it waits for the centre.
+    pub(crate) fn note_placed(
+        &mut self,
+        turn: &Turn<S::Snapshot>,
+        document: DocumentId,
+    ) -> Result<(), StoreError> {
+        if let Some(placed) = self.outbox.placed.get_mut(&document)
+            && let Some(row) = turn.draft.document(document)?
+        {
+            *placed = row.placed;
+        }
+        Ok(())
+    }
+
     pub(crate) fn count(&mut self, reason: Reason) {
         *self.counters.entry(reason).or_default() += 1;
     }
@@ -237,42 +276,48 @@ fn part(entropy: &[u8; 64], index: usize) -> [u8; 16] {
         .unwrap_or_default()
 }
 
+/// Reads the statements. One that is damaged is passed over: its id is then missing, and a peer
+/// gives it back.
 fn read_statements<P: Snapshot>(
     snapshot: &P,
     directory: &mut Directory,
 ) -> Result<u64, StoreError> {
     let mut next = 0;
     loop {
-        let rows = snapshot.range(Table::Statement, &[], next, OPENING_ROWS)?;
+        let rows = read_range(snapshot, Table::Statement, &[], next, OPENING_ROWS)?;
         let Some((last, _)) = rows.last() else {
             return Ok(next);
         };
         next = last + 1;
-        for (_, bytes) in rows {
-            let signed: SignedStatement = decode_row(Table::Statement, &bytes)?;
-            directory
-                .admit(&signed)
-                .map_err(|_| damaged(Table::Statement))?;
+        for bytes in rows.into_iter().filter_map(|(_, bytes)| bytes) {
+            let signed = codec::decode::<SignedStatement>(&bytes);
+            // Whatever stands here was admitted before; what is refused now is damaged.
+            let _ = signed.and_then(|signed| directory.admit(&signed));
         }
     }
 }
 
+/// Reads what waits for the centre. A damaged row costs its own waiting alone: the entry it is
+/// about is sent all the same, as every other.
 fn read_outbox<P: Snapshot>(snapshot: &P) -> Result<Outbox, StoreError> {
     let mut outbox = Outbox::default();
-    loop {
-        let rows = snapshot.range(Table::Outbox, &[], outbox.next, OPENING_ROWS)?;
-        let Some((last, _)) = rows.last() else {
-            outbox.durable = outbox.next;
-            return Ok(outbox);
-        };
-        outbox.next = last + 1;
-        for (number, bytes) in rows {
-            let row: OutboxRow = decode_row(Table::Outbox, &bytes)?;
-            outbox
-                .rows
-                .insert((row.document, row.slot, row.seq), number);
+    let mut rows = Vec::new();
+    store::each(snapshot, Table::Outbox, |row| {
+        outbox.next = outbox.next.max(row.position + 1);
+        rows.extend(codec::decode::<OutboxRow>(&row.value).map(|kept| (row.position, kept)));
+    })?;
+    for (number, row) in rows {
+        outbox
+            .rows
+            .insert((row.document, row.slot, row.seq), number);
+        if let Entry::Vacant(vacant) = outbox.placed.entry(row.document) {
+            let kept = read_row(snapshot, Table::Document, row.document.as_ref(), 0);
+            let kept: Option<DocumentRow> = unless_damaged(kept)?.flatten();
+            vacant.insert(kept.map(|kept| kept.placed).unwrap_or_default());
         }
     }
+    outbox.durable = outbox.next;
+    Ok(outbox)
 }
 
 fn read_log_heads<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Cursor>, StoreError> {

@@ -19,8 +19,8 @@ use crate::{
     rows::DocumentRow,
 };
 
-/// Runs read at once while a document is brought up to date.
-const RUNS_READ: usize = 256;
+/// Runs read at once while a document is brought up to date: 32 MiB at the worst.
+const RUNS_READ: usize = 32;
 
 /// A document to be opened, and what for.
 #[derive(Clone)]

@@ -12,7 +12,7 @@
 //! | Scope | scope | 0 | [`ScopeRow`] |
 //! | Member | scope | slot of the document | [`MemberRow`] |
 //! | Log | scope + writer | position | [`LogRow`] |
-//! | Peer | peer's store + scope | 0 | [`PeerRow`] |
+//! | Peer | device + peer's store + scope | 0 | [`PeerRow`] |
 //! | Summary | document | 0 | [`SummaryRow`] |
 //! | Entry | entry id | 0 | [`EntryRow`] |
 //! | Outbox | empty | order of writing | [`OutboxRow`] |
@@ -21,6 +21,8 @@
 //! Rows of one turn are committed together, so every invariant between them holds after any
 //! crash: a scope's digest covers exactly its members, a member's state is its document's heads,
 //! a log names nothing that is not there.
+
+use std::fmt;
 
 use minicbor::{Decode, Encode};
 use names::{
@@ -229,7 +231,7 @@ pub(crate) struct PeerRow {
 }
 
 /// A document's summary, as `domain` makes it.
-#[derive(Clone, Debug, Encode, Decode)]
+#[derive(Clone, Encode, Decode)]
 pub(crate) struct SummaryRow {
     /// How many runs it was made from.
     #[n(0)]
@@ -240,6 +242,13 @@ pub(crate) struct SummaryRow {
     /// The summary as JSON, the form the API gives it in.
     #[cbor(n(2), with = "codec::wire")]
     pub(crate) json: Vec<u8>,
+}
+
+impl fmt::Debug for SummaryRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (arrivals, bytes) = (self.arrivals, self.json.len());
+        write!(f, "SummaryRow({arrivals} runs, {bytes} bytes)")
+    }
 }
 
 /// Where an entry made here was written.

@@ -4,20 +4,18 @@
 //! stood, *fill* is what lies between there and where the peer says it has got to. What came from
 //! the peer's own store is passed over, but the cursor moves across it.
 
-use std::collections::{BTreeSet, VecDeque};
-
 use names::{
     Incarnation, Moment, ScopeId,
     limits::{FILL_FRAMES_IN_FLIGHT, LIST_ROWS_MAX},
 };
 use protocol::{
     log::Position,
-    message::{Done, Frame, Table as ScopeTable},
+    message::{Done, Frame, Table as ScopeTable, Totals},
 };
 use store::{Snapshot, Store, StoreError, Table};
 
 use crate::{
-    draft::{decode_row, read_row},
+    draft::{decode_row, read_range, read_row, unless_damaged},
     gather::Gathering,
     greet::statement_frames,
     input::LinkId,
@@ -25,11 +23,13 @@ use crate::{
     node::Node,
     output::{Lane, Output},
     rows::{LogItem, LogRow, ScopeRow, log_name, scope_name},
-    turn::PROOF_INTERVAL_MS,
+    turn::{PROOF_INTERVAL_MS, ROW_WAIT_MS},
 };
 
 /// Log rows read at once.
 const LOG_ROWS: usize = 256;
+/// Log rows measured in one turn: some 10 ms.
+const MEASURED_AT_ONCE: usize = 2_048;
 
 impl<S: Store> Node<S> {
     /// Makes every frame that is due, from what is on disk now.
@@ -73,6 +73,7 @@ impl<S: Store> Node<S> {
         said: &mut Vec<(Lane, Frame)>,
         outputs: &mut Vec<Output>,
     ) -> Result<(), StoreError> {
+        link.unfinished = false;
         said.append(&mut link.ready);
         if std::mem::take(&mut link.ids_due) {
             said.extend(
@@ -97,21 +98,29 @@ impl<S: Store> Node<S> {
             if talk.row_due {
                 talk.row_due = false;
                 talk.our_row = rows.iter().find(|row| row.scope == *scope).cloned();
+                // A row whose answer does not come is said again in a new round.
+                talk.due = Some((now.plus_ms(ROW_WAIT_MS), Due::Round));
             }
             if let (Some(_), Some(ours)) = (&talk.their_row, talk.our_row.clone()) {
                 talk.our_row = None;
-                let frames = self.open_round(snapshot, scope, talk, &ours, them.incarnation)?;
-                said.extend(frames.into_iter().map(|frame| (Lane::Control, frame)));
+                Self::open_round(talk, &ours);
             }
-            Self::speak_exact(snapshot, id, link.side, scope, talk, said, outputs)?;
+            link.unfinished |= Self::measure(snapshot, scope, talk, them.incarnation, said)?;
+            Self::speak_exact(snapshot, id, link, (scope, talk), said, outputs)?;
             self.speak_live(snapshot, scope, talk, them.incarnation, now, said)?;
             while link.in_flight < FILL_FRAMES_IN_FLIGHT && talk.has_fill() {
                 match self.fill_frame(snapshot, scope, talk, them.incarnation)? {
                     Some(frame) => {
-                        link.in_flight += usize::from(matches!(frame, Frame::Fill(_)));
+                        if matches!(frame, Frame::Fill(_)) {
+                            link.in_flight += 1;
+                            talk.frames_said += 1;
+                        }
                         said.push((Lane::Fill, frame));
                     }
-                    None => break,
+                    None => {
+                        link.unfinished |= talk.has_fill();
+                        break;
+                    }
                 }
             }
             Self::speak_proof(snapshot, scope, talk, said)?;
@@ -172,6 +181,8 @@ impl<S: Store> Node<S> {
             logs: row.heads,
             round,
             ask,
+            said: talk.frames_said,
+            seen: talk.frames_come,
         };
         said.push((Lane::Control, Frame::Done(done)));
         Ok(())
@@ -196,33 +207,35 @@ impl<S: Store> Node<S> {
                 writer: head.writer,
                 number: told.number(&head.writer),
             };
-            while from.number < head.number {
-                let mut bytes = Gathering::new(scope);
-                let end = bytes.take_log(snapshot, from, head.number, them)?;
-                talk.fill.repairs.extend(bytes.take_whole());
-                if talk.has_fill() {
-                    bytes.whole_documents(snapshot)?;
-                }
-                if !bytes.is_empty() {
-                    // What was passed over is part of the next frame's stretch, so that the
-                    // peer's cursor moves across it.
-                    let said_to = talk.covered.number(&head.writer);
-                    let start = Position {
-                        writer: head.writer,
-                        number: said_to,
-                    };
-                    talk.covered.advance(Position {
-                        writer: head.writer,
-                        number: end,
-                    });
-                    talk.proved = None;
-                    talk.due = talk
-                        .due
-                        .or(Some((now.plus_ms(PROOF_INTERVAL_MS), Due::Proof)));
-                    said.push((Lane::Live, Frame::Live(bytes.into_batch(start, end))));
-                }
-                from.number = end;
+            let mut bytes = Gathering::new(scope);
+            let end = bytes.take_log(snapshot, from, head.number, them)?;
+            talk.fill.repairs.extend(bytes.take_whole());
+            // What people write now is little. More than a frame is somebody's backlog, which goes
+            // as a fill goes: on credit, and behind what is live.
+            let is_backlog = end < head.number;
+            // What was passed over is part of the next frame's stretch, so that the peer's cursor
+            // moves across it.
+            let start = Position {
+                writer: head.writer,
+                number: talk.covered.number(&head.writer),
+            };
+            if is_backlog {
+                talk.fill.ranges.push_back((start, head.number));
+            } else if talk.has_fill() {
+                bytes.whole_documents(snapshot)?;
             }
+            if is_backlog || !bytes.is_empty() {
+                talk.proved = None;
+                let due = (now.plus_ms(PROOF_INTERVAL_MS), Due::Proof);
+                talk.due = talk.due.or(Some(due));
+                talk.covered.advance(head);
+                if !is_backlog {
+                    talk.frames_said += 1;
+                    let live = bytes.into_batch(start, head.number);
+                    said.push((Lane::Live, Frame::Live(live)));
+                }
+            }
+            from.number = head.number;
             told.advance(from);
         }
         talk.told = Some(told);
@@ -258,15 +271,19 @@ impl<S: Store> Node<S> {
             }
         }
         let mut bytes = Gathering::new(scope);
-        while let Some(repair) = talk.fill.repairs.pop_front() {
-            if let Some(rest) = bytes.take_repair(snapshot, repair)? {
-                talk.fill.repairs.push_front(rest);
+        while let Some(mut repair) = talk.fill.repairs.pop_front() {
+            if !bytes.take_repair(snapshot, &mut repair)? {
+                talk.fill.repairs.push_front(repair);
                 break;
             }
         }
         if !bytes.is_empty() {
             bytes.count_into(&mut talk.given);
             return Ok(Some(Frame::Fill(bytes.into_repair())));
+        }
+        if !talk.fill.repairs.is_empty() {
+            // Nothing was found among the rows that one turn may look at.
+            return Ok(None);
         }
         if std::mem::take(&mut talk.fill.marker_due) {
             talk.sent = true;
@@ -275,38 +292,61 @@ impl<S: Store> Node<S> {
         Ok(None)
     }
 
-    /// How much lies in log ranges, without what came from the peer itself.
-    pub(crate) fn measure(
+    /// Measures some more of what the peer lacks, and announces it once it is known; answers whether
+    /// there is more to measure.
+    fn measure(
         snapshot: &S::Snapshot,
         scope: &ScopeId,
-        ranges: &VecDeque<(Position, u64)>,
+        talk: &mut Talk,
         them: Incarnation,
-    ) -> Result<Progress, StoreError> {
-        let mut progress = Progress::default();
-        let mut documents = BTreeSet::new();
-        for (from, end) in ranges {
-            let mut next = from.number + 1;
-            while next <= *end {
-                let rows =
-                    snapshot.range(Table::Log, &log_name(scope, from.writer), next, LOG_ROWS)?;
-                let Some((last, _)) = rows.last() else { break };
-                next = last + 1;
-                for (_, bytes) in rows.iter().take_while(|(position, _)| position <= end) {
-                    let row: LogRow = decode_row(Table::Log, bytes)?;
-                    if row.origin == Some(them) {
-                        continue;
-                    }
-                    documents.insert(row.document);
-                    progress.runs += match row.item {
+        said: &mut Vec<(Lane, Frame)>,
+    ) -> Result<bool, StoreError> {
+        let Some(mut measure) = talk.measure.take() else {
+            return Ok(false);
+        };
+        let mut left = MEASURED_AT_ONCE;
+        while let Some((from, end)) = measure.ranges.front_mut() {
+            let name = log_name(scope, from.writer);
+            let limit = left.min(LOG_ROWS);
+            let rows = read_range(snapshot, Table::Log, &name, from.number + 1, limit)?;
+            let read = rows.len();
+            left -= read;
+            for (position, bytes) in rows.into_iter().take_while(|(position, _)| position <= end) {
+                from.number = position;
+                let row = bytes.map(|bytes| decode_row::<LogRow>(Table::Log, &bytes));
+                let row = row
+                    .transpose()
+                    .or_else(|error| unless_damaged(Err(error)))?;
+                if let Some(row) = row.filter(|row| row.origin != Some(them)) {
+                    measure.documents.insert(row.document);
+                    measure.found.runs += match row.item {
                         LogItem::Placement(_) => 0,
                         LogItem::Run { .. } => 1,
                         LogItem::Whole(arrivals) => arrivals,
                     };
-                    progress.bytes += row.bytes;
+                    measure.found.bytes += row.bytes;
                 }
             }
+            if from.number >= *end || read < limit {
+                measure.ranges.pop_front();
+            }
+            if left == 0 {
+                talk.measure = Some(measure);
+                return Ok(true);
+            }
         }
-        progress.documents = documents.len() as u64;
-        Ok(progress)
+        talk.announced = Progress {
+            documents: measure.documents.len() as u64,
+            ..measure.found
+        };
+        let totals = Totals {
+            scope: scope.clone(),
+            documents: talk.announced.documents,
+            runs: talk.announced.runs,
+            bytes: talk.announced.bytes,
+            round: talk.round,
+        };
+        said.push((Lane::Control, Frame::Totals(totals)));
+        Ok(false)
     }
 }

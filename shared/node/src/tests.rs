@@ -1,6 +1,7 @@
 //! A centre and two edges in one thread, over memory stores and perfect links: the main ways
 //! through a node, before the simulator makes the world worse.
 
+mod bounds;
 mod review;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,8 +15,8 @@ use protocol::{
 use store::{MemoryStore, Snapshot as _};
 
 use crate::{
-    Identity, Input, LinkId, Node, NotDone, Notice, Opener, Output, Request, Saved, Side, Target,
-    Ticket, views,
+    Identity, Input, Lane, LinkId, Node, NotDone, Notice, Opener, Output, Request, Saved, Side,
+    Target, Ticket, views,
 };
 
 const TENANT: TenantId = TenantId([7; 16]);
@@ -39,6 +40,8 @@ struct World {
     statements: Vec<SignedStatement>,
     bytes: u64,
     largest: u64,
+    /// Bytes that went by the live lane.
+    live: u64,
 }
 
 fn key(number: u8) -> DeviceKey {
@@ -97,6 +100,7 @@ impl World {
             statements,
             bytes: 0,
             largest: 0,
+            live: 0,
         };
         for number in 0..=edges.len() as u8 {
             let place = world.place(number, MemoryStore::new());
@@ -176,8 +180,11 @@ impl World {
         for output in outputs {
             let place = &mut self.places[index];
             match output {
-                Output::Send { link, frame, .. } => {
+                Output::Send { link, lane, frame } => {
                     self.bytes += frame.len() as u64;
+                    if lane == Lane::Live {
+                        self.live += frame.len() as u64;
+                    }
                     self.largest = self.largest.max(frame.len() as u64);
                     let Some(edge) = self.links.get(&link) else {
                         continue;

@@ -21,7 +21,7 @@ use crate::{
 /// Wait before a round is opened again because something could not be taken yet.
 pub(crate) const ROUND_AGAIN_MS: i64 = 1_000;
 /// How long a row may go unanswered: a peer answers in its next turn.
-const ROW_WAIT_MS: i64 = 10_000;
+pub(crate) const ROW_WAIT_MS: i64 = 10_000;
 /// Wait before a proof is given again: live entries may have been on their way.
 pub(crate) const PROOF_AGAIN_MS: i64 = 300;
 /// How long live traffic may go on before it is proved.
@@ -112,7 +112,7 @@ impl<S: Store> Node<S> {
         self.log_heads.extend(heads);
         self.outbox.durable = self.outbox.next;
         self.speak(now, &mut outputs)?;
-        outputs.extend(self.wake_at().map(Output::WakeAt));
+        outputs.extend(self.wake_at(now).map(Output::WakeAt));
         Ok(outputs)
     }
 
@@ -200,16 +200,15 @@ impl<S: Store> Node<S> {
                 match talk.due {
                     Some((at, Due::Round)) if at <= now => talk.begin(talk.round.saturating_add(1)),
                     Some((at, Due::Proof)) if at <= now => {
-                        talk.due = None;
-                        talk.ask_due = true;
+                        // Before both have sent all, a proof would say nothing.
+                        let is_time = talk.sent && talk.they_sent;
+                        talk.ask_due |= is_time;
+                        let later = turn.soon(PROOF_INTERVAL_MS);
+                        talk.due = (!is_time).then_some((later, Due::Proof));
                     }
                     Some(_) => {}
                     None if talk.proved.is_none() && talk.sent && talk.they_sent => {
                         talk.due = Some((turn.soon(PROOF_INTERVAL_MS), Due::Proof));
-                    }
-                    // A row whose answer does not come is said again in a new round.
-                    None if talk.our_row.is_some() => {
-                        talk.due = Some((turn.soon(ROW_WAIT_MS), Due::Round));
                     }
                     None => {}
                 }
@@ -217,7 +216,10 @@ impl<S: Store> Node<S> {
         }
     }
 
-    fn wake_at(&self) -> Option<Moment> {
+    fn wake_at(&self, now: Moment) -> Option<Moment> {
+        if self.links.values().any(|link| link.unfinished) {
+            return Some(now);
+        }
         let talks = self.links.values().flat_map(|link| link.scopes.values());
         let due = talks.filter_map(|talk| talk.due.map(|(at, _)| at));
         due.chain(self.release_at()).min()

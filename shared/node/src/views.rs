@@ -3,7 +3,10 @@
 //!
 //! Views read a snapshot; they never wait for a turn and no turn waits for them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use names::{DeviceId, DocumentId, EntryId, Kind, Moment, Reason, ScopeId};
 use protocol::{
@@ -17,7 +20,7 @@ use store::{Snapshot, Store, StoreError, Table};
 
 use crate::{
     admit::claim_of,
-    draft::{decode_row, read_row},
+    draft::{decode_row, read_range, read_row, unless_damaged},
     input::LinkId,
     link::{Progress, Stage},
     node::Node,
@@ -41,8 +44,8 @@ pub enum EntryState {
     AtTheCentre,
 }
 
-/// A document in a list, from its summary.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// A document in a list, from its summary. Its `Debug` shows no more than its id and sizes.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Listed {
     /// Which document.
     pub document: DocumentId,
@@ -52,6 +55,17 @@ pub struct Listed {
     pub summary: Vec<u8>,
     /// Whether changes have come since the summary was made.
     pub stale: bool,
+}
+
+impl fmt::Debug for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (document, bytes) = (self.document, self.summary.len());
+        write!(
+            f,
+            "Listed({document}, {bytes} bytes, stale: {})",
+            self.stale
+        )
+    }
 }
 
 /// How one scope stands with one peer.
@@ -105,12 +119,7 @@ impl<S: Store> Node<S> {
         for scope in self.directory.scopes_of(&self.device) {
             let row: ScopeRow =
                 read_row(&snapshot, Table::Scope, &scope_name(&scope), 0)?.unwrap_or_default();
-            let mut waiting = 0;
-            for (document, _, _) in self.outbox.rows.keys() {
-                let row: Option<DocumentRow> =
-                    read_row(&snapshot, Table::Document, document.as_ref(), 0)?;
-                waiting += u64::from(row.is_some_and(|row| row.placed.contains(&scope)));
-            }
+            let waiting = self.outbox.rows_in(&scope).count() as u64;
             scopes.push(ScopeSync {
                 digest: row.value(),
                 count: row.count,
@@ -168,24 +177,25 @@ impl<S: Store> Node<S> {
     }
 }
 
-/// Visits the members of a scope, in the order in which they came into it.
-pub(crate) fn members<P: Snapshot>(
+/// Members of a scope from one slot on, in the order in which they came into it, and the slot to go
+/// on from; none when these are the last. A damaged row is passed over.
+pub(crate) fn members_from<P: Snapshot>(
     snapshot: &P,
     scope: &ScopeId,
-    mut visit: impl FnMut(MemberRow),
-) -> Result<(), StoreError> {
-    let name = scope_name(scope);
-    let mut next = 0;
-    loop {
-        let rows = snapshot.range(Table::Member, &name, next, MEMBER_ROWS)?;
-        let Some((last, _)) = rows.last() else {
-            return Ok(());
-        };
-        next = last + 1;
-        for (_, bytes) in rows {
-            visit(decode_row(Table::Member, &bytes)?);
-        }
+    from: u64,
+    limit: usize,
+) -> Result<(Vec<MemberRow>, Option<u64>), StoreError> {
+    let rows = read_range(snapshot, Table::Member, &scope_name(scope), from, limit)?;
+    let next = rows.last().map(|(last, _)| last + 1);
+    let next = next.filter(|_| rows.len() == limit);
+    let mut members = Vec::with_capacity(rows.len());
+    for bytes in rows.into_iter().filter_map(|(_, bytes)| bytes) {
+        members.extend(unless_damaged(decode_row::<MemberRow>(
+            Table::Member,
+            &bytes,
+        ))?);
     }
+    Ok((members, next))
 }
 
 /// The documents of a scope, with what lists show of them.
@@ -193,11 +203,13 @@ pub(crate) fn members<P: Snapshot>(
 /// # Errors
 /// When the store cannot be read.
 pub fn documents<P: Snapshot>(snapshot: &P, scope: &ScopeId) -> Result<Vec<Listed>, StoreError> {
-    let mut ids = Vec::new();
-    members(snapshot, scope, |member| ids.push(member.document))?;
-    let mut listed = Vec::with_capacity(ids.len());
-    for document in ids {
-        listed.extend(document_of(snapshot, document)?);
+    let (mut listed, mut next) = (Vec::new(), Some(0));
+    while let Some(from) = next {
+        let (members, more) = members_from(snapshot, scope, from, MEMBER_ROWS)?;
+        for member in members {
+            listed.extend(document_of(snapshot, member.document)?);
+        }
+        next = more;
     }
     Ok(listed)
 }
@@ -210,11 +222,12 @@ pub fn document_of<P: Snapshot>(
     snapshot: &P,
     document: DocumentId,
 ) -> Result<Option<Listed>, StoreError> {
-    let row: Option<DocumentRow> = read_row(snapshot, Table::Document, document.as_ref(), 0)?;
-    let Some(row) = row else {
+    let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
+    let Some(row) = unless_damaged::<Option<DocumentRow>>(row)?.flatten() else {
         return Ok(None);
     };
-    let summary: Option<SummaryRow> = read_row(snapshot, Table::Summary, document.as_ref(), 0)?;
+    let summary = read_row(snapshot, Table::Summary, document.as_ref(), 0);
+    let summary: Option<SummaryRow> = unless_damaged(summary)?.flatten();
     let stale = summary
         .as_ref()
         .is_none_or(|summary| summary.arrivals < row.arrivals);

@@ -186,6 +186,8 @@ fn fill_frames() -> Vec<Frame> {
             logs: cursor(),
             round: 1,
             ask: true,
+            said: 3,
+            seen: 5,
         }),
     ]
 }
@@ -205,7 +207,6 @@ fn repair_frames() -> Vec<Frame> {
     vec![
         Frame::List(List {
             scope: bath(),
-            after: None,
             rows: vec![(DOCUMENT, DocState([0xFF; 16]))],
             last: true,
             round: 2,
@@ -408,10 +409,10 @@ pub(crate) fn frames() -> impl Strategy<Value = Frame> {
         cursors(),
         any::<u32>(),
         any::<bool>(),
+        any::<(u64, u64)>(),
     );
     let list = (
         scopes(),
-        option::of(bytes()),
         vec((bytes(), bytes()), 0..5),
         any::<bool>(),
         any::<u32>(),
@@ -436,7 +437,7 @@ pub(crate) fn frames() -> impl Strategy<Value = Frame> {
         batches().prop_map(Frame::Fill),
         batches().prop_map(Frame::Live),
         helds(),
-        done.prop_map(|(scope, digest, count, logs, round, ask)| {
+        done.prop_map(|(scope, digest, count, logs, round, ask, (said, seen))| {
             Frame::Done(Done {
                 scope,
                 digest,
@@ -444,12 +445,13 @@ pub(crate) fn frames() -> impl Strategy<Value = Frame> {
                 logs,
                 round,
                 ask,
+                said,
+                seen,
             })
         }),
-        list.prop_map(|(scope, after, rows, last, round)| {
+        list.prop_map(|(scope, rows, last, round)| {
             Frame::List(List {
                 scope,
-                after,
                 rows,
                 last,
                 round,

@@ -87,10 +87,10 @@ fn no_edge_can_place_another_sites_document() {
         .inbox
         .push_back(Input::Frame { link, frame });
     world.run();
-    assert_eq!(
-        world.places[0].node.counters().get(&Reason::NotAllowed),
-        Some(&1)
-    );
+    // The answer is that of a document which does not exist: another site learns nothing from it.
+    let counters = world.places[0].node.counters();
+    assert_eq!(counters.get(&Reason::MissingDependency), Some(&1));
+    assert_eq!(counters.get(&Reason::NotAllowed), None);
     let snapshot = world.places[0].node.snapshot().unwrap();
     let placed = views::scopes_of(&snapshot, case).unwrap();
     assert_eq!(placed, ["site:bath".parse().unwrap()]);

@@ -236,6 +236,13 @@ pub struct Done {
     /// Whether the other side is to answer with where it stands.
     #[n(5)]
     pub ask: bool,
+    /// Fill and live frames of this scope and round that were sent before this one. Who has not
+    /// got all of them yet compares too early.
+    #[n(6)]
+    pub said: u64,
+    /// Fill and live frames of this scope and round that had come, and are in the digest.
+    #[n(7)]
+    pub seen: u64,
 }
 
 /// The exact state of a scope, a page of it.
@@ -244,22 +251,18 @@ pub struct List {
     /// The scope.
     #[cbor(n(0), with = "codec::wire")]
     pub scope: ScopeId,
-    /// The last document of the page before; none on the first. This page is about all documents
-    /// after it, up to and including its own last, or all there are if it is the last page.
-    #[cbor(n(1), with = "codec::wire")]
-    pub after: Option<DocumentId>,
-    /// Each document with its state, ascending: at most [`LIST_ROWS_MAX`].
+    /// Each document with its state, in any order: at most [`LIST_ROWS_MAX`].
     #[cbor(
-        n(2),
+        n(1),
         encode_with = "codec::wire::encode",
         decode_with = "codec::at_most::<LIST_ROWS_MAX, _, _>"
     )]
     pub rows: Vec<(DocumentId, DocState)>,
     /// Whether this is the last page.
-    #[n(3)]
+    #[n(2)]
     pub last: bool,
     /// The round it belongs to; see [`TableRow::round`].
-    #[n(4)]
+    #[n(3)]
     pub round: u32,
 }
 

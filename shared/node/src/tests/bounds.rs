@@ -1,0 +1,240 @@
+//! Regressions about bounds: what one peer, or one damaged row, may cost.
+
+use names::{
+    Reason, ScopeId,
+    limits::{FILL_FRAME_BYTES, LIST_ROWS_MAX},
+};
+use protocol::message::{Frame, StatementIds};
+use store::{Batch, Store as _, Table};
+
+use super::*;
+use crate::{
+    link::Talk,
+    rows::{MemberRow, SummaryRow, scope_name},
+};
+
+fn bath() -> ScopeId {
+    "site:bath".parse().unwrap()
+}
+
+/// Spoils a row as a flipped bit does.
+fn spoil(place: &mut Place, table: Table, document: DocumentId, position: u64) {
+    let mut batch = Batch::new();
+    batch.put(table, document.0, position, vec![0xFF; 3]);
+    place.node.store.commit(batch).unwrap();
+}
+
+/// An edge named more documents in one page than its reader takes: the conversation ended as
+/// malformed, and again after each reconnect.
+#[test]
+fn a_page_of_differences_is_never_too_long_to_be_read() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let snapshot = world.places[0].node.snapshot().unwrap();
+    let due = (0..LIST_ROWS_MAX as u64 + 5).map(|number| {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&number.to_le_bytes());
+        DocumentId(id)
+    });
+    let mut talk = Talk {
+        differ_due: Some(due.collect()),
+        ..Talk::default()
+    };
+    let mut pages = Vec::new();
+    while let Some(Frame::Differ(page)) =
+        Node::<MemoryStore>::differ_page(&snapshot, &bath(), &mut talk).unwrap()
+    {
+        pages.push((page.documents.len(), page.last));
+        let bytes = Frame::Differ(page).encode();
+        world.places[0].node.verifier().frame(&bytes).unwrap();
+    }
+    assert_eq!(pages, [(LIST_ROWS_MAX, false), (5, true)]);
+    world.now = world.now.plus_ms(1);
+}
+
+/// Each answer to the ids of a directory may hold all of it: a thousand empty questions of a few
+/// bytes took the centre's memory.
+#[test]
+fn the_directory_is_told_once_for_each_conversation() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let node = &mut world.places[0].node;
+    let link = LinkId(77);
+    let up = Input::LinkUp {
+        link,
+        peer: key(1).public(),
+        side: Side::Answered,
+    };
+    let outputs = node.turn(world.now, [0; 32], vec![up]).unwrap();
+    let Some(Output::Send { frame, .. }) = outputs.first() else {
+        panic!("no greeting");
+    };
+    let Ok(Some(Frame::Hello(mut hello))) = Frame::decode(frame) else {
+        panic!("no greeting");
+    };
+    hello.device = key(1).device_id();
+    hello.directory = protocol::digest::Digest([1; 32]);
+    let ids = || {
+        Frame::StatementIds(StatementIds {
+            ids: Vec::new(),
+            last: true,
+        })
+    };
+    let frames = [Frame::Hello(hello), ids(), ids(), ids()];
+    let inputs = frames.iter().map(|frame| Input::Frame {
+        link,
+        frame: node.verifier().frame(&frame.encode()).unwrap(),
+    });
+    let inputs = inputs.collect();
+    let outputs = node.turn(world.now, [0; 32], inputs).unwrap();
+    let closed = outputs.iter().any(
+        |output| matches!(output, Output::Close { reason, .. } if *reason == Reason::OutOfTurn),
+    );
+    assert!(closed, "a second question is out of turn");
+}
+
+/// One row that failed its seal ended the turn, and so the node, at every start.
+#[test]
+fn a_damaged_row_costs_its_document_and_nothing_else() {
+    let tables = [
+        Table::Document,
+        Table::Actor,
+        Table::Run,
+        Table::Placement,
+        Table::Summary,
+    ];
+    for table in tables {
+        let mut world = World::new(&[&["site:bath"], &["site:bath"]]);
+        let bad = world.open_case(1, "site:bath");
+        world.note(1, bad, "first");
+        world.connect(1);
+        spoil(&mut world.places[0], table, bad, 0);
+        let good = world.open_case(1, "site:bath");
+        world.note(1, bad, "second");
+        world.note(1, good, "another");
+        world.run();
+        world.connect(2);
+        world.run();
+        let held = |world: &World, index: usize| {
+            let snapshot = world.places[index].node.snapshot().unwrap();
+            views::document_of(&snapshot, good).unwrap().is_some()
+        };
+        assert!(held(&world, 0) && held(&world, 2), "{table:?}");
+        // A command on it is answered, and so is one on another document.
+        let note = r#"{"command":"add-note","happened":"2026-11-20","mode":"phone","text":"x"}"#;
+        let _ = world.ask(0, Target::Document(bad), note);
+        world.ask(0, Target::Document(good), note).unwrap();
+        let listed = views::documents(&world.places[0].node.snapshot().unwrap(), &bath());
+        assert!(listed.unwrap().iter().any(|listed| listed.document == good));
+        // And it opens again.
+        let store = world.places[0].node.store.clone();
+        world.cut(1);
+        world.cut(2);
+        world.places[0] = world.place(0, store);
+        world.connect(1);
+        world.note(1, good, "after the restart");
+        world.run();
+    }
+}
+
+/// Members and logs are read in ranges, which a damaged row made fail as a whole.
+#[test]
+fn a_damaged_member_or_log_row_is_passed_over() {
+    let mut world = World::new(&[&["site:bath"], &["site:bath"]]);
+    let cases: Vec<_> = (0..3).map(|_| world.open_case(1, "site:bath")).collect();
+    world.connect(1);
+    let (members, next) =
+        views::members_from(&world.places[0].node.snapshot().unwrap(), &bath(), 0, 2).unwrap();
+    assert_eq!((members.len(), next), (2, Some(2)));
+    let mut batch = Batch::new();
+    batch.put(Table::Member, scope_name(&bath()), 1, vec![0xFF]);
+    world.places[0].node.store.commit(batch).unwrap();
+    let snapshot = world.places[0].node.snapshot().unwrap();
+    let members: Vec<MemberRow> = views::members_from(&snapshot, &bath(), 0, 10).unwrap().0;
+    assert_eq!(members.len(), cases.len() - 1);
+    world.connect(2);
+    world.open_case(1, "site:bath");
+    world.run();
+}
+
+/// A week that one edge sends was passed on to the others by the live lane, without credit and
+/// ahead of what people were typing.
+#[test]
+fn a_backlog_is_passed_on_as_a_fill() {
+    let mut world = World::new(&[&["site:bath"], &["site:bath"]]);
+    let case = world.open_case(1, "site:bath");
+    for _ in 0..40 {
+        world.note(1, case, &"n".repeat(30_000));
+    }
+    world.connect(2);
+    world.live = 0;
+    world.connect(1);
+    world.assert_equal("site:bath");
+    assert!(
+        world.live <= 2 * FILL_FRAME_BYTES as u64,
+        "{} bytes went live",
+        world.live
+    );
+    world.note(1, case, "typed now");
+    world.run();
+    world.assert_equal("site:bath");
+    assert!(world.live > 0);
+}
+
+/// A summary made before a command was kept after it, and the mark that it was old was gone.
+#[test]
+fn an_older_summary_never_follows_a_newer_one() {
+    let mut world = World::new(&[&["site:bath"], &["site:bath"]]);
+    let case = world.open_case(1, "site:bath");
+    world.connect(1);
+    world.connect(2);
+    // Something of edge 1's arrives at edge 2, whose summary job is held back.
+    world.note(1, case, "from the other edge");
+    world.run();
+    let place = &mut world.places[2];
+    place.node.stale.insert(case);
+    let outputs = place
+        .node
+        .turn(world.now, [0; 32], vec![Input::Wake])
+        .unwrap();
+    let summarise = outputs.into_iter().find_map(|output| match output {
+        Output::Open(job) => Some(job),
+        _ => None,
+    });
+    let summarise = summarise.expect("a summary is asked for");
+    let snapshot = place.node.snapshot().unwrap();
+    let old = place.opener.run(&snapshot, &summarise);
+    let command: Command = serde_json::from_str(
+        r#"{"command":"add-note","happened":"2026-11-20","mode":"phone","text":"mine"}"#,
+    )
+    .unwrap();
+    let by = By {
+        worker: "w-2".parse().unwrap(),
+        site: "bath".parse().unwrap(),
+        roles: vec!["recovery-worker".parse().unwrap()],
+    };
+    let request = Box::new(Request {
+        target: Target::Document(case),
+        entry: EntryId([0xAB; 16]),
+        by,
+        command,
+    });
+    let ticket = Ticket(9_999);
+    let asked = vec![Input::Command { ticket, request }];
+    let outputs = place.node.turn(world.now, [0; 32], asked).unwrap();
+    let perform = outputs.into_iter().find_map(|output| match output {
+        Output::Open(job) => Some(job),
+        _ => None,
+    });
+    let perform = perform.expect("the command is carried out");
+    let new = place.opener.run(&snapshot, &perform);
+    let ended = |job: &crate::Job, opened| Input::Opened {
+        job: job.id(),
+        opened,
+    };
+    let both = vec![ended(&summarise, old), ended(&perform, new)];
+    place.node.turn(world.now, [0; 32], both).unwrap();
+    let snapshot = place.node.snapshot().unwrap();
+    let row: Option<SummaryRow> =
+        crate::draft::read_row(&snapshot, Table::Summary, case.as_ref(), 0).unwrap();
+    let listed = views::document_of(&snapshot, case).unwrap().unwrap();
+    assert_eq!((row.unwrap().arrivals, listed.stale), (3, false));
+}
