@@ -65,6 +65,11 @@ impl<S: Store> Node<S> {
                 Ok(())
             }
             Frame::Differ(differ) => self.take_differ(turn, id, differ),
+            Frame::Cells(cells) => self.take_cells(turn, id, &cells),
+            Frame::Wanted(wanted) => {
+                self.take_wanted(id, &wanted);
+                Ok(())
+            }
             Frame::Held(held) => self.take_held(turn, id, &held),
             Frame::Refused(refused) => {
                 let mut told = BTreeSet::new();
@@ -280,10 +285,7 @@ impl<S: Store> Node<S> {
             // They were equal, and live frames went astray: the cursors know where.
             talk.begin(talk.round.saturating_add(1));
         } else {
-            talk.begin_exact(talk.round.saturating_add(1));
-            talk.list_next = Some(0);
-            let scope = scope.clone();
-            turn.say(Output::Notice(Notice::Repairing { link: id, scope }));
+            return self.begin_repair(turn, id, scope, row.count);
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use protocol::{
 };
 use store::{Batch, Damage, Snapshot, StoreError, Table};
 
+use crate::repair::Restated;
 use crate::rows::{
     DocumentRow, LogItem, LogRow, MemberRow, Membership, ScopeRow, log_name, scope_name,
 };
@@ -137,14 +138,14 @@ impl<P: Snapshot> Draft<P> {
     }
 
     /// Brings members, digests and logs up to date with what was touched; answers how far the
-    /// logs of the scopes concerned go now.
+    /// logs of the scopes concerned go now, and which members changed.
     pub(crate) fn settle(
         &mut self,
         writer: WriterId,
-    ) -> Result<BTreeMap<ScopeId, Cursor>, StoreError> {
-        let mut scopes = BTreeMap::new();
+    ) -> Result<(BTreeMap<ScopeId, Cursor>, Vec<Restated>), StoreError> {
+        let (mut scopes, mut restated) = (BTreeMap::new(), Vec::new());
         for (document, before) in std::mem::take(&mut self.touched) {
-            self.settle_document(document, before.as_ref(), &mut scopes)?;
+            self.settle_document(document, before.as_ref(), &mut scopes, &mut restated)?;
         }
         for happening in std::mem::take(&mut self.happenings) {
             self.settle_log(&happening, writer, &mut scopes)?;
@@ -154,7 +155,7 @@ impl<P: Snapshot> Draft<P> {
             self.put(Table::Scope, scope_name(&scope), 0, &row);
             heads.insert(scope, row.heads);
         }
-        Ok(heads)
+        Ok((heads, restated))
     }
 
     /// What is to be written.
@@ -181,6 +182,7 @@ impl<P: Snapshot> Draft<P> {
         document: DocumentId,
         before: Option<&DocumentRow>,
         scopes: &mut BTreeMap<ScopeId, ScopeRow>,
+        restated: &mut Vec<Restated>,
     ) -> Result<(), StoreError> {
         let Some(mut after) = self.document(document)? else {
             return Ok(());
@@ -191,10 +193,12 @@ impl<P: Snapshot> Draft<P> {
         for scope in after.placed.clone() {
             let row = self.scope(&scope, scopes)?;
             let mut hash = LtHash::from_bytes(&row.digest).unwrap_or_default();
+            let mut before = None;
             let slot = match after.memberships.iter().find(|known| known.scope == scope) {
                 Some(known) => {
                     if let Some(old) = &old {
                         hash.remove(old);
+                        before = Some(old.state());
                     }
                     known.slot
                 }
@@ -211,6 +215,12 @@ impl<P: Snapshot> Draft<P> {
             };
             hash.add(&new);
             row.digest = hash.to_bytes();
+            restated.push(Restated {
+                scope: scope.clone(),
+                document,
+                before,
+                after: new.state(),
+            });
             let member = MemberRow {
                 document,
                 state: new.state(),

@@ -44,7 +44,7 @@ fn cost(difference: &Difference) -> usize {
 }
 
 /// Gives a page's credit back: it has been read, whatever becomes of it.
-fn acknowledge(link: &mut Link, scope: &ScopeId) {
+pub(crate) fn acknowledge(link: &mut Link, scope: &ScopeId) {
     let held = Held {
         scope: scope.clone(),
         runs: Vec::new(),

@@ -30,6 +30,7 @@ mod node;
 mod opener;
 mod output;
 mod placing;
+mod repair;
 mod rows;
 mod send;
 mod turn;

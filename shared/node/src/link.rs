@@ -23,6 +23,7 @@ use crate::{
     gather::Repair,
     input::Side,
     output::Lane,
+    repair::Sketching,
     verify::{Rejected, VerifiedPlacement, VerifiedRun},
 };
 
@@ -136,6 +137,8 @@ pub(crate) struct Talk {
     pub(crate) they_sent: bool,
     /// Whether this round compares exact lists.
     pub(crate) exact: bool,
+    /// How far cells of sketches have gone.
+    pub(crate) sketching: Sketching,
     /// The member from which our list goes on, while it is going out (the dialling side).
     pub(crate) list_next: Option<u64>,
     /// What the peer listed in this round and was not yet compared.
@@ -285,6 +288,7 @@ impl Talk {
         self.fill = Fill::default();
         self.sent = false;
         self.they_sent = false;
+        self.sketching = Sketching::default();
         self.list_next = None;
         self.listed.clear();
         self.compare_next = None;

@@ -14,6 +14,7 @@ use protocol::{
     directory::{DeviceKind, Directory, SignedStatement},
     log::Cursor,
     signed::{DeviceKey, PublicKey},
+    sketch::Sketch,
 };
 use store::{Batch, Snapshot, Store, StoreError, Table};
 
@@ -70,6 +71,8 @@ pub struct Node<S> {
     pub(crate) outbox: Outbox,
     /// How far this store's logs go in each scope, as is on disk.
     pub(crate) log_heads: BTreeMap<ScopeId, Cursor>,
+    /// The sketches of scopes that were repaired in this opening.
+    pub(crate) sketches: BTreeMap<ScopeId, Sketch>,
     /// Documents whose summary is to be made, and those that wait until what was missed is here.
     pub(crate) stale: BTreeSet<DocumentId>,
     pub(crate) stale_later: BTreeSet<DocumentId>,
@@ -170,6 +173,7 @@ impl<S: Store> Node<S> {
             desk: Desk::default(),
             outbox,
             log_heads,
+            sketches: BTreeMap::new(),
             stale,
             stale_later: BTreeSet::new(),
             counters: BTreeMap::new(),

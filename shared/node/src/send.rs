@@ -106,6 +106,7 @@ impl<S: Store> Node<S> {
                 Self::open_round(talk, &ours);
             }
             link.unfinished |= Self::measure(snapshot, scope, talk, them.incarnation, said)?;
+            self.speak_cells(link, (scope, talk), said);
             Self::speak_exact(snapshot, id, link, (scope, talk), said, outputs)?;
             self.speak_live(snapshot, scope, talk, them.incarnation, now, said)?;
             while link.in_flight < FILL_FRAMES_IN_FLIGHT && talk.has_fill() {

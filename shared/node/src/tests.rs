@@ -2,6 +2,7 @@
 //! through a node, before the simulator makes the world worse.
 
 mod bounds;
+mod repair;
 mod review;
 
 use std::collections::{BTreeMap, VecDeque};

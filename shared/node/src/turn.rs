@@ -97,7 +97,7 @@ impl<S: Store> Node<S> {
             self.take(&mut turn, input)?;
         }
         self.follow_directory(&mut turn)?;
-        let heads = turn.draft.settle(self.meta.writer)?;
+        let (heads, restated) = turn.draft.settle(self.meta.writer)?;
         self.judge_proofs(&mut turn)?;
         self.act_on_time(&mut turn);
         self.assign_openings(&mut turn)?;
@@ -110,6 +110,7 @@ impl<S: Store> Node<S> {
             self.commits += 1;
         }
         self.log_heads.extend(heads);
+        self.update_sketches(restated);
         self.outbox.durable = self.outbox.next;
         self.speak(now, &mut outputs)?;
         outputs.extend(self.wake_at(now).map(Output::WakeAt));

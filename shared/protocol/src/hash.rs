@@ -18,6 +18,7 @@ pub(crate) mod label {
     pub(crate) const LTHASH: &str = "ridgeway lthash value v1";
     /// With a key of 16 bytes and an item of 32 this fills one block of BLAKE3, and not two.
     pub(crate) const SKETCH_ITEM: &str = "ridgeway item v1";
+    pub(crate) const SKETCH_KEY: &str = "ridgeway sketch key v1";
     pub(crate) const TABLE: &str = "ridgeway scope table v1";
     pub(crate) const CODE: &str = "ridgeway enrolment code v1";
     pub(crate) const ENROL: &str = "ridgeway enrolment request v1";

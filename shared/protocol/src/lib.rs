@@ -11,6 +11,7 @@
 //! - [`placement`]: which scopes a document belongs to, signed.
 //! - [`directory`]: who is who, as a growing set of statements signed by the authority.
 //! - [`log`]: positions in a store's logs, and the cursors that name them.
+//! - [`sketch`]: the repair, a set sketch that tells which documents differ.
 //! - [`message`]: every frame.
 //! - [`enrol`]: the one-time code, and the exchange that makes a device known.
 //!

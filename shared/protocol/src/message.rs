@@ -6,8 +6,8 @@
 //!
 //! The conversation, in short: HELLO both ways; statements until the directories agree; TABLE if
 //! the roots differ; per scope TOTALS and FILL with what the other is believed to lack, answered
-//! by HELD, closed by SENT; then DONE with the digest, both ways. If the digests then differ: LIST, answered by DIFFER, and both
-//! fill what those documents lack. LIVE carries what is new from then on.
+//! by HELD, closed by SENT; then DONE with the digest, both ways. If the digests then differ: CELLS (as
+//! long as more are WANTED) or LIST, answered by DIFFER, and both fill what those documents lack. LIVE carries what is new from then on.
 
 mod body;
 
@@ -15,8 +15,8 @@ use minicbor::Encode;
 use names::{Reason, limits::FRAME_BYTES_MAX};
 
 pub use body::{
-    Batch, Bye, Differ, Difference, Done, Fault, Held, HeldRun, Hello, List, Ping, Refused, Sent,
-    StatementBatch, StatementIds, Table, TableRow, Totals, table_root,
+    Batch, Bye, Cells, Differ, Difference, Done, Fault, Held, HeldRun, Hello, List, Ping, Refused,
+    Sent, StatementBatch, StatementIds, Table, TableRow, Totals, Wanted, table_root,
 };
 
 use crate::codec;
@@ -100,6 +100,10 @@ frames! {
     Pong(Ping) = 15;
     /// The conversation ends.
     Bye(Bye) = 16;
+    /// Cells of my sketch of a scope.
+    Cells(Cells) = 17;
+    /// More cells, or the list instead.
+    Wanted(Wanted) = 18;
 }
 
 fn write<T: Encode<()>>(number: u8, body: &T) -> Vec<u8> {
@@ -147,7 +151,7 @@ mod tests {
     #[test]
     fn every_type_has_its_own_number() {
         let numbers: Vec<u8> = one_of_each().iter().map(Frame::number).collect();
-        assert_eq!(numbers, (1..=16).collect::<Vec<u8>>());
+        assert_eq!(numbers, (1..=18).collect::<Vec<u8>>());
     }
 
     #[test]

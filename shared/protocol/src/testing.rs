@@ -13,11 +13,12 @@ use crate::{
     directory::{Issue, SignedStatement, Statement, StatementId},
     log::{Cursor, Position},
     message::{
-        Batch, Bye, Differ, Difference, Done, Fault, Frame, Held, HeldRun, Hello, List, Ping,
-        Refused, Sent, StatementBatch, StatementIds, Table, TableRow, Totals,
+        Batch, Bye, Cells, Differ, Difference, Done, Fault, Frame, Held, HeldRun, Hello, List,
+        Ping, Refused, Sent, StatementBatch, StatementIds, Table, TableRow, Totals, Wanted,
     },
     placement::{Placement, PlacementId, SignedPlacement},
     signed::{DeviceKey, Head, Run, Signature, SignatureName, SignedHead, derive_actor},
+    sketch::Cell,
 };
 
 pub(crate) const TENANT: TenantId = TenantId([0x11; 16]);
@@ -226,6 +227,21 @@ fn repair_frames() -> Vec<Frame> {
         Frame::Bye(Bye {
             reason: Reason::Stopping,
         }),
+        Frame::Cells(Cells {
+            scope: bath(),
+            round: 2,
+            from: 0,
+            cells: vec![Cell {
+                sum: [0x11; 32],
+                check: 7,
+                count: -1,
+            }],
+        }),
+        Frame::Wanted(Wanted {
+            scope: bath(),
+            round: 2,
+            cells: 16,
+        }),
     ]
 }
 
@@ -396,6 +412,21 @@ fn refusals() -> impl Strategy<Value = Frame> {
         .prop_map(|(scope, faults)| Frame::Refused(Refused { scope, faults }))
 }
 
+fn cells() -> impl Strategy<Value = Frame> {
+    let cell = (any::<[u8; 32]>(), any::<u64>(), any::<i64>())
+        .prop_map(|(sum, check, count)| Cell { sum, check, count });
+    (scopes(), any::<u32>(), any::<u64>(), vec(cell, 0..4)).prop_map(
+        |(scope, round, from, cells)| {
+            Frame::Cells(Cells {
+                scope,
+                round,
+                from,
+                cells,
+            })
+        },
+    )
+}
+
 /// Any frame.
 pub(crate) fn frames() -> impl Strategy<Value = Frame> {
     let statement = (payloads(), bytes::<64, Signature>())
@@ -459,6 +490,14 @@ pub(crate) fn frames() -> impl Strategy<Value = Frame> {
         }),
         differs(),
         refusals(),
+        cells(),
+        (scopes(), any::<u32>(), any::<u64>()).prop_map(|(scope, round, cells)| {
+            Frame::Wanted(Wanted {
+                scope,
+                round,
+                cells,
+            })
+        }),
         any::<u64>().prop_map(|token| Frame::Ping(Ping { token })),
         any::<u64>().prop_map(|token| Frame::Pong(Ping { token })),
         reasons().prop_map(|reason| Frame::Bye(Bye { reason })),

@@ -14,6 +14,7 @@ use crate::{
     log::{Cursor, Position},
     placement::{PlacementId, SignedPlacement},
     signed::{Run, SignatureName},
+    sketch::{CELLS_BATCH_MAX, Cell},
 };
 
 /// Who a node is, and what it holds in sum.
@@ -264,6 +265,41 @@ pub struct List {
     /// The round it belongs to; see [`TableRow::round`].
     #[n(3)]
     pub round: u32,
+}
+
+/// Cells of a scope's set sketch, in order: the documents that differ are found from them.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Cells {
+    /// The scope.
+    #[cbor(n(0), with = "codec::wire")]
+    pub scope: ScopeId,
+    /// The round they belong to; see [`TableRow::round`].
+    #[n(1)]
+    pub round: u32,
+    /// The index of the first of them.
+    #[n(2)]
+    pub from: u64,
+    /// The cells: at most [`CELLS_BATCH_MAX`].
+    #[cbor(
+        n(3),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<CELLS_BATCH_MAX, _, _>"
+    )]
+    pub cells: Vec<Cell>,
+}
+
+/// What would help to find the documents that differ.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Wanted {
+    /// The scope.
+    #[cbor(n(0), with = "codec::wire")]
+    pub scope: ScopeId,
+    /// The round it belongs to; see [`TableRow::round`].
+    #[n(1)]
+    pub round: u32,
+    /// How many more cells; 0 asks for the exact list instead.
+    #[n(2)]
+    pub cells: u64,
 }
 
 /// What a side has of one document.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use names::DocumentId;
+use names::{DocumentId, ScopeId};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::mapping::Indices;
@@ -27,6 +27,14 @@ impl fmt::Debug for SketchKey {
 }
 
 impl SketchKey {
+    /// The key of a scope in one epoch. Those who may not read the scope cannot tell it from chance
+    /// without the tenant's key.
+    pub fn of(tenant_key: &[u8; 32], scope: &ScopeId, epoch: u64) -> SketchKey {
+        let scope = scope.to_string();
+        let parts: [&[u8]; 3] = [tenant_key, &epoch.to_le_bytes(), scope.as_bytes()];
+        SketchKey(hash::hash16(label::SKETCH_KEY, &parts))
+    }
+
     /// The item with what its keyed hash says.
     pub(super) fn mark(&self, item: &Item) -> Marked {
         let hash = hash::hash16(label::SKETCH_ITEM, &[&self.0, &item.0]);

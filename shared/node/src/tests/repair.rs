@@ -1,0 +1,110 @@
+//! A large scope is repaired by its sketch: what is sent grows with the difference.
+
+use names::ScopeId;
+use protocol::message::{Cells, Frame};
+
+use super::*;
+
+/// More documents than a list is used for.
+const CASES: usize = 520;
+
+fn bath() -> ScopeId {
+    "site:bath".parse().unwrap()
+}
+
+fn differing(world: &World) -> Vec<u64> {
+    let notices = world.places[0].notices.iter();
+    notices
+        .filter_map(|notice| match notice {
+            Notice::Differing { documents, .. } => Some(*documents),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The centre comes back from an old copy, and the edge that could have told it by its cursor is
+/// gone: another one has what was lost, as if it had come from the centre.
+fn restored(cases: usize, lost: usize) -> (World, Vec<DocumentId>) {
+    let mut world = World::new(&[&["site:bath"], &["site:bath"]]);
+    let cases: Vec<_> = (0..cases)
+        .map(|_| world.open_case(1, "site:bath"))
+        .collect();
+    world.connect(1);
+    world.connect(2);
+    let copy = world.places[0].node.store.clone();
+    for case in cases.iter().take(lost) {
+        world.note(1, *case, "after the copy");
+    }
+    world.run();
+    world.assert_equal("site:bath");
+    world.cut(1);
+    world.cut(2);
+    world.places[0] = world.place(0, copy);
+    world.bytes = 0;
+    (world, cases)
+}
+
+#[test]
+fn a_few_of_many_documents_are_found_by_the_sketch() {
+    for lost in [1, 100] {
+        let (mut world, _) = restored(CASES, lost);
+        world.connect(2);
+        assert_eq!(differing(&world), [lost as u64]);
+        world.assert_equal("site:bath");
+        // The list alone would have been longer than 20 KB and all that moved.
+        let moved = 1_200 * lost as u64;
+        assert!(world.bytes < 20_000 + moved, "{} bytes", world.bytes);
+        // The sketch follows what is written afterwards.
+        world.open_case(2, "site:bath");
+        world.run();
+        for place in [0, 2] {
+            let node = &world.places[place].node;
+            let sketch = node.sketches.get(&bath()).expect("it was needed");
+            assert_eq!(sketch.count(), CASES as i64 + 1);
+        }
+    }
+}
+
+#[test]
+fn so_much_differs_that_the_list_serves() {
+    let (mut world, cases) = restored(CASES, CASES);
+    world.connect(2);
+    assert_eq!(differing(&world), [cases.len() as u64]);
+    world.assert_equal("site:bath");
+}
+
+/// A peer that answers cells with nonsense, or sends them out of turn, is left.
+#[test]
+fn cells_out_of_turn_end_the_conversation() {
+    for from in [1, 5] {
+        let (mut world, _) = restored(3, 1);
+        let link = LinkId(55);
+        let node = &mut world.places[0].node;
+        let up = Input::LinkUp {
+            link,
+            peer: key(2).public(),
+            side: Side::Answered,
+        };
+        node.turn(world.now, [0; 32], vec![up]).unwrap();
+        node.links
+            .get_mut(&link)
+            .unwrap()
+            .scopes
+            .entry(bath())
+            .or_default();
+        let cells = Cells {
+            scope: bath(),
+            round: 1,
+            from,
+            cells: vec![protocol::Cell::EMPTY; 3],
+        };
+        let frame = node
+            .verifier()
+            .frame(&Frame::Cells(cells).encode())
+            .unwrap();
+        let input = vec![Input::Frame { link, frame }];
+        let outputs = node.turn(world.now, [0; 32], input).unwrap();
+        let is_closed = |output: &Output| matches!(output, Output::Close { .. });
+        assert!(outputs.iter().any(is_closed));
+    }
+}
