@@ -415,16 +415,25 @@ fn refusals() -> impl Strategy<Value = Frame> {
 fn cells() -> impl Strategy<Value = Frame> {
     let cell = (any::<[u8; 32]>(), any::<u64>(), any::<i64>())
         .prop_map(|(sum, check, count)| Cell { sum, check, count });
-    (scopes(), any::<u32>(), any::<u64>(), vec(cell, 0..4)).prop_map(
-        |(scope, round, from, cells)| {
+    let cells = (scopes(), any::<u32>(), any::<u64>(), vec(cell, 0..4));
+    let wanted = (scopes(), any::<u32>(), any::<u64>());
+    prop_oneof![
+        cells.prop_map(|(scope, round, from, cells)| {
             Frame::Cells(Cells {
                 scope,
                 round,
                 from,
                 cells,
             })
-        },
-    )
+        }),
+        wanted.prop_map(|(scope, round, cells)| {
+            Frame::Wanted(Wanted {
+                scope,
+                round,
+                cells,
+            })
+        }),
+    ]
 }
 
 /// Any frame.
@@ -491,13 +500,6 @@ pub(crate) fn frames() -> impl Strategy<Value = Frame> {
         differs(),
         refusals(),
         cells(),
-        (scopes(), any::<u32>(), any::<u64>()).prop_map(|(scope, round, cells)| {
-            Frame::Wanted(Wanted {
-                scope,
-                round,
-                cells,
-            })
-        }),
         any::<u64>().prop_map(|token| Frame::Ping(Ping { token })),
         any::<u64>().prop_map(|token| Frame::Pong(Ping { token })),
         reasons().prop_map(|reason| Frame::Bye(Bye { reason })),
