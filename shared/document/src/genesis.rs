@@ -136,8 +136,9 @@ mod tests {
     }
 
     #[test]
-    fn nobody_may_send_a_fixed_change_or_use_its_actor() {
+    fn nobody_may_send_a_fixed_change() {
         let fixed = genesis(Kind::CASE).unwrap();
-        assert!(preflight::header(&fixed.chunk).is_err());
+        let refused = preflight::header(&fixed.chunk);
+        assert_eq!(refused, Err(names::Reason::Malformed));
     }
 }

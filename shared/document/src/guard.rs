@@ -8,6 +8,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Something inside failed, or panicked; what it said is dropped, because it may quote people.
+/// (The standard library prints a panic's words before anybody can catch it: whoever has threads
+/// that open documents must see to it that they are not, as the programs do.)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Failed;
 

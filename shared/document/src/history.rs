@@ -1,136 +1,289 @@
 //! The changes a document holds: what each new one is judged by, and what the document is made
 //! from anew when Automerge fell.
+//!
+//! Whether a change may come next is told by the changes it builds on, directly or not, and by
+//! nothing else that happens to be here: so it is told alike wherever these are. (Of two branches
+//! of one actor only one can be held, whichever is judged first; [`in_order`] makes that alike.)
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use names::{ActorId, ChangeHash, Reason};
+use names::{ActorId, ChangeHash, Kind, Reason, limits};
 
-use crate::preflight::{self, Header};
+use crate::{
+    past::Past,
+    preflight::{self, Header, Made, Span, Uses},
+};
 
 /// A change that passed pre-flight.
 #[derive(Clone)]
 pub(crate) struct Candidate {
     pub(crate) header: Header,
     pub(crate) chunk: Arc<[u8]>,
+    uses: Uses,
+}
+
+impl Candidate {
+    /// Reads a change of a document of this kind.
+    pub(crate) fn read(kind: Kind, chunk: &[u8]) -> Result<Candidate, Reason> {
+        let (header, uses) = preflight::judged_for(kind, chunk)?;
+        let chunk = Arc::from(chunk);
+        Ok(Candidate {
+            header,
+            chunk,
+            uses,
+        })
+    }
+
+    /// By how much what it replaces passes its bytes. Nought for nearly every change: only a long
+    /// deletion takes less than a byte for each character.
+    pub(crate) fn surplus(&self) -> u64 {
+        self.uses.replaced.saturating_sub(self.chunk.len() as u64)
+    }
 }
 
 /// The changes that are in a document.
 #[derive(Clone, Default)]
 pub(crate) struct History {
-    /// In the order in which they were applied.
+    /// In the order in which they were taken.
     chunks: Vec<Arc<[u8]>>,
-    facts: Facts,
+    /// Where each of them stands: its actor's line, and its place in it from nought.
+    places: BTreeMap<ChangeHash, (usize, usize)>,
+    slots: BTreeMap<ActorId, usize>,
+    /// Each actor's changes, each of which builds on the one before.
+    lines: Vec<Vec<Kept>>,
+    entries: u64,
+    characters: u64,
+    surplus: u64,
 }
 
-/// What judging needs to know of the changes that came before.
-#[derive(Clone, Default)]
-struct Facts {
-    /// The counter of each change's last operation.
-    last_counters: BTreeMap<ChangeHash, u64>,
-    /// Each actor's newest change.
-    newest: BTreeMap<ActorId, (u64, ChangeHash)>,
+/// What judging needs to know of a change that came before.
+#[derive(Clone)]
+struct Kept {
+    /// The counter of its first operation.
+    start: u64,
+    /// The counter of its last operation.
+    last: u64,
+    makes: Vec<Span>,
+    /// What it builds on, besides its own line.
+    past: Arc<Past>,
 }
 
 impl History {
-    pub(crate) fn holds(&self, hash: &ChangeHash) -> bool {
-        self.facts.last_counters.contains_key(hash)
+    /// The history of a document in which nobody has written yet.
+    pub(crate) fn begin(genesis: Header, chunk: Arc<[u8]>) -> History {
+        let mut history = History::default();
+        let genesis = Candidate {
+            header: genesis,
+            chunk,
+            uses: Uses::default(),
+        };
+        history.add(&genesis, Arc::default());
+        history
     }
 
-    /// The chunks of all changes, in the order in which they were added; the genesis first.
+    pub(crate) fn holds(&self, hash: &ChangeHash) -> bool {
+        self.places.contains_key(hash)
+    }
+
+    pub(crate) fn hashes(&self) -> BTreeSet<ChangeHash> {
+        self.places.keys().copied().collect()
+    }
+
+    /// The chunks of all changes, in the order in which they were taken; the genesis first.
     pub(crate) fn chunks(&self) -> &[Arc<[u8]>] {
         &self.chunks
     }
 
-    pub(crate) fn add(&mut self, candidate: &Candidate) {
-        self.chunks.push(Arc::clone(&candidate.chunk));
-        self.facts.add(&candidate.header);
+    /// How many entries all these changes make.
+    pub(crate) fn entries(&self) -> u64 {
+        self.entries
     }
 
-    /// Begins to judge changes that would come after these.
-    pub(crate) fn judging(&self) -> Judging<'_> {
-        Judging {
-            before: &self.facts,
-            since: Facts::default(),
-        }
+    /// The most surplus these changes may have together.
+    pub(crate) fn surplus_max(&self) -> u64 {
+        self.characters.saturating_add(limits::DOCUMENT_SURPLUS_MAX)
     }
-}
 
-impl Facts {
-    fn add(&mut self, header: &Header) {
-        self.last_counters.insert(header.hash, header.max_op);
-        self.newest.insert(header.actor, (header.seq, header.hash));
+    /// Whether `more` surplus is too much.
+    pub(crate) fn overflows(&self, more: u64, most: u64) -> bool {
+        more > 0 && self.surplus.saturating_add(more) > most
     }
-}
 
-/// Judges changes one after the other, each as if those it took before were in the document.
-pub(crate) struct Judging<'a> {
-    before: &'a Facts,
-    since: Facts,
-}
+    /// Whether it has too much surplus already.
+    pub(crate) fn is_over(&self) -> bool {
+        self.surplus > self.surplus_max()
+    }
 
-impl Judging<'_> {
     /// Takes a change, or says why it cannot come next: what Automerge needs beyond the bytes
-    /// being sound. It panics without some of it.
-    pub(crate) fn take(&mut self, header: &Header) -> Result<(), Reason> {
-        let mut last = 0;
-        for dep in &header.deps {
-            let counter = self.last_counter(dep).ok_or(Reason::MissingDependency)?;
-            last = last.max(counter);
-        }
-        preflight::continues(header, last)?;
-        if !header
-            .named
+    /// being sound. It panics without some of it, and lets anything be deleted without the rest.
+    pub(crate) fn take(&mut self, candidate: &Candidate) -> Result<(), Reason> {
+        let header = &candidate.header;
+        let places = header
+            .deps
             .iter()
-            .all(|actor| self.newest(actor).is_some())
-        {
-            return Err(Reason::Malformed);
+            .map(|dep| self.places.get(dep).copied())
+            .collect::<Option<Vec<_>>>()
+            .ok_or(Reason::MissingDependency)?;
+        let last = places
+            .iter()
+            .filter_map(|place| self.kept(*place))
+            .map(|kept| kept.last)
+            .max()
+            .ok_or(Reason::Malformed)?;
+        preflight::continues(header, last)?;
+        let own = self.slots.get(&header.actor).copied();
+        self.follows(header, own, &places)?;
+        let past = self.past(own, &places);
+        for named in &candidate.uses.names {
+            let actor = match named.actor {
+                0 => Some(&header.actor),
+                other => header.named.get(other - 1),
+            };
+            let slot = actor.and_then(|actor| self.slots.get(actor)).copied();
+            let slot = slot.ok_or(Reason::Malformed)?;
+            let reach = if Some(slot) == own {
+                usize::MAX
+            } else {
+                past.reach(slot)
+            };
+            if !self.has_made(slot, reach, named.first, named.last, &named.made) {
+                return Err(Reason::Malformed);
+            }
         }
-        preflight::follows(header, self.newest(&header.actor))?;
-        self.since.add(header);
+        self.add(candidate, past);
         Ok(())
     }
 
-    fn last_counter(&self, hash: &ChangeHash) -> Option<u64> {
-        let find = |facts: &Facts| facts.last_counters.get(hash).copied();
-        find(&self.since).or_else(|| find(self.before))
+    fn kept(&self, (slot, place): (usize, usize)) -> Option<&Kept> {
+        self.lines.get(slot)?.get(place)
     }
 
-    fn newest(&self, actor: &ActorId) -> Option<(u64, ChangeHash)> {
-        let find = |facts: &Facts| facts.newest.get(actor).copied();
-        find(&self.since).or_else(|| find(self.before))
+    /// Whether a change builds directly on its actor's one before, and nothing else does already.
+    fn follows(
+        &self,
+        header: &Header,
+        own: Option<usize>,
+        deps: &[(usize, usize)],
+    ) -> Result<(), Reason> {
+        let place = usize::try_from(header.seq - 1).map_err(|_| Reason::WrongSequence)?;
+        let linked = match place.checked_sub(1) {
+            Some(before) => own.is_some_and(|own| deps.contains(&(own, before))),
+            None => true,
+        };
+        let length = own.and_then(|own| self.lines.get(own)).map_or(0, Vec::len);
+        if !linked {
+            Err(Reason::WrongSequence)
+        } else if place < length {
+            Err(Reason::Equivocation)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What a change of this actor's builds on. One that has nothing new before it shares that of
+    /// its actor's change before.
+    fn past(&self, own: Option<usize>, deps: &[(usize, usize)]) -> Arc<Past> {
+        if let [only] = deps
+            && Some(only.0) == own
+            && let Some(kept) = self.kept(*only)
+        {
+            return Arc::clone(&kept.past);
+        }
+        let mut past = Past::default();
+        for (slot, place) in deps {
+            if let Some(kept) = self.kept((*slot, *place)) {
+                past.join(&kept.past);
+                past.extend(*slot, place + 1);
+            }
+        }
+        Arc::new(past)
+    }
+
+    /// Whether all operations of an actor with counters from `first` to `last` are in the first
+    /// `reach` changes of its line, and made just this.
+    fn has_made(&self, slot: usize, reach: usize, first: u64, last: u64, made: &Made) -> bool {
+        let Some(line) = self.lines.get(slot) else {
+            return false;
+        };
+        let line = line.get(..reach).unwrap_or(line);
+        let from = line.partition_point(|kept| kept.last < first);
+        let mut next = first;
+        for kept in line.iter().skip(from) {
+            if kept.start > next {
+                return false;
+            }
+            let spans = kept.makes.partition_point(|span| span.end <= next);
+            for span in kept.makes.iter().skip(spans) {
+                if span.made != *made {
+                    return false;
+                }
+                next = span.end;
+                if next > last {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn add(&mut self, candidate: &Candidate, past: Arc<Past>) {
+        let Candidate {
+            header,
+            chunk,
+            uses,
+        } = candidate;
+        self.chunks.push(Arc::clone(chunk));
+        let slot = *self.slots.entry(header.actor).or_insert(self.lines.len());
+        if slot == self.lines.len() {
+            self.lines.push(Vec::new());
+        }
+        if let Some(line) = self.lines.get_mut(slot) {
+            self.places.insert(header.hash, (slot, line.len()));
+            line.push(Kept {
+                start: header.start_op,
+                last: header.max_op,
+                makes: uses.makes.clone(),
+                past,
+            });
+        }
+        self.entries += uses.entries;
+        self.characters += uses.characters;
+        self.surplus += candidate.surplus();
     }
 }
 
 /// Puts changes into an order in which each comes after those it builds on; where that leaves a
-/// choice, by hash. Dependencies that are not among them do not count. The order is the same
-/// however the changes arrived.
+/// choice, those without a surplus come first, and then it goes by hash. Dependencies that are not
+/// among them do not count. The order is the same however the changes arrived.
 pub(crate) fn in_order(mut changes: BTreeMap<ChangeHash, Candidate>) -> Vec<Candidate> {
     let mut waiting: BTreeMap<ChangeHash, usize> = BTreeMap::new();
     let mut dependants: BTreeMap<ChangeHash, Vec<ChangeHash>> = BTreeMap::new();
+    let mut ready: BTreeSet<(u64, ChangeHash)> = BTreeSet::new();
     for (hash, change) in &changes {
-        let inside = change
-            .header
-            .deps
-            .iter()
-            .filter(|dep| changes.contains_key(*dep));
-        waiting.insert(*hash, inside.clone().count());
+        let deps = change.header.deps.iter();
+        let inside = deps.filter(|dep| changes.contains_key(*dep));
+        let count = inside.clone().count();
+        if count == 0 {
+            ready.insert((change.surplus(), *hash));
+        } else {
+            waiting.insert(*hash, count);
+        }
         for dep in inside {
             dependants.entry(*dep).or_default().push(*hash);
         }
     }
-    let free = |(hash, count): (&ChangeHash, &usize)| (*count == 0).then_some(*hash);
-    let mut ready: BTreeSet<ChangeHash> = waiting.iter().filter_map(free).collect();
     let mut ordered = Vec::with_capacity(changes.len());
-    while let Some(hash) = ready.pop_first() {
+    while let Some((_, hash)) = ready.pop_first() {
         ordered.extend(changes.remove(&hash));
         for dependant in dependants.remove(&hash).unwrap_or_default() {
             if let Some(count) = waiting.get_mut(&dependant) {
                 *count -= 1;
                 if *count == 0 {
-                    ready.insert(dependant);
+                    let surplus = changes.get(&dependant).map_or(0, Candidate::surplus);
+                    ready.insert((surplus, dependant));
                 }
             }
         }

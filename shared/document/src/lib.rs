@@ -12,10 +12,12 @@ pub mod genesis;
 mod guard;
 mod history;
 mod open;
+mod past;
 mod perform;
 pub mod preflight;
 mod read;
 mod schema;
+mod settle;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -3,25 +3,30 @@
 //! A change that cannot be merged, and all that builds on it, is left out and reported. Nothing is
 //! lost by that: the chunks stay with whoever keeps them, and leaving out is a local matter.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
-use automerge::{Automerge, AutomergeError, Change, LoadOptions, PatchLog, TextEncoding};
+use automerge::{Automerge, AutomergeError};
 use domain::{Flaw, FlawAt, State, Summary};
 use names::{ChangeHash, Kind, Reason};
 
 use crate::{
     genesis,
     guard::{Failed, guard},
-    history::{Candidate, History, in_order},
+    history::{Candidate, History},
     preflight,
     read::{Places, Reading},
+    settle::{encoding, load},
 };
 
-/// How many changes are followed one by one in what was read already, whatever its size; with many
-/// more at once than there is to read, reading everything again is quicker.
-const FOLLOWED_MIN: usize = 32;
-/// Reading one entry again costs less than following one change into it, by about this factor.
-const READ_PER_FOLLOWED: usize = 4;
+/// The document does not say all that its changes say.
+const CANNOT_OPEN: Flaw = Flaw {
+    at: FlawAt::Document,
+    reason: Reason::CannotOpen,
+};
 
 /// A case or a session, opened.
 ///
@@ -32,12 +37,30 @@ pub struct Document {
     kind: Kind,
     pub(crate) auto: Automerge,
     pub(crate) places: Places,
+    /// The genesis alone.
+    pub(crate) begin: History,
     pub(crate) history: History,
     /// Changes that build on something that is not here yet.
-    early: BTreeMap<ChangeHash, Candidate>,
+    pub(crate) early: BTreeMap<ChangeHash, Candidate>,
     /// Changes that cannot be merged, and why; what builds on them is among them.
-    left_out: BTreeMap<ChangeHash, Reason>,
+    pub(crate) left_out: BTreeMap<ChangeHash, LeftOut>,
+    /// Changes on which Automerge fell: as long as the document is open, none is tried again.
+    pub(crate) fallen: BTreeSet<ChangeHash>,
     pub(crate) reading: Option<Reading>,
+}
+
+/// A change that is not in the document.
+#[derive(Clone)]
+pub(crate) struct LeftOut {
+    pub(crate) reason: Reason,
+    pub(crate) candidate: Candidate,
+}
+
+impl LeftOut {
+    /// Whether it is left out for what else is here, and not for what it is or builds on.
+    pub(crate) fn may_return(&self) -> bool {
+        matches!(self.reason, Reason::Equivocation | Reason::TooLarge)
+    }
 }
 
 impl Document {
@@ -50,17 +73,18 @@ impl Document {
         let genesis = genesis::genesis(kind).ok_or(Reason::CannotOpen)?;
         let chunk: Arc<[u8]> = Arc::from(genesis.chunk.as_slice());
         let header = preflight::format_only(&chunk)?;
-        let mut history = History::default();
-        history.add(&Candidate { header, chunk });
-        let auto = load(history.chunks()).map_err(|Failed| Reason::CannotOpen)?;
+        let begin = History::begin(header, chunk);
+        let auto = load(begin.chunks().to_vec()).map_err(|Failed| Reason::CannotOpen)?;
         let places = Places::find(&auto).ok_or(Reason::CannotOpen)?;
         Ok(Document {
             kind,
             auto,
             places,
-            history,
+            history: begin.clone(),
+            begin,
             early: BTreeMap::new(),
             left_out: BTreeMap::new(),
+            fallen: BTreeSet::new(),
             reading: None,
         })
     }
@@ -74,15 +98,12 @@ impl Document {
         let mut flaws = Vec::new();
         let mut batch = std::mem::take(&mut self.early);
         for chunk in chunks {
-            match preflight::header_for(self.kind, chunk) {
-                Ok(header) if self.history.holds(&header.hash) => {}
-                Ok(header) if self.left_out.contains_key(&header.hash) => {
+            match Candidate::read(self.kind, chunk) {
+                Ok(Candidate { header, .. }) if self.history.holds(&header.hash) => {}
+                Ok(Candidate { header, .. }) if self.left_out.contains_key(&header.hash) => {
                     flaws.extend(self.flaw_of(&header.hash));
                 }
-                Ok(header) => {
-                    let chunk = Arc::from(*chunk);
-                    batch.insert(header.hash, Candidate { header, chunk });
-                }
+                Ok(candidate) => drop(batch.insert(candidate.header.hash, candidate)),
                 // Its genesis may come along; it is what the document began with.
                 Err(_) if self.is_genesis(chunk) => {}
                 Err(reason) => flaws.push(Flaw {
@@ -92,10 +113,7 @@ impl Document {
             }
         }
         let named: Vec<ChangeHash> = batch.keys().copied().collect();
-        let accepted = self.judge(in_order(batch));
-        if self.merge(&accepted).is_err() {
-            self.merge_singly(&accepted);
-        }
+        self.settle(batch);
         flaws.extend(named.iter().filter_map(|hash| self.flaw_of(hash)));
         flaws
     }
@@ -179,7 +197,7 @@ impl Document {
 
     fn flaw_of(&self, hash: &ChangeHash) -> Option<Flaw> {
         let reason = match self.left_out.get(hash) {
-            Some(reason) => *reason,
+            Some(left) => left.reason,
             None if self.early.contains_key(hash) => Reason::MissingDependency,
             None => return None,
         };
@@ -191,6 +209,10 @@ impl Document {
 
     fn flaws(&self, reading: &Reading) -> Vec<Flaw> {
         let mut flaws: Vec<Flaw> = reading.flaws.clone();
+        // An entry is never hidden by what comes after it. Were one, a person must hear of it.
+        if reading.rows as u64 != self.history.entries() {
+            flaws.push(CANNOT_OPEN);
+        }
         flaws.extend(reading.state.flaws());
         flaws.extend(
             self.left_out
@@ -214,85 +236,10 @@ impl Document {
             .expect("a kind with a genesis is one that domain folds");
         Reading {
             state,
-            flaws: vec![Flaw {
-                at: FlawAt::Document,
-                reason: Reason::CannotOpen,
-            }],
+            flaws: vec![CANNOT_OPEN],
             text: String::new(),
             fields: BTreeMap::new(),
             rows: 0,
-        }
-    }
-
-    /// Splits changes, which come in order, into those that may go to Automerge, and those that
-    /// are left out or early.
-    fn judge(&mut self, ordered: Vec<Candidate>) -> Vec<Candidate> {
-        let mut judging = self.history.judging();
-        let mut accepted = Vec::with_capacity(ordered.len());
-        for candidate in ordered {
-            let hash = candidate.header.hash;
-            if self.builds_on_left_out(&candidate) {
-                self.left_out.insert(hash, Reason::CannotOpen);
-                continue;
-            }
-            match judging.take(&candidate.header) {
-                Ok(()) => accepted.push(candidate),
-                Err(Reason::MissingDependency) => drop(self.early.insert(hash, candidate)),
-                Err(reason) => drop(self.left_out.insert(hash, reason)),
-            }
-        }
-        accepted
-    }
-
-    fn builds_on_left_out(&self, candidate: &Candidate) -> bool {
-        candidate
-            .header
-            .deps
-            .iter()
-            .any(|dep| self.left_out.contains_key(dep))
-    }
-
-    /// Merges all of them at once, or none: then the document is as it was before.
-    fn merge(&mut self, accepted: &[Candidate]) -> Result<(), Failed> {
-        if accepted.is_empty() {
-            return Ok(());
-        }
-        let reading = self
-            .reading
-            .take()
-            .filter(|read| accepted.len() <= FOLLOWED_MIN.max(read.rows / READ_PER_FOLLOWED));
-        let followed = guard(|| merge_into(&mut self.auto, &self.places, accepted, reading));
-        match followed {
-            Ok(reading) => {
-                self.reading = reading;
-                accepted
-                    .iter()
-                    .for_each(|candidate| self.history.add(candidate));
-                Ok(())
-            }
-            Err(Failed) => {
-                self.rebuild();
-                Err(Failed)
-            }
-        }
-    }
-
-    /// Merges one after the other, so that only what fails, and what builds on it, is left out.
-    fn merge_singly(&mut self, accepted: &[Candidate]) {
-        for candidate in accepted {
-            let one = std::slice::from_ref(candidate);
-            if self.builds_on_left_out(candidate) || self.merge(one).is_err() {
-                self.left_out
-                    .insert(candidate.header.hash, Reason::CannotOpen);
-            }
-        }
-    }
-
-    /// Makes Automerge's form anew from the chunks that are known to merge.
-    pub(crate) fn rebuild(&mut self) {
-        self.reading = None;
-        if let Ok(auto) = load(self.history.chunks()) {
-            self.auto = auto;
         }
     }
 }
@@ -303,50 +250,10 @@ impl fmt::Debug for Document {
             .field("kind", &self.kind)
             .field("heads", &self.heads())
             .field("changes", &self.changes())
-            .field("left_out", &self.left_out)
+            .field("left_out", &self.left_out.len())
             .field("early", &self.early.len())
             .finish_non_exhaustive()
     }
-}
-
-/// Text positions are counted in Unicode scalar values, here and in `domain`, whatever the
-/// platform's own habit is.
-fn encoding() -> LoadOptions<'static> {
-    LoadOptions::new().text_encoding(TextEncoding::UnicodeCodePoint)
-}
-
-fn load(chunks: &[Arc<[u8]>]) -> Result<Automerge, Failed> {
-    guard(|| {
-        let changes = chunks
-            .iter()
-            .map(|chunk| Change::try_from(&**chunk).map_err(|_| Failed))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut auto = Automerge::new_with_encoding(TextEncoding::UnicodeCodePoint);
-        auto.apply_changes(changes).map_err(|_| Failed)?;
-        Ok::<_, Failed>(auto)
-    })
-}
-
-/// Merges changes and lets what was read follow them. Gives back what was read, if it could.
-fn merge_into(
-    auto: &mut Automerge,
-    places: &Places,
-    accepted: &[Candidate],
-    reading: Option<Reading>,
-) -> Result<Option<Reading>, Failed> {
-    let changes = accepted
-        .iter()
-        .map(|candidate| Change::try_from(&*candidate.chunk).map_err(|_| Failed))
-        .collect::<Result<Vec<_>, _>>()?;
-    let Some(mut reading) = reading else {
-        auto.apply_changes(changes).map_err(|_| Failed)?;
-        return Ok(None);
-    };
-    let mut log = PatchLog::active();
-    auto.apply_changes_log_patches(changes, &mut log)
-        .map_err(|_| Failed)?;
-    let patches = auto.make_patches(&mut log);
-    Ok(reading.follow(auto, places, patches).map(|()| reading))
 }
 
 fn flaw_at(chunk: &[u8]) -> FlawAt {

@@ -1,7 +1,5 @@
 //! The one path of a person's change: read, decide, write.
 
-use std::sync::Arc;
-
 use automerge::ActorId as AutoActorId;
 use domain::{By, Command, Edits, Refusal, decide};
 use names::{ActorId, EntryId, Moment};
@@ -10,7 +8,7 @@ use crate::{
     guard::guard,
     history::Candidate,
     open::Document,
-    preflight::{self, Header},
+    preflight::Header,
     read::{Reading, splice},
     write,
 };
@@ -61,7 +59,7 @@ pub fn perform(
         Some(performed) => Ok(Some(performed)),
         None => {
             // The document may be half written, or hold a change that nobody would take.
-            doc.rebuild();
+            let _ = doc.rebuild();
             Err(Refusal::NotWritten)
         }
     }
@@ -79,13 +77,14 @@ fn commit(doc: &mut Document, actor: ActorId, edits: &Edits, now: Moment) -> Opt
     .ok()??
     .raw_bytes()
     .to_vec();
-    let header = preflight::header_for(doc.kind(), &chunk).ok()?;
-    doc.history.judging().take(&header).ok()?;
-    doc.history.add(&Candidate {
-        header: header.clone(),
-        chunk: Arc::from(chunk.as_slice()),
-    });
+    let candidate = Candidate::read(doc.kind(), &chunk).ok()?;
+    if doc.has_no_room(candidate.surplus()) {
+        return None;
+    }
+    doc.history.take(&candidate).ok()?;
     doc.reading = Some(reading);
+    doc.settle_own();
+    let header = candidate.header;
     Some(Performed { chunk, header })
 }
 

@@ -13,15 +13,19 @@ mod column;
 mod input;
 mod op;
 mod shape;
+mod uses;
 
 use names::{ActorId, ChangeHash, Kind, Moment, Reason, limits};
 use sha2::{Digest, Sha256};
 
 use self::{
     input::Input,
-    op::{Columns, Op, Reader},
+    op::{Columns, Op, OpId, Reader},
+    shape::Shape,
 };
 use crate::genesis;
+
+pub(crate) use uses::{Made, Span, Uses};
 
 /// What every chunk of Automerge begins with.
 const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
@@ -66,11 +70,7 @@ pub struct Header {
 /// chunk, trailing bytes, other forms than the one Automerge writes, operations our documents do
 /// not take.
 pub fn header(chunk: &[u8]) -> Result<Header, Reason> {
-    let header = read(chunk, &shape::check)?;
-    if genesis::fixed_actor_parts(&header.actor).is_some() {
-        return Err(Reason::WrongActor);
-    }
-    Ok(header)
+    judged(chunk).map(|(header, _)| header)
 }
 
 /// As [`header`], for a change of a document of this kind: it uses no other kind's objects.
@@ -79,9 +79,26 @@ pub fn header(chunk: &[u8]) -> Result<Header, Reason> {
 ///
 /// Those of [`header`], and [`Reason::Malformed`] for a change made for another kind.
 pub fn header_for(kind: Kind, chunk: &[u8]) -> Result<Header, Reason> {
-    let header = header(chunk)?;
+    judged_for(kind, chunk).map(|(header, _)| header)
+}
+
+/// As [`header_for`], with what the change makes and names.
+pub(crate) fn judged_for(kind: Kind, chunk: &[u8]) -> Result<(Header, Uses), Reason> {
+    let (header, uses) = judged(chunk)?;
     suits(&header, kind)?;
-    Ok(header)
+    Ok((header, uses))
+}
+
+fn judged(chunk: &[u8]) -> Result<(Header, Uses), Reason> {
+    let mut shape = Shape::default();
+    let header = read(chunk, &mut |op, replaced, actors, start| {
+        shape.take(op, replaced, actors, start)
+    })?;
+    if genesis::fixed_actor_parts(&header.actor).is_some() {
+        return Err(Reason::WrongActor);
+    }
+    let uses = shape.finish(header.ops, chunk.len())?;
+    Ok((header, uses))
 }
 
 /// Whether a change is one for documents of this kind: it uses no other kind's objects.
@@ -156,15 +173,16 @@ pub(crate) fn hash(chunk: &[u8]) -> Option<ChangeHash> {
         .map(|(hash, _)| hash)
 }
 
-type OpRule = dyn Fn(&Op<'_>, &[ActorId], u64) -> Result<(), Reason>;
+/// Judges one operation, told what it replaces, the change's actors and its first counter.
+type OpRule<'a, 'r> = dyn FnMut(&Op<'a>, &[OpId], &[ActorId], u64) -> Result<(), Reason> + 'r;
 
 /// The format alone: what any Automerge document's change may be, within our bounds. Fixed changes
 /// are judged by it, because they make what no other change may.
 pub(crate) fn format_only(chunk: &[u8]) -> Result<Header, Reason> {
-    read(chunk, &|_, _, _| Ok(()))
+    read(chunk, &mut |_, _, _, _| Ok(()))
 }
 
-fn read(chunk: &[u8], rule: &OpRule) -> Result<Header, Reason> {
+fn read<'a>(chunk: &'a [u8], rule: &mut OpRule<'a, '_>) -> Result<Header, Reason> {
     if chunk.len() > limits::CHANGE_BYTES_MAX {
         return Err(Reason::TooLarge);
     }
@@ -189,8 +207,8 @@ fn read(chunk: &[u8], rule: &OpRule) -> Result<Header, Reason> {
     let mut actors = Vec::with_capacity(named.len() + 1);
     actors.push(actor);
     actors.extend_from_slice(&named);
-    Reader::read(&columns, &actors, start_op, ops, &mut |op| {
-        rule(op, &actors, start_op)
+    Reader::read(&columns, &actors, start_op, ops, &mut |op, replaced| {
+        rule(op, replaced, &actors, start_op)
     })?;
     Ok(Header {
         hash,

@@ -1,12 +1,12 @@
 //! From Automerge to `domain`: never fails, and reports what it could not read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::{
     Automerge, ObjId, ObjType, Patch, PatchAction, ROOT, ReadDoc, ScalarValue, ValueRef,
 };
-use domain::{Flaw, FlawAt, State};
-use names::{Kind, Reason};
+use domain::{Act, Entry, Flaw, FlawAt, State};
+use names::{EntryId, Kind, Reason};
 
 use crate::schema::{self, Found, Row};
 
@@ -61,8 +61,8 @@ impl Reading {
             };
             match found {
                 Found::Whole(entry) => entries.push(entry),
-                Found::Partly(entry) => {
-                    flaws.push(newer(&entry));
+                Found::Partly(entry, reason) => {
+                    flaws.push(partly(&entry, reason));
                     entries.push(entry);
                 }
                 Found::Nameless => flaws.push(Flaw {
@@ -75,6 +75,10 @@ impl Reading {
                 }),
             }
         }
+        let mut typed = BTreeSet::new();
+        let edits = entries.iter().filter(|entry| is_edit(entry));
+        let twice = edits.filter(|entry| !typed.insert(entry.id));
+        flaws.extend(twice.map(|entry| typed_twice(entry.id)));
         let (fields, strange) = read_fields(auto, places);
         flaws.extend(strange);
         let text = auto.text(&places.text).unwrap_or_default();
@@ -133,6 +137,13 @@ impl Reading {
         Some(())
     }
 
+    fn take(&mut self, entry: &Entry) {
+        if is_edit(entry) && self.state.prose().edits().contains(entry.id) {
+            self.flaws.push(typed_twice(entry.id));
+        }
+        self.state.add(entry);
+    }
+
     fn follow_entries(&mut self, auto: &Automerge, action: PatchAction) -> Option<()> {
         let PatchAction::Insert { values, .. } = action else {
             return None;
@@ -143,10 +154,10 @@ impl Reading {
             }
             self.rows += 1;
             match schema::from_row(row(auto, id)) {
-                Found::Whole(entry) => self.state.add(&entry),
-                Found::Partly(entry) => {
-                    self.flaws.push(newer(&entry));
-                    self.state.add(&entry);
+                Found::Whole(entry) => self.take(&entry),
+                Found::Partly(entry, reason) => {
+                    self.flaws.push(partly(&entry, reason));
+                    self.take(&entry);
                 }
                 // Its flaw is named by its place in the list, which others may have moved.
                 Found::Nameless => return None,
@@ -158,6 +169,10 @@ impl Reading {
         }
         Some(())
     }
+}
+
+fn is_edit(entry: &Entry) -> bool {
+    matches!(entry.act, Act::EditText { .. })
 }
 
 /// The plain fields, and a flaw if one of them is no text.
@@ -218,9 +233,18 @@ fn row(auto: &Automerge, entry: &ObjId) -> Row {
         .collect()
 }
 
-fn newer(entry: &domain::Entry) -> Flaw {
+fn partly(entry: &Entry, reason: Reason) -> Flaw {
     Flaw {
         at: FlawAt::Entry(entry.id),
-        reason: Reason::NoCommonVersion,
+        reason,
+    }
+}
+
+/// An edit that was sent through two nodes stands in the list twice, and so do its words in the
+/// text. As entries the copies are one; which of the words are too many only a person can tell.
+fn typed_twice(entry: EntryId) -> Flaw {
+    Flaw {
+        at: FlawAt::Entry(entry),
+        reason: Reason::Equivocation,
     }
 }

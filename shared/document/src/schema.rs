@@ -11,7 +11,7 @@ use domain::{
     Act, AlertCode, Attendance, Attender, ChecklistItem, ContactMode, Day, Entry, Field,
     Instrument, OutcomePoint, SessionForm, Slot, Status, Text, Theme, TimeOfDay,
 };
-use names::{EntryId, Moment, Reason, SiteId, WorkerId};
+use names::{EntryId, Moment, Reason, SiteId, WorkerId, limits};
 
 /// Root: the kind's name, a scalar.
 pub(crate) const KIND: &str = "kind";
@@ -33,6 +33,9 @@ const BY: &str = "by";
 const SITE: &str = "site";
 /// Entry: the act's code.
 const ACT: &str = "act";
+/// Entry: the entries it has seen, if its act lists any. The same key in every act, so that what
+/// is newer than this version can at least be placed among the others.
+const SEEN: &str = "seen";
 
 /// The scalars of one entry by their keys.
 pub(crate) type Row = BTreeMap<String, ScalarValue>;
@@ -53,34 +56,50 @@ pub(crate) fn to_row(entry: &Entry) -> Vec<(&'static str, ScalarValue)> {
 pub(crate) enum Found {
     /// The entry, with all that was written of it.
     Whole(Entry),
-    /// The entry, but a newer version of this program wrote more of it than this one can read.
-    Partly(Entry),
+    /// The entry, and why not all that was written of it could be read: a newer version wrote more
+    /// of it, or the whole of its act is [`Act::Unread`].
+    Partly(Entry, Reason),
     /// Not even its id could be read.
     Nameless,
-    /// Its id, and why the rest could not be read.
+    /// Its id, and why nothing else could be read: not who made it, where and when.
     Unreadable(EntryId, Reason),
 }
 
 /// Reads an entry back from its scalars. What is left over afterwards was written by a newer
-/// version; it stays in the document.
+/// version; it stays in the document. An act of which something cannot be read is not half read:
+/// a safety fact of an unknown kind must not pass for nothing, nor for something else.
 pub(crate) fn from_row(mut row: Row) -> Found {
     let Ok(id) = take(&mut row, ID) else {
         return Found::Nameless;
     };
-    let entry = (|| {
-        let code: String = take(&mut row, ACT)?;
-        Ok(Entry {
-            id,
-            at: take(&mut row, AT)?,
-            by: take(&mut row, BY)?,
-            site: take(&mut row, SITE)?,
-            act: take_act(&code, &mut row)?,
-        })
+    let head = (|| {
+        let code: Text = take(&mut row, ACT)?;
+        let (at, by, site) = (
+            take(&mut row, AT)?,
+            take(&mut row, BY)?,
+            take(&mut row, SITE)?,
+        );
+        Ok::<_, Reason>((code, at, by, site))
     })();
-    match entry {
-        Ok(entry) if row.is_empty() => Found::Whole(entry),
-        Ok(entry) => Found::Partly(entry),
-        Err(reason) => Found::Unreadable(id, reason),
+    let (code, at, by, site) = match head {
+        Ok(head) => head,
+        Err(reason) => return Found::Unreadable(id, reason),
+    };
+    let listed = row.get(SEEN).cloned();
+    let entry = |act| Entry {
+        id,
+        at,
+        by,
+        site,
+        act,
+    };
+    match take_act(code.as_str(), &mut row) {
+        Ok(act) if row.is_empty() => Found::Whole(entry(act)),
+        Ok(act) => Found::Partly(entry(act), Reason::NoCommonVersion),
+        Err(reason) => {
+            let seen = Scalar::from_scalar(listed).unwrap_or_default();
+            Found::Partly(entry(Act::Unread { code, seen }), reason)
+        }
     }
 }
 
@@ -89,6 +108,8 @@ macro_rules! acts {
         fn put_act(row: &mut Vec<(&'static str, ScalarValue)>, act: &Act) {
             match act {
                 $(Act::$act { $($field),* } => { $(put(row, stringify!($field), $field);)* })*
+                // Nobody asks for it, and what was read so is never written again.
+                Act::Unread { .. } => {}
             }
         }
 
@@ -113,20 +134,22 @@ acts! {
     CorrectNote "correct-note" { note text reason }
     RaiseAlert "raise-alert" { code detail review_by seen }
     ReviewAlert "review-alert" { code clear reason seen }
-    AddTask "add-task" { what due whom }
+    AddTask "add-task" { what due whom seen }
     MoveTask "move-task" { task due reason seen }
     CompleteTask "complete-task" { task result }
-    RecordOutcome "record-outcome" { instrument total taken point replaces reason }
+    RecordOutcome "record-outcome" { instrument total taken point replaces reason seen }
     SetStatus "set-status" { status reason seen }
     SetLead "set-lead" { worker reason seen }
     SetReviewDate "set-review-date" { date reason seen }
     AddTheme "add-theme" { theme }
-    EditText "edit-text" { inserted deleted }
+    EditText "edit-text" { inserted deleted removed seen }
     SetField "set-field" { field value }
     OpenSession "open-session" { venue date start end form }
     SetPlan "set-plan" { end form reason seen }
     SetTimes "set-times" { start end reason seen }
     Mark "mark" { attender attendance arrived left reason seen }
+    AddGuest "add-guest" { name attendance arrived left }
+    MatchGuest "match-guest" { guest to reason seen }
     TakeCash "take-cash" { pence from what }
     PayOut "pay-out" { pence what }
     CountCash "count-cash" { pence reason seen }
@@ -142,43 +165,40 @@ fn put<T: Scalar>(row: &mut Vec<(&'static str, ScalarValue)>, key: &'static str,
 }
 
 fn take<T: Scalar>(row: &mut Row, key: &str) -> Result<T, Reason> {
-    T::from_scalar(row.remove(key)).ok_or(Reason::Malformed)
+    T::from_scalar(row.remove(key))
 }
 
 /// A value that is written as one scalar, or left out.
 trait Scalar: Sized {
     fn to_scalar(&self) -> Option<ScalarValue>;
-    fn from_scalar(scalar: Option<ScalarValue>) -> Option<Self>;
+
+    /// Reads it back. [`Reason::NoCommonVersion`] for a code that a newer version may know.
+    fn from_scalar(scalar: Option<ScalarValue>) -> Result<Self, Reason>;
 }
 
 macro_rules! written_as_text {
-    ($($name:ty)*) => {
+    ($otherwise:ident: $($name:ty)*) => {
         $(impl Scalar for $name {
             fn to_scalar(&self) -> Option<ScalarValue> {
                 Some(ScalarValue::Str(self.to_string().into()))
             }
 
-            fn from_scalar(scalar: Option<ScalarValue>) -> Option<Self> {
-                scalar?.as_str()?.parse().ok()
+            fn from_scalar(scalar: Option<ScalarValue>) -> Result<Self, Reason> {
+                let scalar = scalar.ok_or(Reason::Malformed)?;
+                let text = scalar.as_str().ok_or(Reason::Malformed)?;
+                text.parse().map_err(|_| Reason::$otherwise)
             }
         })*
     };
 }
 
+// Closed lists grow from version to version.
 written_as_text! {
-    AlertCode Attendance ChecklistItem ContactMode Day Field Instrument OutcomePoint SessionForm
-    SiteId Slot Status String Theme TimeOfDay WorkerId
+    NoCommonVersion: AlertCode Attendance Attender ChecklistItem ContactMode Field Instrument
+    OutcomePoint SessionForm Slot Status Theme
 }
 
-impl Scalar for Attender {
-    fn to_scalar(&self) -> Option<ScalarValue> {
-        Some(ScalarValue::Str(self.to_text().into()))
-    }
-
-    fn from_scalar(scalar: Option<ScalarValue>) -> Option<Self> {
-        scalar?.as_str()?.parse().ok()
-    }
-}
+written_as_text! { Malformed: Day SiteId TimeOfDay WorkerId }
 
 impl Scalar for Text {
     fn to_scalar(&self) -> Option<ScalarValue> {
@@ -189,10 +209,11 @@ impl Scalar for Text {
         }
     }
 
-    fn from_scalar(scalar: Option<ScalarValue>) -> Option<Self> {
-        scalar.map_or(Some(Text::default()), |scalar| {
-            scalar.as_str().map(Text::from)
-        })
+    fn from_scalar(scalar: Option<ScalarValue>) -> Result<Self, Reason> {
+        match scalar {
+            None => Ok(Text::default()),
+            Some(scalar) => scalar.as_str().map(Text::from).ok_or(Reason::Malformed),
+        }
     }
 }
 
@@ -201,8 +222,10 @@ impl Scalar for u32 {
         Some(ScalarValue::Int(i64::from(*self)))
     }
 
-    fn from_scalar(scalar: Option<ScalarValue>) -> Option<Self> {
-        u32::try_from(scalar?.as_i64()?).ok()
+    fn from_scalar(scalar: Option<ScalarValue>) -> Result<Self, Reason> {
+        let number = scalar.as_ref().and_then(ScalarValue::as_i64);
+        let number = number.and_then(|number| u32::try_from(number).ok());
+        number.ok_or(Reason::Malformed)
     }
 }
 
@@ -211,8 +234,9 @@ impl Scalar for Moment {
         Some(ScalarValue::Int(self.0))
     }
 
-    fn from_scalar(scalar: Option<ScalarValue>) -> Option<Self> {
-        scalar?.as_i64().map(Moment)
+    fn from_scalar(scalar: Option<ScalarValue>) -> Result<Self, Reason> {
+        let number = scalar.as_ref().and_then(ScalarValue::as_i64);
+        number.map(Moment).ok_or(Reason::Malformed)
     }
 }
 
@@ -221,8 +245,9 @@ impl Scalar for bool {
         Some(ScalarValue::Boolean(*self))
     }
 
-    fn from_scalar(scalar: Option<ScalarValue>) -> Option<Self> {
-        scalar?.as_bool()
+    fn from_scalar(scalar: Option<ScalarValue>) -> Result<Self, Reason> {
+        let said = scalar.as_ref().and_then(ScalarValue::as_bool);
+        said.ok_or(Reason::Malformed)
     }
 }
 
@@ -231,12 +256,15 @@ impl Scalar for EntryId {
         Some(ScalarValue::Bytes(self.0.to_vec()))
     }
 
-    fn from_scalar(scalar: Option<ScalarValue>) -> Option<Self> {
-        Some(EntryId(scalar?.as_bytes()?.try_into().ok()?))
+    fn from_scalar(scalar: Option<ScalarValue>) -> Result<Self, Reason> {
+        let bytes = scalar.as_ref().and_then(ScalarValue::as_bytes);
+        let id = bytes.and_then(|bytes| bytes.try_into().ok());
+        id.map(EntryId).ok_or(Reason::Malformed)
     }
 }
 
-/// Entry ids one after the other, 16 bytes each: a list of their own would be an object.
+/// Entry ids one after the other, 16 bytes each: a list of their own would be an object. A list
+/// that is longer than anybody may write is refused before it costs anything.
 impl Scalar for Vec<EntryId> {
     fn to_scalar(&self) -> Option<ScalarValue> {
         let ids: Vec<u8> = self.iter().flat_map(|id| id.0).collect();
@@ -247,13 +275,19 @@ impl Scalar for Vec<EntryId> {
         }
     }
 
-    fn from_scalar(scalar: Option<ScalarValue>) -> Option<Self> {
+    fn from_scalar(scalar: Option<ScalarValue>) -> Result<Self, Reason> {
         let Some(scalar) = scalar else {
-            return Some(Vec::new());
+            return Ok(Vec::new());
         };
-        let (ids, rest) = scalar.as_bytes()?.as_chunks::<16>();
-        rest.is_empty()
-            .then(|| ids.iter().copied().map(EntryId).collect())
+        let bytes = scalar.as_bytes().ok_or(Reason::Malformed)?;
+        let (ids, rest) = bytes.as_chunks::<16>();
+        if ids.len() > limits::SEEN_MAX {
+            return Err(Reason::TooLarge);
+        }
+        if !rest.is_empty() {
+            return Err(Reason::Malformed);
+        }
+        Ok(ids.iter().copied().map(EntryId).collect())
     }
 }
 
@@ -262,9 +296,9 @@ impl<T: Scalar> Scalar for Option<T> {
         self.as_ref().and_then(T::to_scalar)
     }
 
-    fn from_scalar(scalar: Option<ScalarValue>) -> Option<Self> {
+    fn from_scalar(scalar: Option<ScalarValue>) -> Result<Self, Reason> {
         match scalar {
-            None => Some(None),
+            None => Ok(None),
             some => T::from_scalar(some).map(Some),
         }
     }

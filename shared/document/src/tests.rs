@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod converge;
+mod crafted;
+mod crowded;
 mod hostile;
+mod named;
 mod written;
 
 use std::collections::BTreeMap;
@@ -69,8 +72,27 @@ fn edit(position: usize, delete: usize, insert: &str) -> Command {
     };
     Command::EditText {
         splices: vec![splice],
+        seen: Vec::new(),
         length: None,
     }
+}
+
+/// The command of somebody who has just looked at the document: what it has to have seen, it has.
+fn looked_at(command: &Command, state: &domain::State) -> Command {
+    let mut command = command.clone();
+    match (&mut command, state) {
+        (Command::EditText { seen, .. }, _) if seen.is_empty() => *seen = state.prose().newest(),
+        (Command::ReviewAlert { code, seen, .. }, domain::State::Case(case)) if seen.is_none() => {
+            let alert = case.alerts.get(code);
+            let raises = alert.map(|alert| alert.standing()).unwrap_or_default();
+            let newest = alert
+                .map(|alert| alert.newest().clone())
+                .unwrap_or_default();
+            *seen = Some(raises.iter().map(|row| row.entry).chain(newest).collect());
+        }
+        _ => {}
+    }
+    command
 }
 
 /// A replica: a document, and who writes in it.
@@ -91,6 +113,7 @@ impl Replica {
 
     /// Performs a command, or does nothing when it is refused.
     fn perform(&mut self, command: &Command, id: EntryId) -> Option<Performed> {
+        let command = &looked_at(command, self.doc.state());
         let done = perform(
             &mut self.doc,
             actor(self.number),
@@ -122,72 +145,168 @@ impl Replica {
 
 /// One of the things people do, whatever the kind of document: what does not fit is refused.
 fn random_command(replica: &mut Replica, chance: &mut Chance) -> Command {
-    let length = replica.doc.state().prose().length();
-    let rows: Vec<EntryId> = replica
-        .doc
-        .state()
-        .journal()
-        .rows()
-        .map(|row| row.entry)
-        .collect();
-    let some_entry = rows
-        .get(chance.below(rows.len().max(1)))
-        .copied()
-        .unwrap_or_default();
+    let state = replica.doc.state();
+    let length = state.prose().length();
+    let rows: Vec<EntryId> = state.journal().rows().map(|row| row.entry).collect();
+    let conflicts = state.conflicts();
+    let some_entry = rows.get(chance.below(rows.len().max(1))).copied();
+    let some_entry = some_entry.unwrap_or_default();
     let position = chance.below(length + 1);
     let delete = chance.below((length - position).min(4) + 1);
     let text = ["", "x", "für", "😀", "a longer piece of text"];
+    let words = Text::from(*chance.pick(&text));
+    match chance.below(12) {
+        0 | 1 => edit(position, delete, chance.pick::<&str>(&text)),
+        2 => Command::SetField {
+            field: *chance.pick(Field::ALL),
+            value: words,
+        },
+        3 if !conflicts.is_empty() => {
+            let conflict = chance.pick(&conflicts);
+            let seen: Vec<EntryId> = conflict.values.iter().map(|value| value.entry).collect();
+            Command::Settle {
+                about: conflict.about.clone(),
+                keep: *chance.pick(&seen),
+                reason: Text::from("agreed"),
+                seen,
+            }
+        }
+        4..8 => in_case(some_entry, words, chance),
+        _ => in_session(some_entry, words, chance),
+    }
+}
+
+fn in_case(some_entry: EntryId, words: Text, chance: &mut Chance) -> Command {
     let alert = *chance.pick(&[AlertCode::DoNotVisitAlone, AlertCode::Weapons]);
+    let later = day().plus_days(chance.below(9) as i64);
+    let reason = Text::from("agreed");
     match chance.below(14) {
         0 => open_case(),
-        1 => Command::OpenSession {
+        1 => note("a note"),
+        2 => Command::RaiseAlert {
+            code: alert,
+            detail: words,
+            review_by: Some(later),
+        },
+        3 => Command::ReviewAlert {
+            code: alert,
+            clear: chance.below(2) == 0,
+            reason,
+            seen: None,
+        },
+        4 => Command::SetStatus {
+            status: *chance.pick(Status::ALL),
+            reason,
+        },
+        5 => Command::CorrectNote {
+            note: some_entry,
+            text: Text::from("better"),
+            reason,
+        },
+        6 => Command::Identify {
+            slot: *chance.pick(&[domain::Slot::Name, domain::Slot::Email]),
+            value: words,
+            reason,
+        },
+        7 => Command::AddTask {
+            what: Text::from("ring"),
+            due: Some(later),
+            whom: None,
+        },
+        8 => Command::MoveTask {
+            task: some_entry,
+            due: later,
+            reason,
+        },
+        9 => Command::CompleteTask {
+            task: some_entry,
+            result: words,
+        },
+        10 => Command::RecordOutcome {
+            instrument: domain::Instrument::Phq9,
+            total: chance.below(28) as u32,
+            taken: day(),
+            point: domain::OutcomePoint::Review,
+            replaces: [some_entry][..chance.below(2)].to_vec(),
+            reason,
+        },
+        11 => Command::SetLead {
+            worker: by(chance.below(3)).worker,
+            reason,
+        },
+        12 => Command::SetReviewDate {
+            date: later,
+            reason,
+        },
+        _ => Command::AddTheme {
+            theme: *chance.pick(domain::Theme::ALL),
+        },
+    }
+}
+
+fn in_session(some_entry: EntryId, words: Text, chance: &mut Chance) -> Command {
+    let person = Attender::Person(DocumentId([chance.below(3) as u8; 16]));
+    let attender = *chance.pick(&[person, Attender::Guest(some_entry)]);
+    let attendance = *chance.pick(Attendance::ALL);
+    let arrived = Some(*chance.pick(&[time("10:00"), time("10:10"), time("10:40")]));
+    let reason = Text::from("agreed");
+    match chance.below(12) {
+        0 => Command::OpenSession {
             venue: Text::from("dartford"),
             date: day(),
             start: time("10:00"),
             end: Some(time("12:00")),
             form: SessionForm::PeerLed,
         },
-        2 => note("a note"),
-        3 => Command::RaiseAlert {
-            code: alert,
-            detail: Text::from("seen"),
-            review_by: None,
+        1 => Command::SetPlan {
+            end: None,
+            form: *chance.pick(SessionForm::ALL),
+            reason,
         },
-        4 => Command::ReviewAlert {
-            code: alert,
-            clear: chance.below(2) == 0,
-            reason: Text::from("reviewed"),
-            seen: None,
+        2 => Command::SetTimes {
+            start: time("10:00"),
+            end: *chance.pick(&[time("11:00"), time("12:00")]),
+            reason,
         },
-        5 => Command::SetStatus {
-            status: *chance.pick(&[Status::Paused, Status::Closed, Status::Open]),
-            reason: Text::from("agreed"),
-        },
-        6 => Command::SetField {
-            field: *chance.pick(&[Field::Pronouns, Field::Title, Field::Room]),
-            value: Text::from(*chance.pick(&text)),
-        },
-        7 => Command::Mark {
-            attender: Attender::Person(DocumentId([chance.below(3) as u8; 16])),
-            attendance: *chance.pick(Attendance::ALL),
-            arrived: None,
+        3 | 4 => Command::Mark {
+            attender,
+            attendance,
+            arrived,
             left: None,
         },
-        8 => Command::TakeCash {
+        5 => Command::AddGuest {
+            name: Text::from("Sam"),
+            attendance,
+            arrived,
+            left: None,
+        },
+        6 => Command::MatchGuest {
+            guest: some_entry,
+            to: Some(attender),
+            reason,
+        },
+        7 => Command::TakeCash {
             pence: 250,
-            from: None,
-            what: Text::from("tea"),
+            from: Some(attender),
+            what: words,
+        },
+        8 => Command::PayOut {
+            pence: 120,
+            what: Text::from("milk"),
         },
         9 => Command::ReverseCash {
             cash: some_entry,
-            reason: Text::from("by mistake"),
+            reason,
         },
-        10 => Command::CorrectNote {
-            note: some_entry,
-            text: Text::from("better"),
-            reason: Text::from("wrong day"),
+        10 => Command::CountCash {
+            pence: chance.below(3) as u32,
         },
-        _ => edit(position, delete, chance.pick::<&str>(&text)),
+        11 if chance.below(2) == 0 => Command::HeadCount {
+            people: chance.below(3) as u32,
+        },
+        _ => Command::Tick {
+            item: *chance.pick(domain::ChecklistItem::ALL),
+        },
     }
 }
 

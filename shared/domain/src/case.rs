@@ -1,11 +1,12 @@
 //! A case: one referral spell of one person, read from its entries.
 
 mod conflicts;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use names::{EntryId, Kind, WorkerId};
+use names::{EntryId, WorkerId};
 use serde::{Serialize, Serializer};
 
 use crate::code::{AlertCode, ContactMode, Instrument, OutcomePoint, Slot, Status, Theme};
@@ -13,7 +14,6 @@ use crate::entry::{Act, Entry};
 use crate::merge::{
     Edited, EntryLog, Fact, Lww, Made, MultiValue, Prose, ProtectiveSet, Sealed, Stage, Workflow,
 };
-use crate::summary::{Summary, TaskRow};
 use crate::text::Text;
 use crate::time::Day;
 use crate::view::CaseView;
@@ -32,6 +32,37 @@ impl Stage for Status {
 
     fn is_end(self) -> bool {
         self == Status::Closed
+    }
+}
+
+/// Acts that this version counts as activity even where it cannot read the rest of them.
+const UNREAD_ACTIVITY: [&str; 4] = ["add-note", "raise-alert", "record-outcome", "add-task"];
+
+/// What an ending must have known of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Activity {
+    /// A contact with the person.
+    Contact,
+    /// A safety fact.
+    Alert,
+    /// An outcome measure.
+    Outcome,
+    /// Something to be done.
+    Task,
+    /// One of these, but this version cannot read it.
+    Unread,
+}
+
+impl Activity {
+    /// What a screen calls it, beside an ending that did not know of it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Activity::Contact => "contact noted",
+            Activity::Alert => "alert raised",
+            Activity::Outcome => "outcome recorded",
+            Activity::Task => "task added",
+            Activity::Unread => "something recorded that this version cannot read",
+        }
     }
 }
 
@@ -114,7 +145,7 @@ pub struct Outcome {
 /// of times, read as the same case.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Case {
-    /// Every entry, without what it had seen.
+    /// Every entry, as the person asked for it.
     pub journal: EntryLog<Act>,
     /// How it began; two only if it was begun twice.
     pub openings: EntryLog<Opening>,
@@ -130,12 +161,12 @@ pub struct Case {
     pub tasks: EntryLog<Task>,
     /// Due dates by task; the earliest standing one counts.
     pub due: BTreeMap<EntryId, MultiValue<Option<Day>>>,
-    /// What was done.
-    pub completions: EntryLog<Completion>,
+    /// What was done, by task.
+    pub completions: BTreeMap<EntryId, EntryLog<Completion>>,
     /// Outcome totals.
     pub outcomes: Sealed<Outcome>,
     /// Where the case stands.
-    pub status: Workflow<Status>,
+    pub status: Workflow<Status, Activity>,
     /// Who leads.
     pub lead: MultiValue<WorkerId>,
     /// The next review; the earliest standing date counts.
@@ -146,6 +177,8 @@ pub struct Case {
     pub plan: Prose,
     /// Low-harm fields.
     pub fields: Lww,
+    /// What this version cannot read, by the code of its act. A raised alert among it stands.
+    pub unread: EntryLog<Text>,
     /// Entries that do not belong into a case.
     pub strays: BTreeSet<EntryId>,
 }
@@ -154,11 +187,12 @@ impl Case {
     /// Takes one more entry in; the order in which entries are taken makes no difference.
     pub fn add(&mut self, entry: &Entry) {
         let made = Made::of(entry);
-        let words = entry.act.clone().with_seen(Vec::new());
-        self.journal.add(entry.id, made.clone(), &[], words);
+        let asked = entry.act.clone().as_asked();
+        self.journal.add(entry.id, made.clone(), &[], asked);
         let taken = self.add_record(entry, &made)
             || self.add_safety(entry, &made)
             || self.add_steering(entry, &made);
+        self.add_activity(entry, &made);
         if !taken {
             self.strays.insert(entry.id);
         }
@@ -188,9 +222,8 @@ impl Case {
                 mode,
                 minutes,
                 text,
-                seen,
+                seen: _,
             } => {
-                self.status.add_activity(id, made.clone(), &seen);
                 self.notes.add(
                     id,
                     made,
@@ -210,9 +243,20 @@ impl Case {
             Act::AddTheme { theme } => {
                 self.themes.entry(theme).or_default().add(id, made, &[], ());
             }
-            Act::EditText { inserted, deleted } => {
-                self.plan.add(id, made, Edited { inserted, deleted });
+            Act::EditText {
+                inserted,
+                deleted,
+                removed,
+                seen,
+            } => {
+                let edited = Edited {
+                    inserted,
+                    deleted,
+                    removed,
+                };
+                self.plan.add(id, made, &seen, edited);
             }
+            Act::Unread { code, .. } => self.unread.add(id, made, &[], code),
             Act::SetField { field, value } => self.fields.add(id, made, field, value),
             _ => return false,
         }
@@ -261,6 +305,7 @@ impl Case {
                 point,
                 replaces,
                 reason,
+                seen: _,
             } => {
                 let outcome = Outcome {
                     instrument,
@@ -269,7 +314,7 @@ impl Case {
                     point,
                     reason,
                 };
-                self.outcomes.add(id, made, replaces, outcome);
+                self.outcomes.add(id, made, &replaces, outcome);
             }
             _ => return false,
         }
@@ -304,7 +349,12 @@ impl Case {
             Act::SetReviewDate { date, reason, seen } => {
                 self.review.add(id, made, &seen, date, reason);
             }
-            Act::AddTask { what, due, whom } => {
+            Act::AddTask {
+                what,
+                due,
+                whom,
+                seen: _,
+            } => {
                 let first = self.due.entry(id).or_default();
                 first.add(id, made.clone(), &[], due, Text::default());
                 self.tasks.add(id, made, &[], Task { what, whom });
@@ -321,99 +371,37 @@ impl Case {
                     .add(id, made, &seen, Some(due), reason);
             }
             Act::CompleteTask { task, result } => {
-                self.completions
-                    .add(id, made, &[], Completion { task, result });
+                let done = self.completions.entry(task).or_default();
+                done.add(id, made, &[], Completion { task, result });
             }
             _ => return false,
         }
         true
     }
 
-    /// Whether the case has been begun.
-    pub fn is_open(&self) -> bool {
-        !self.openings.is_empty()
-    }
-
-    /// The alerts that stand.
-    pub fn standing_alerts(&self) -> Vec<AlertCode> {
-        let standing = self.alerts.iter().filter(|(_, set)| set.stands());
-        standing.map(|(code, _)| *code).collect()
-    }
-
-    /// The standing values of an identifier, each once; taken away ones left out.
-    pub fn identifier(&self, slot: Slot) -> Vec<Text> {
-        let values = self
-            .identifiers
-            .get(&slot)
-            .map(MultiValue::values)
-            .unwrap_or_default();
-        values
-            .into_iter()
-            .filter(|value| !value.is_empty())
-            .cloned()
-            .collect()
-    }
-
-    /// When a task is due: the earliest standing date, none if no standing one names a day.
-    pub fn due(&self, task: EntryId) -> Option<Day> {
-        let values = self
-            .due
-            .get(&task)
-            .map(MultiValue::values)
-            .unwrap_or_default();
-        values.into_iter().flatten().min().copied()
-    }
-
-    /// Whether anybody says that a task is done.
-    pub fn is_done(&self, task: EntryId) -> bool {
-        self.completions.rows().any(|row| row.value.task == task)
-    }
-
-    /// The tasks that nobody says are done, in the order of their due dates.
-    pub fn open_tasks(&self) -> Vec<TaskRow> {
-        let done: BTreeSet<EntryId> = self.completions.rows().map(|row| row.value.task).collect();
-        let open = self
-            .tasks
-            .in_order()
-            .into_iter()
-            .filter(|row| !done.contains(&row.entry));
-        let mut rows: Vec<TaskRow> = open
-            .map(|row| TaskRow {
-                task: row.entry,
-                due: self.due(row.entry),
-                what: row.value.what.clone(),
-                whom: row.value.whom.clone(),
-            })
-            .collect();
-        // A task without a date is listed last, not first.
-        rows.sort_by_key(|row| (row.due.is_none(), row.due));
-        rows
-    }
-
-    /// The row for lists.
-    pub(crate) fn summary(&self, flaws: u32) -> Summary {
-        let first = self
-            .openings
-            .in_order()
-            .first()
-            .map(|row| row.made.site.clone());
-        Summary {
-            site: first,
-            title: self.identifier(Slot::Name),
-            known_as: self.identifier(Slot::KnownAs),
-            date_of_birth: self.identifier(Slot::DateOfBirth),
-            nhs_number: self.identifier(Slot::NhsNumber),
-            status: self.is_open().then(|| self.status.operational()),
-            contested: self.status.is_contested(),
-            lead: self.lead.values().into_iter().cloned().collect(),
-            alerts: self.standing_alerts(),
-            conflicts: u32::try_from(self.conflicts().len()).unwrap_or(u32::MAX),
-            tasks: self.open_tasks(),
-            next_review: self.review.least().copied(),
-            entries: self.journal.len() as u64,
-            last_at: self.journal.latest(),
-            ..Summary::empty(Kind::CASE, flaws)
-        }
+    /// What an ending must have known of. A note without contact is not among it: it is what
+    /// is written about a case that has ended, too.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the acts that are none of it"
+    )]
+    fn add_activity(&mut self, entry: &Entry, made: &Made) {
+        let what = match &entry.act {
+            Act::AddNote {
+                mode: ContactMode::None,
+                ..
+            } => return,
+            Act::AddNote { .. } => Activity::Contact,
+            Act::RaiseAlert { .. } => Activity::Alert,
+            Act::RecordOutcome { .. } => Activity::Outcome,
+            Act::AddTask { .. } => Activity::Task,
+            Act::Unread { code, .. } if UNREAD_ACTIVITY.contains(&code.as_str()) => {
+                Activity::Unread
+            }
+            _ => return,
+        };
+        let (made, seen) = (made.clone(), entry.act.seen());
+        self.status.add_activity(entry.id, made, seen, what);
     }
 }
 

@@ -5,12 +5,13 @@ use std::fmt;
 use names::{EntryId, SiteId, WorkerId};
 use serde::{Deserialize, Serialize};
 
+use crate::attender::Attender;
 use crate::code::{
     AlertCode, Attendance, ChecklistItem, ContactMode, Field, Instrument, OutcomePoint,
     SessionForm, Slot, Status, Theme,
 };
 use crate::conflict::Subject;
-use crate::entry::{Attender, Entry};
+use crate::entry::Entry;
 use crate::role::Role;
 use crate::text::Text;
 use crate::time::{Day, TimeOfDay};
@@ -28,9 +29,10 @@ pub struct By {
 
 /// All that a person can ask of a case or a session.
 ///
-/// Commands say what a person wants, not what the record looked like: what an act has seen is
-/// read from the state it is decided on. The exception is [`Command::ReviewAlert`], where a
-/// screen may say exactly what the person was looking at.
+/// Most commands say what a person wants, not what the record looked like: what an act has seen is
+/// read from the state it is decided on. Where somebody's safety or somebody else's words hang on
+/// it, the command says what the person was looking at: to clear an alert, to settle a conflict, to
+/// edit a text. What has come since is then left standing, or the command is refused.
 ///
 /// `reason` and other texts may be left out where the field has a default.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +64,9 @@ pub enum Command {
         keep: EntryId,
         /// Why.
         reason: Text,
+        /// The entries of the conflict that the person was looking at, the chosen one among them.
+        /// What has come since stays in conflict.
+        seen: Vec<EntryId>,
     },
     /// Write a note.
     AddNote {
@@ -102,7 +107,8 @@ pub enum Command {
         clear: bool,
         /// Why.
         reason: Text,
-        /// The raises the person was looking at. Absent: those that stand where this is decided.
+        /// The raises and reviews the person was looking at. Needed where it clears; otherwise,
+        /// if absent, what stands where this is decided.
         #[serde(default)]
         seen: Option<Vec<EntryId>>,
     },
@@ -144,10 +150,10 @@ pub enum Command {
         taken: Day,
         /// At which point of the support.
         point: OutcomePoint,
-        /// The outcome entry this one corrects.
+        /// The outcome entries this one corrects: more than one where they are in conflict.
         #[serde(default)]
-        replaces: Option<EntryId>,
-        /// Why it replaces one.
+        replaces: Vec<EntryId>,
+        /// Why it replaces any.
         #[serde(default)]
         reason: Text,
     },
@@ -184,8 +190,11 @@ pub enum Command {
     EditText {
         /// One after the other, each on the text its predecessor left.
         splices: Vec<Splice>,
-        /// Length of the text the person was looking at, in Unicode scalar values. If given and
-        /// different, the edit is refused instead of landing in the wrong place.
+        /// The newest edits of the text the person was looking at, as the view lists them. If the
+        /// text is another one by now, the edit is refused instead of taking other people's
+        /// words.
+        seen: Vec<EntryId>,
+        /// Length of that text, in Unicode scalar values, if it is to be compared as well.
         #[serde(default)]
         length: Option<usize>,
     },
@@ -231,7 +240,7 @@ pub enum Command {
         #[serde(default)]
         reason: Text,
     },
-    /// Mark somebody in the register.
+    /// Mark a person, or a guest who is in the register.
     Mark {
         /// Whom.
         attender: Attender,
@@ -243,6 +252,29 @@ pub enum Command {
         /// When the attender left.
         #[serde(default)]
         left: Option<TimeOfDay>,
+    },
+    /// Enter a guest, of whom only a name is known, into the register.
+    AddGuest {
+        /// The name, as the guest gives it.
+        name: Text,
+        /// How.
+        attendance: Attendance,
+        /// When the guest came.
+        #[serde(default)]
+        arrived: Option<TimeOfDay>,
+        /// When the guest left.
+        #[serde(default)]
+        left: Option<TimeOfDay>,
+    },
+    /// Say that a guest is somebody else in the register, or nobody else after all.
+    MatchGuest {
+        /// The entry that brought the guest in.
+        guest: EntryId,
+        /// Who it is: a person, or another guest. Nobody else if absent.
+        #[serde(default)]
+        to: Option<Attender>,
+        /// Why.
+        reason: Text,
     },
     /// Take cash.
     TakeCash {
@@ -311,6 +343,8 @@ impl Command {
             Command::SetPlan { .. } => "set-plan",
             Command::SetTimes { .. } => "set-times",
             Command::Mark { .. } => "mark",
+            Command::AddGuest { .. } => "add-guest",
+            Command::MatchGuest { .. } => "match-guest",
             Command::TakeCash { .. } => "take-cash",
             Command::PayOut { .. } => "pay-out",
             Command::CountCash { .. } => "count-cash",

@@ -1,13 +1,14 @@
 //! What two people said differently without knowing of each other, for a person to settle.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use names::{EntryId, Moment, SiteId, WorkerId};
 use serde::{Deserialize, Serialize};
 
+use crate::attender::Attender;
 use crate::code::{AlertCode, Slot};
-use crate::entry::Attender;
-use crate::merge::{MultiValue, Row};
+use crate::merge::{EntryLog, MultiValue, Row};
 use crate::text::Text;
 
 /// What a conflict is about.
@@ -19,11 +20,13 @@ pub enum Subject {
         /// Which.
         slot: Slot,
     },
-    /// A safety fact: cleared here, raised there. It stands meanwhile.
+    /// A safety fact: cleared here, raised or kept there. It stands meanwhile.
     Alert {
         /// Which.
         code: AlertCode,
     },
+    /// How the document began, told differently by two who began it.
+    Opening,
     /// The case's status.
     Status,
     /// The lead worker.
@@ -35,6 +38,11 @@ pub enum Subject {
         /// The task's entry.
         task: EntryId,
     },
+    /// An outcome that two corrected differently; all corrections count meanwhile.
+    Outcome {
+        /// The least entry of those that go back to the same ones.
+        outcome: EntryId,
+    },
     /// A session's planned end or kind, given differently by two who began it.
     Plan,
     /// A session's real times.
@@ -43,6 +51,16 @@ pub enum Subject {
     Attendance {
         /// Of whom.
         attender: Attender,
+    },
+    /// Who a guest is.
+    Guest {
+        /// The entry that brought the guest in.
+        guest: EntryId,
+    },
+    /// Two lines of the cash under one id; both count.
+    CashLine {
+        /// Their id.
+        cash: EntryId,
     },
     /// The cash counted.
     CashCount,
@@ -117,6 +135,33 @@ impl Conflict {
             values: values.collect(),
             operational,
         })
+    }
+}
+
+impl Conflict {
+    /// The conflict among all that was ever said, if it differs and nothing can replace it.
+    pub(crate) fn among_all<T: Ord + Clone>(
+        about: Subject,
+        log: &EntryLog<T>,
+        words: impl Fn(&T) -> Text,
+    ) -> Option<Conflict> {
+        let different: BTreeSet<&T> = log.rows().map(|row| row.value).collect();
+        let rows = log.in_order();
+        let values = rows.iter().map(|row| Version::of(row, words(row.value)));
+        (different.len() > 1).then(|| Conflict {
+            about,
+            values: values.collect(),
+            operational: Text::default(),
+        })
+    }
+}
+
+/// What was done or given, and why if anybody said so.
+pub(crate) fn with_reason(what: &str, reason: &Text) -> Text {
+    if reason.is_empty() {
+        Text::from(what)
+    } else {
+        Text::from(format!("{what}: {}", reason.as_str()))
     }
 }
 

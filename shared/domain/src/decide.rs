@@ -9,6 +9,7 @@ mod check;
 mod draft;
 mod seen;
 mod settle;
+mod text;
 
 use names::{EntryId, Moment};
 
@@ -39,6 +40,20 @@ pub fn decide(
     check_power(state, &act, by)?;
     check::check(state, command, &act, now)?;
     let seen = seen::seen(state, command, &act)?;
+    let act = match (command, act) {
+        (
+            Command::EditText { splices, .. },
+            Act::EditText {
+                inserted, deleted, ..
+            },
+        ) => Act::EditText {
+            inserted,
+            deleted,
+            removed: text::removed(state.prose().text(), splices),
+            seen: Vec::new(),
+        },
+        (_, act) => act,
+    };
     let mut edits = Edits::default();
     if let Act::SetField { field, value } = &act {
         edits
@@ -113,11 +128,15 @@ fn power_for(state: &State, act: &Act) -> Power {
         Act::SetField { .. } => Power::Register,
         Act::SetTimes { .. }
         | Act::Mark { .. }
+        | Act::AddGuest { .. }
+        | Act::MatchGuest { .. }
         | Act::TakeCash { .. }
         | Act::PayOut { .. }
         | Act::CountCash { .. }
         | Act::ReverseCash { .. }
         | Act::HeadCount { .. }
-        | Act::Tick { .. } => Power::RunSession,
+        | Act::Tick { .. }
+        // No command asks for what cannot be read.
+        | Act::Unread { .. } => Power::RunSession,
     }
 }

@@ -1,13 +1,14 @@
 //! What a person did: one immutable entry, for ever.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
-use names::{DocumentId, EntryId, Moment, SiteId, WorkerId};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use names::{EntryId, Moment, SiteId, WorkerId};
+use serde::{Deserialize, Serialize};
 
+use crate::attender::Attender;
 use crate::code::{
     AlertCode, Attendance, ChecklistItem, ContactMode, Field, Instrument, OutcomePoint,
-    SessionForm, Slot, Status, Theme, UnknownCode,
+    SessionForm, Slot, Status, Theme,
 };
 use crate::text::Text;
 use crate::time::{Day, TimeOfDay};
@@ -70,8 +71,9 @@ pub enum Act {
         minutes: u32,
         /// The note.
         text: Text,
-        /// The newest notes and changes of status that were known: a closing that is not among
-        /// them (or before them) and did not know of this note is contested.
+        /// The newest changes of status, and what else was newest of what an ending must have
+        /// known of: a closing that is not among them (or before them) and did not know of this
+        /// note is contested. Nothing for a note without contact.
         seen: Vec<EntryId>,
     },
     /// A note is corrected; the old words stay, struck through.
@@ -91,11 +93,12 @@ pub enum Act {
         detail: Text,
         /// When it should be reviewed.
         review_by: Option<Day>,
-        /// The newest raises and reviews of this code that were known.
+        /// The newest raises and reviews of this code that were known; and, as of a note, the
+        /// newest changes of status.
         seen: Vec<EntryId>,
     },
-    /// A safety fact is reviewed. Only a clearing review takes raises away, and exactly those it
-    /// has seen.
+    /// A safety fact is reviewed. Only a clearing review takes raises away, and of those it has
+    /// seen only the ones that no keeping review has seen apart from it.
     ReviewAlert {
         /// Which.
         code: AlertCode,
@@ -114,6 +117,8 @@ pub enum Act {
         due: Option<Day>,
         /// By whom; nobody in particular if absent.
         whom: Option<WorkerId>,
+        /// As of a note, the newest changes of status that were known.
+        seen: Vec<EntryId>,
     },
     /// A task is given another due date.
     MoveTask {
@@ -143,10 +148,12 @@ pub enum Act {
         taken: Day,
         /// At which point of the support.
         point: OutcomePoint,
-        /// The outcome entry this one corrects, which stays readable.
-        replaces: Option<EntryId>,
-        /// Why it replaces one.
+        /// The outcome entries this one corrects, which stay readable.
+        replaces: Vec<EntryId>,
+        /// Why it replaces any.
         reason: Text,
+        /// As of a note, the newest changes of status that were known.
+        seen: Vec<EntryId>,
     },
     /// The case's status changes.
     SetStatus {
@@ -154,7 +161,8 @@ pub enum Act {
         status: Status,
         /// Why.
         reason: Text,
-        /// The standing statuses, and the newest notes, that were known.
+        /// The standing statuses that were known, and the newest of what an ending must have
+        /// known of: contacts, alerts, outcomes, tasks.
         seen: Vec<EntryId>,
     },
     /// The case gets a lead worker.
@@ -186,6 +194,11 @@ pub enum Act {
         inserted: u32,
         /// Characters deleted.
         deleted: u32,
+        /// The characters deleted, in the order in which they went. At most as many as one edit
+        /// may have.
+        removed: Text,
+        /// The newest edits that were known: the text that stood when this was written.
+        seen: Vec<EntryId>,
     },
     /// A low-harm field was set.
     SetField {
@@ -244,6 +257,29 @@ pub enum Act {
         /// The standing marks of this attender that were known.
         seen: Vec<EntryId>,
     },
+    /// Somebody came of whom only a name is known: a row of the register by this entry's id, and
+    /// its first mark.
+    AddGuest {
+        /// The name, as it was given.
+        name: Text,
+        /// The mark.
+        attendance: Attendance,
+        /// When the guest came, if noted.
+        arrived: Option<TimeOfDay>,
+        /// When the guest left, if noted.
+        left: Option<TimeOfDay>,
+    },
+    /// A guest is said to be somebody else in the register, or nobody else after all.
+    MatchGuest {
+        /// The entry that brought the guest in.
+        guest: EntryId,
+        /// Who it is; nobody else if absent.
+        to: Option<Attender>,
+        /// Why.
+        reason: Text,
+        /// What was known to be said of this guest.
+        seen: Vec<EntryId>,
+    },
     /// Cash was received.
     TakeCash {
         /// How much, in pence.
@@ -290,6 +326,14 @@ pub enum Act {
         /// Which.
         item: ChecklistItem,
     },
+    /// Something that this version cannot read: a newer one wrote it, or it is damaged. Never
+    /// written; the document keeps what was.
+    Unread {
+        /// The code of the act, as it was written.
+        code: Text,
+        /// The entries it says it has seen, as far as they can be read.
+        seen: Vec<EntryId>,
+    },
 }
 
 impl Act {
@@ -316,12 +360,15 @@ impl Act {
             Act::SetPlan { .. } => "set-plan",
             Act::SetTimes { .. } => "set-times",
             Act::Mark { .. } => "mark",
+            Act::AddGuest { .. } => "add-guest",
+            Act::MatchGuest { .. } => "match-guest",
             Act::TakeCash { .. } => "take-cash",
             Act::PayOut { .. } => "pay-out",
             Act::CountCash { .. } => "count-cash",
             Act::ReverseCash { .. } => "reverse-cash",
             Act::HeadCount { .. } => "head-count",
             Act::Tick { .. } => "tick",
+            Act::Unread { .. } => "unread",
         }
     }
 
@@ -340,16 +387,19 @@ impl Act {
             | Act::SetTimes { seen, .. }
             | Act::Mark { seen, .. }
             | Act::CountCash { seen, .. }
-            | Act::HeadCount { seen, .. } => seen,
+            | Act::HeadCount { seen, .. }
+            | Act::AddTask { seen, .. }
+            | Act::RecordOutcome { seen, .. }
+            | Act::EditText { seen, .. }
+            | Act::MatchGuest { seen, .. }
+            | Act::Unread { seen, .. } => seen,
             Act::OpenCase { .. }
             | Act::CorrectNote { .. }
-            | Act::AddTask { .. }
             | Act::CompleteTask { .. }
-            | Act::RecordOutcome { .. }
             | Act::AddTheme { .. }
-            | Act::EditText { .. }
             | Act::SetField { .. }
             | Act::OpenSession { .. }
+            | Act::AddGuest { .. }
             | Act::TakeCash { .. }
             | Act::PayOut { .. }
             | Act::ReverseCash { .. }
@@ -357,10 +407,19 @@ impl Act {
         }
     }
 
-    /// The same act having seen `entries` instead; unchanged for acts that replace nothing.
-    ///
-    /// The same command performed on two nodes differs in nothing but this list, because the
+    /// The act as the person asked for it, without what was read from the record when it was
+    /// carried out. The same command performed on two nodes differs in nothing else, because the
     /// two nodes showed different things.
+    #[must_use]
+    pub fn as_asked(self) -> Act {
+        let mut asked = self.with_seen(Vec::new());
+        if let Act::EditText { removed, .. } = &mut asked {
+            *removed = Text::default();
+        }
+        asked
+    }
+
+    /// The same act having seen `entries` instead; unchanged for acts that replace nothing.
     #[must_use]
     pub fn with_seen(mut self, entries: Vec<EntryId>) -> Act {
         match &mut self {
@@ -376,16 +435,19 @@ impl Act {
             | Act::SetTimes { seen, .. }
             | Act::Mark { seen, .. }
             | Act::CountCash { seen, .. }
-            | Act::HeadCount { seen, .. } => *seen = entries,
+            | Act::HeadCount { seen, .. }
+            | Act::AddTask { seen, .. }
+            | Act::RecordOutcome { seen, .. }
+            | Act::EditText { seen, .. }
+            | Act::MatchGuest { seen, .. }
+            | Act::Unread { seen, .. } => *seen = entries,
             Act::OpenCase { .. }
             | Act::CorrectNote { .. }
-            | Act::AddTask { .. }
             | Act::CompleteTask { .. }
-            | Act::RecordOutcome { .. }
             | Act::AddTheme { .. }
-            | Act::EditText { .. }
             | Act::SetField { .. }
             | Act::OpenSession { .. }
+            | Act::AddGuest { .. }
             | Act::TakeCash { .. }
             | Act::PayOut { .. }
             | Act::ReverseCash { .. }
@@ -398,64 +460,5 @@ impl Act {
 impl fmt::Debug for Act {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Act({}, {} seen)", self.code(), self.seen().len())
-    }
-}
-
-/// Somebody in a register: a person with a case, or a guest of whom only a name is known.
-///
-/// Its text form is `person:<document id>` or `guest:<name>`. Guests of one name are one row;
-/// the head count beside the register shows when that is wrong.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Attender {
-    /// The person's case.
-    Person(DocumentId),
-    /// The guest's name.
-    Guest(Text),
-}
-
-impl Attender {
-    /// The text form. Holds a name if it is a guest's.
-    pub fn to_text(&self) -> String {
-        match self {
-            Attender::Person(document) => format!("person:{document}"),
-            Attender::Guest(name) => format!("guest:{}", name.as_str()),
-        }
-    }
-}
-
-impl fmt::Debug for Attender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Attender::Person(document) => write!(f, "Person({document})"),
-            Attender::Guest(name) => write!(f, "Guest({} bytes)", name.len()),
-        }
-    }
-}
-
-impl FromStr for Attender {
-    type Err = UnknownCode;
-    fn from_str(text: &str) -> Result<Attender, UnknownCode> {
-        const FORM: UnknownCode = UnknownCode {
-            expected: "person:<document id>, guest:<name>",
-        };
-        match text.split_once(':') {
-            Some(("person", document)) => document.parse().map(Attender::Person).map_err(|_| FORM),
-            Some(("guest", name)) => Ok(Attender::Guest(Text::from(name))),
-            _ => Err(FORM),
-        }
-    }
-}
-
-impl Serialize for Attender {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.to_text())
-    }
-}
-
-impl<'de> Deserialize<'de> for Attender {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Attender, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(D::Error::custom)
     }
 }

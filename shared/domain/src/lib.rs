@@ -13,6 +13,7 @@
 //!
 //! This crate knows no document format, no peer, no disk, no clock and no chance.
 
+mod attender;
 mod case;
 mod code;
 mod command;
@@ -33,7 +34,8 @@ mod text;
 mod time;
 mod view;
 
-pub use case::{Case, Completion, Correction, Note, Opening, Outcome, Raise, Task};
+pub use attender::Attender;
+pub use case::{Activity, Case, Completion, Correction, Note, Opening, Outcome, Raise, Task};
 pub use code::{
     AlertCode, Attendance, ChecklistItem, ContactMode, Field, Instrument, OutcomePoint,
     SessionForm, Slot, Status, Theme, UnknownCode,
@@ -41,15 +43,15 @@ pub use code::{
 pub use command::{By, Command, Edits, Splice};
 pub use conflict::{Conflict, Subject, Version};
 pub use decide::decide;
-pub use entry::{Act, Attender, Entry};
+pub use entry::{Act, Entry};
 pub use flaw::{Flaw, FlawAt};
 pub use measure::swemwbs_metric;
 pub use nhs::{NhsNumber, NhsProblem};
 pub use refusal::Refusal;
 pub use role::{Power, Role};
 pub use rules::{RULES, Rule, RuleRow};
-pub use session::{Cash, Marked, Opening as SessionOpening, Plan, Session, Times};
+pub use session::{Attended, Cash, Marked, Opening as SessionOpening, Plan, Session, Times};
 pub use state::State;
-pub use summary::{SUMMARY_VERSION, Summary, TaskRow};
+pub use summary::{AlertReview, SUMMARY_VERSION, Summary, TaskRow};
 pub use text::Text;
 pub use time::{Day, InvalidTime, TimeOfDay};

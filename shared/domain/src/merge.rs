@@ -11,7 +11,7 @@
 //! |---|---|
 //! | [`EntryLog`] | everything, side by side |
 //! | [`MultiValue`] | every value that no other has seen |
-//! | [`ProtectiveSet`] | every raise that no clearing review has seen |
+//! | [`ProtectiveSet`] | every raise that no clearing review has seen, or that one kept apart |
 //! | [`Workflow`] | the standing statuses; the most protective operates |
 //! | [`Ledger`] | the sum of signed amounts |
 //! | [`Sealed`] | every version that no other replaces |
@@ -37,6 +37,6 @@ pub use log::{EntryLog, Made, Row};
 pub use lww::Lww;
 pub use multi_value::{MultiValue, Said};
 pub use prose::{Edited, Prose};
-pub use protective::{Fact, ProtectiveSet};
+pub use protective::{Fact, ProtectiveSet, Weighed};
 pub use sealed::Sealed;
-pub use workflow::{Stage, Workflow};
+pub use workflow::{Stage, Weighed as WeighedStatus, Workflow};

@@ -29,6 +29,10 @@ pub enum Refusal {
     NothingToReview,
     /// There is no such conflict, or the chosen value no longer stands.
     NothingToSettle,
+    /// What clears or settles something does not say what the person was looking at.
+    NotLookedAt,
+    /// The guest is in that row of the register already.
+    SameAlready,
     /// A text that is needed is empty.
     Empty(&'static str),
     /// A text is too long: which, and how many bytes it may have.
@@ -73,6 +77,8 @@ impl Refusal {
             Refusal::UnknownEntry => "unknown-entry",
             Refusal::NothingToReview => "nothing-to-review",
             Refusal::NothingToSettle => "nothing-to-settle",
+            Refusal::NotLookedAt => "not-looked-at",
+            Refusal::SameAlready => "same-already",
             Refusal::Empty(_) => "empty",
             Refusal::TooLong(..) => "too-long",
             Refusal::TooMany(..) => "too-many",
@@ -136,15 +142,12 @@ impl Refusal {
             Refusal::NothingToSettle => {
                 "There is nothing left to settle here, or that value was replaced. Look again."
             }
-            Refusal::NhsNumber(NhsProblem::NotTenDigits) => {
-                "An NHS number has ten digits. Check what you typed."
+            Refusal::NotLookedAt => {
+                "It was not said which entries you looked at. Open the record, look at all that \
+                 stands there, then decide again."
             }
-            Refusal::NhsNumber(NhsProblem::Repeated) => {
-                "One digit ten times is nobody's NHS number. Leave it empty if it is not known."
-            }
-            Refusal::NhsNumber(NhsProblem::WrongCheckDigit) => {
-                "This NHS number cannot be right: a digit is wrong or two are swapped. Check it."
-            }
+            Refusal::SameAlready => "These two are one in the register already.",
+            Refusal::NhsNumber(problem) => nhs_words(problem),
             Refusal::EndsBeforeStart => "The end is before the beginning. Check both times.",
             Refusal::BadAmount => {
                 "Check the amount: it must be more than nothing, at most £10,000."
@@ -160,6 +163,18 @@ impl Refusal {
             }
         };
         words.into()
+    }
+}
+
+fn nhs_words(problem: NhsProblem) -> &'static str {
+    match problem {
+        NhsProblem::NotTenDigits => "An NHS number has ten digits. Check what you typed.",
+        NhsProblem::Repeated => {
+            "One digit ten times is nobody's NHS number. Leave it empty if it is not known."
+        }
+        NhsProblem::WrongCheckDigit => {
+            "This NHS number cannot be right: a digit is wrong or two are swapped. Check it."
+        }
     }
 }
 

@@ -100,6 +100,11 @@ pub const RULES: &[RuleRow] = &[
     case("themes", Rule::EntryLog, "all stand"),
     case("plan", Rule::Prose, "all characters"),
     case("fields", Rule::Lww, "the later writer"),
+    case(
+        "unread",
+        Rule::EntryLog,
+        "all are shown; a raised alert stands",
+    ),
     case("metric_hundredths", Rule::Derived, "from the raw total"),
     session("journal", Rule::EntryLog, "all stand"),
     session("openings", Rule::EntryLog, "all stand"),
@@ -112,8 +117,15 @@ pub const RULES: &[RuleRow] = &[
     session(
         "register",
         Rule::MultiValue,
-        "present before late, left early, apology, absent",
+        "present before late, left early, apology, absent; the earliest coming, the latest going",
     ),
+    session(
+        "guests",
+        Rule::EntryLog,
+        "all stand, each in a row of its own",
+    ),
+    session("matches", Rule::MultiValue, "a row of its own"),
+    session("unread", Rule::EntryLog, "all are shown"),
     session("cash", Rule::Ledger, "all count that nobody took back"),
     session("counts", Rule::MultiValue, "the least"),
     session("head_counts", Rule::MultiValue, "the greatest"),

@@ -1,23 +1,25 @@
 //! A group session: its register, its cash and its notes, read from its entries.
 
+mod conflicts;
+mod register;
+mod told;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use names::{EntryId, Kind};
+use names::EntryId;
 use serde::{Serialize, Serializer};
 
-use crate::code::{Attendance, ChecklistItem, Field, SessionForm};
-use crate::conflict::{Conflict, Subject};
-use crate::entry::{Act, Attender, Entry};
-use crate::merge::{Derived, Edited, EntryLog, Ledger, Line, Lww, Made, MultiValue, Prose};
-use crate::summary::Summary;
-use crate::text::Text;
-use crate::time::Day;
-use crate::time::TimeOfDay;
-use crate::view::SessionView;
+pub use register::Attended;
+pub(crate) use register::in_force;
 
-/// Real times of a session that lie this close are one: two clocks on two walls.
-const SAME_TIME_MINUTES: u16 = 15;
+use crate::attender::Attender;
+use crate::code::{Attendance, ChecklistItem, SessionForm};
+use crate::entry::{Act, Entry};
+use crate::merge::{Edited, EntryLog, Ledger, Lww, Made, MultiValue, Prose};
+use crate::text::Text;
+use crate::time::{Day, TimeOfDay};
+use crate::view::SessionView;
 
 /// What names a session. Two facilitators who begin it apart give the same.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -72,7 +74,7 @@ pub struct Cash {
 /// number of times, read as the same session.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Session {
-    /// Every entry, without what it had seen.
+    /// Every entry, as the person asked for it.
     pub journal: EntryLog<Act>,
     /// How it began; one for each who began it apart.
     pub openings: EntryLog<Opening>,
@@ -80,8 +82,12 @@ pub struct Session {
     pub plan: MultiValue<Plan>,
     /// When it really began and ended.
     pub times: MultiValue<Times>,
-    /// The register.
+    /// The marks of the register, by whom they were made about; see [`Session::rows`].
     pub register: BTreeMap<Attender, MultiValue<Marked>>,
+    /// The names of the guests.
+    pub guests: EntryLog<Text>,
+    /// Who each guest is said to be; nobody else if absent.
+    pub matches: BTreeMap<EntryId, MultiValue<Option<Attender>>>,
     /// Cash received and paid out.
     pub cash: Ledger<Cash>,
     /// Cash counted, in pence.
@@ -94,6 +100,8 @@ pub struct Session {
     pub notes: Prose,
     /// Low-harm fields.
     pub fields: Lww,
+    /// What this version cannot read, by the code of its act.
+    pub unread: EntryLog<Text>,
     /// Entries that do not belong into a session.
     pub strays: BTreeSet<EntryId>,
 }
@@ -102,9 +110,12 @@ impl Session {
     /// Takes one more entry in; the order in which entries are taken makes no difference.
     pub fn add(&mut self, entry: &Entry) {
         let made = Made::of(entry);
-        let words = entry.act.clone().with_seen(Vec::new());
-        self.journal.add(entry.id, made.clone(), &[], words);
-        if !self.add_running(entry, &made) && !self.add_cash(entry, &made) {
+        let asked = entry.act.clone().as_asked();
+        self.journal.add(entry.id, made.clone(), &[], asked);
+        let taken = self.add_running(entry, &made)
+            || self.add_attenders(entry, &made)
+            || self.add_cash(entry, &made);
+        if !taken {
             self.strays.insert(entry.id);
         }
     }
@@ -146,6 +157,47 @@ impl Session {
                 self.times
                     .add(id, made, &seen, Times { start, end }, reason);
             }
+            Act::HeadCount {
+                people,
+                reason,
+                seen,
+            } => {
+                self.head_counts.add(id, made, &seen, people, reason);
+            }
+            Act::Tick { item } => {
+                self.checklist
+                    .entry(item)
+                    .or_default()
+                    .add(id, made, &[], ());
+            }
+            Act::EditText {
+                inserted,
+                deleted,
+                removed,
+                seen,
+            } => {
+                let edited = Edited {
+                    inserted,
+                    deleted,
+                    removed,
+                };
+                self.notes.add(id, made, &seen, edited);
+            }
+            Act::Unread { code, .. } => self.unread.add(id, made, &[], code),
+            Act::SetField { field, value } => self.fields.add(id, made, field, value),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Who is there. False: not one of these acts.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the acts of the other groups"
+    )]
+    fn add_attenders(&mut self, entry: &Entry, made: &Made) -> bool {
+        let (id, made) = (entry.id, made.clone());
+        match entry.act.clone() {
             Act::Mark {
                 attender,
                 attendance,
@@ -164,23 +216,30 @@ impl Session {
                     .or_default()
                     .add(id, made, &seen, marked, reason);
             }
-            Act::HeadCount {
-                people,
+            Act::AddGuest {
+                name,
+                attendance,
+                arrived,
+                left,
+            } => {
+                let marked = Marked {
+                    attendance,
+                    arrived,
+                    left,
+                };
+                let row = self.register.entry(Attender::Guest(id)).or_default();
+                row.add(id, made.clone(), &[], marked, Text::default());
+                self.guests.add(id, made, &[], name);
+            }
+            Act::MatchGuest {
+                guest,
+                to,
                 reason,
                 seen,
             } => {
-                self.head_counts.add(id, made, &seen, people, reason);
+                let said = self.matches.entry(guest).or_default();
+                said.add(id, made, &seen, to, reason);
             }
-            Act::Tick { item } => {
-                self.checklist
-                    .entry(item)
-                    .or_default()
-                    .add(id, made, &[], ());
-            }
-            Act::EditText { inserted, deleted } => {
-                self.notes.add(id, made, Edited { inserted, deleted });
-            }
-            Act::SetField { field, value } => self.fields.add(id, made, field, value),
             _ => return false,
         }
         true
@@ -214,168 +273,6 @@ impl Session {
         }
         true
     }
-
-    /// Whether the session has been begun.
-    pub fn is_open(&self) -> bool {
-        !self.openings.is_empty()
-    }
-
-    /// The mark that operates for an attender: of the standing ones the strongest.
-    pub fn mark(&self, attender: &Attender) -> Option<Marked> {
-        self.register.get(attender)?.least().copied()
-    }
-
-    /// How many the register has as having been there, however late or briefly.
-    pub fn attended(&self) -> Derived<u32> {
-        let there = self
-            .register
-            .values()
-            .filter_map(MultiValue::least)
-            .filter(|marked| match marked.attendance {
-                Attendance::Present | Attendance::Late | Attendance::LeftEarly => true,
-                Attendance::Apology | Attendance::Absent => false,
-            });
-        Derived(there.fold(0, |count, _| count + 1))
-    }
-
-    /// Cash received, in pence, without what was taken back.
-    pub fn received(&self) -> Derived<i64> {
-        Derived(self.cash.total(|line| line.pence > 0))
-    }
-
-    /// Cash paid out, in pence, without what was taken back.
-    pub fn paid_out(&self) -> Derived<i64> {
-        Derived(-self.cash.total(|line| line.pence < 0))
-    }
-
-    /// What should be in the tin: received less paid out, in pence.
-    pub fn expected_cash(&self) -> Derived<i64> {
-        Derived(self.cash.total(|_: &Line<Cash>| true))
-    }
-
-    /// What a count found more, or less if negative, than there should be, in pence.
-    pub fn variance(&self, counted_pence: u32) -> Derived<i64> {
-        Derived(i64::from(counted_pence) - self.expected_cash().0)
-    }
-
-    /// What waits for a person, the register first.
-    pub fn conflicts(&self) -> Vec<Conflict> {
-        let mut conflicts = Vec::new();
-        for (attender, marks) in &self.register {
-            let about = Subject::Attendance {
-                attender: attender.clone(),
-            };
-            let operational = marks.least().map(mark_words).unwrap_or_default();
-            conflicts.extend(Conflict::among(about, marks, mark_words, operational));
-        }
-        let pounds = |pence: &u32| Text::from(format!("£{}.{:02}", pence / 100, pence % 100));
-        let least = self.counts.least().map(pounds).unwrap_or_default();
-        conflicts.extend(Conflict::among(
-            Subject::CashCount,
-            &self.counts,
-            pounds,
-            least,
-        ));
-        let people = |people: &u32| Text::from(people.to_string());
-        let most = self
-            .head_counts
-            .values()
-            .last()
-            .copied()
-            .map(people)
-            .unwrap_or_default();
-        conflicts.extend(Conflict::among(
-            Subject::HeadCount,
-            &self.head_counts,
-            people,
-            most,
-        ));
-        conflicts.extend(Conflict::among(
-            Subject::Plan,
-            &self.plan,
-            plan_words,
-            self.plan.least().map(plan_words).unwrap_or_default(),
-        ));
-        if self.times_differ() {
-            let widest = self
-                .widest_times()
-                .as_ref()
-                .map(times_words)
-                .unwrap_or_default();
-            conflicts.extend(Conflict::among(
-                Subject::Times,
-                &self.times,
-                times_words,
-                widest,
-            ));
-        }
-        conflicts
-    }
-
-    /// The times that operate: from the earliest standing start to the latest standing end.
-    pub fn widest_times(&self) -> Option<Times> {
-        let values = self.times.values();
-        let start = values.iter().map(|times| times.start).min()?;
-        let end = values.iter().map(|times| times.end).max()?;
-        Some(Times { start, end })
-    }
-
-    fn times_differ(&self) -> bool {
-        let values = self.times.values();
-        let spread = |of: fn(&Times) -> TimeOfDay| {
-            let minutes = values.iter().map(|times| of(times).minutes());
-            let (least, most) = (minutes.clone().min(), minutes.max());
-            most.unwrap_or(0) - least.unwrap_or(0)
-        };
-        spread(|times| times.start).max(spread(|times| times.end)) > SAME_TIME_MINUTES
-    }
-
-    /// The row for lists.
-    pub(crate) fn summary(&self, flaws: u32) -> Summary {
-        let openings = self.openings.in_order();
-        let first = openings.first();
-        let opening = first.map(|row| row.value);
-        let venue = opening.map(|opening| opening.venue.clone());
-        let title = self
-            .fields
-            .get(Field::Title)
-            .filter(|title| !title.is_empty())
-            .cloned();
-        Summary {
-            site: first.map(|row| row.made.site.clone()),
-            title: title.or_else(|| venue.clone()).into_iter().collect(),
-            conflicts: u32::try_from(self.conflicts().len()).unwrap_or(u32::MAX),
-            venue,
-            date: opening.map(|opening| opening.date),
-            start: opening.map(|opening| opening.start),
-            attended: self.attended().0,
-            cash_pence: self.expected_cash().0,
-            entries: self.journal.len() as u64,
-            last_at: self.journal.latest(),
-            ..Summary::empty(Kind::SESSION, flaws)
-        }
-    }
-}
-
-fn mark_words(marked: &Marked) -> Text {
-    let mut words = String::from(marked.attendance.as_str());
-    for (label, time) in [("arrived", marked.arrived), ("left", marked.left)] {
-        if let Some(time) = time {
-            words.push_str(&format!(", {label} {time}"));
-        }
-    }
-    Text::from(words)
-}
-
-fn plan_words(plan: &Plan) -> Text {
-    match plan.end {
-        Some(end) => Text::from(format!("{} until {end}", plan.form)),
-        None => Text::from(plan.form.as_str()),
-    }
-}
-
-fn times_words(times: &Times) -> Text {
-    Text::from(format!("{} to {}", times.start, times.end))
 }
 
 /// Ids and sizes only: a register names people.
@@ -392,6 +289,6 @@ impl fmt::Debug for Session {
 /// Written as the API shows it: what stands, what it came from, and what waits for a person.
 impl Serialize for Session {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        SessionView::of(self).serialize(serializer)
+        SessionView::of(self, &self.rows()).serialize(serializer)
     }
 }

@@ -77,7 +77,7 @@ impl State {
         }
     }
 
-    /// Every entry, without what it had seen.
+    /// Every entry, as the person asked for it.
     pub fn journal(&self) -> &EntryLog<Act> {
         match self {
             State::Case(case) => &case.journal,

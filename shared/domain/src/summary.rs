@@ -10,7 +10,7 @@ use crate::text::Text;
 use crate::time::{Day, TimeOfDay};
 
 /// The version of the code that makes summaries. A stored row of another version is stale.
-pub const SUMMARY_VERSION: u16 = 1;
+pub const SUMMARY_VERSION: u16 = 2;
 
 /// What lists show of one document.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,10 @@ pub struct Summary {
     pub lead: Vec<WorkerId>,
     /// A case: the alerts that stand.
     pub alerts: Vec<AlertCode>,
+    /// A case: how many alerts were raised that this version cannot read. They stand, too.
+    pub unread_alerts: u32,
+    /// A case: by when the alerts that stand are to be reviewed, the earliest first.
+    pub alert_reviews: Vec<AlertReview>,
     /// How many conflicts wait for a person.
     pub conflicts: u32,
     /// A case: what is to be done.
@@ -75,6 +79,8 @@ impl Summary {
             contested: false,
             lead: Vec::new(),
             alerts: Vec::new(),
+            unread_alerts: 0,
+            alert_reviews: Vec::new(),
             conflicts: 0,
             tasks: Vec::new(),
             next_review: None,
@@ -101,6 +107,17 @@ impl fmt::Debug for Summary {
             .field("entries", &self.entries)
             .finish_non_exhaustive()
     }
+}
+
+/// An alert that is to be looked at again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AlertReview {
+    /// Which.
+    pub code: AlertCode,
+    /// By when: of the raises that stand and that nobody has reviewed since, the earliest day.
+    pub due: Day,
+    /// The raise that says so.
+    pub raise: EntryId,
 }
 
 /// One open task.

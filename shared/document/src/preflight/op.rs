@@ -70,11 +70,11 @@ impl Action {
     }
 }
 
-/// The type of an operation's value.
+/// The type of an operation's value; a text is there itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Value {
+pub(crate) enum Value<'a> {
     Null,
-    Text,
+    Text(&'a str),
     Number,
     Other,
 }
@@ -82,11 +82,12 @@ pub(crate) enum Value {
 /// One operation.
 #[derive(Clone, Copy)]
 pub(crate) struct Op<'a> {
+    pub(crate) counter: u64,
     pub(crate) object: Object,
     pub(crate) key: Key<'a>,
     pub(crate) insert: bool,
     pub(crate) action: Action,
-    pub(crate) value: Value,
+    pub(crate) value: Value<'a>,
     /// How many earlier operations this one replaces.
     pub(crate) replaces: u64,
 }
@@ -135,7 +136,7 @@ columns! {
     mark_name = 0xa5,
 }
 
-/// More columns than the format has.
+/// As many columns as the format has.
 const COLUMNS_MAX: usize = 14;
 
 impl<'a> Columns<'a> {
@@ -190,13 +191,18 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Reads every operation of a change and hands it to `visit`.
+/// Judges an operation, told what it replaces.
+pub(crate) type Visit<'a, 'v> = dyn FnMut(&Op<'a>, &[OpId]) -> Result<(), Reason> + 'v;
+
+/// Reads every operation of a change and hands it to a [`Visit`].
 pub(crate) struct Reader<'a, 'b> {
     /// The change's own actor, then the others it names.
     actors: &'b [ActorId],
     used: Vec<bool>,
     start: u64,
     earlier: Vec<Earlier>,
+    /// What the operation read last replaces.
+    replacing: Vec<OpId>,
     object: (Rle<'a, u64>, Rle<'a, u64>),
     key: (Rle<'a, u64>, Delta<'a>, Rle<'a, &'a str>),
     insert: Flags<'a>,
@@ -211,13 +217,13 @@ pub(crate) struct Reader<'a, 'b> {
 
 impl<'a, 'b> Reader<'a, 'b> {
     /// Reads `count` operations, as [`Columns::count`] found them, the first of which has the
-    /// counter `start`.
+    /// counter `start`. `visit` is told with each which operations it replaces.
     pub(crate) fn read(
         columns: &Columns<'a>,
         actors: &'b [ActorId],
         start: u64,
         count: u64,
-        visit: &mut dyn FnMut(&Op<'a>) -> Result<(), Reason>,
+        visit: &mut Visit<'a, '_>,
     ) -> Result<(), Reason> {
         columns.count_replaced()?;
         let mut used = vec![false; actors.len()];
@@ -229,6 +235,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             used,
             start,
             earlier: Vec::with_capacity(usize::try_from(count).unwrap_or(0)),
+            replacing: Vec::new(),
             object: (
                 Rle::new(columns.object_actor),
                 Rle::new(columns.object_counter),
@@ -252,7 +259,7 @@ impl<'a, 'b> Reader<'a, 'b> {
         };
         for counter in start..start.saturating_add(count) {
             let op = reader.next(counter)?;
-            visit(&op)?;
+            visit(&op, &reader.replacing)?;
             reader.earlier.push(Earlier {
                 object: op.object,
                 insert: op.insert,
@@ -272,6 +279,7 @@ impl<'a, 'b> Reader<'a, 'b> {
         let expand = self.expand.next()?;
         let mark = self.mark_name.next()?;
         let op = Op {
+            counter,
             object,
             key,
             insert,
@@ -340,7 +348,7 @@ impl<'a, 'b> Reader<'a, 'b> {
         }
     }
 
-    fn next_value(&mut self) -> Result<Value, Reason> {
+    fn next_value(&mut self) -> Result<Value<'a>, Reason> {
         let meta = self.value_meta.next()?.ok_or(Reason::Malformed)?;
         let length = usize::try_from(meta >> 4).map_err(|_| Reason::Malformed)?;
         let bytes = self.value.take(length)?;
@@ -354,7 +362,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             5 if length == 8 => return Ok(Value::Other),
             6 => {
                 return std::str::from_utf8(bytes)
-                    .map(|_| Value::Text)
+                    .map(Value::Text)
                     .map_err(|_| Reason::Malformed);
             }
             7 => return Ok(Value::Other),
@@ -369,7 +377,7 @@ impl<'a, 'b> Reader<'a, 'b> {
 
     fn next_replaced(&mut self, counter: u64, object: Object) -> Result<u64, Reason> {
         let count = self.replaces.next()?.ok_or(Reason::Malformed)?;
-        let mut last: Option<OpId> = None;
+        self.replacing.clear();
         for _ in 0..count {
             let (Some(actor), Some(replaced)) = (self.replaced.0.next()?, self.replaced.1.next()?)
             else {
@@ -382,10 +390,11 @@ impl<'a, 'b> Reader<'a, 'b> {
             {
                 return Err(Reason::Malformed);
             }
-            if last.is_some_and(|last| self.order(last) >= self.order(id)) {
+            let last = self.replacing.last();
+            if last.is_some_and(|last| self.order(*last) >= self.order(id)) {
                 return Err(Reason::Malformed);
             }
-            last = Some(id);
+            self.replacing.push(id);
         }
         Ok(count)
     }

@@ -3,14 +3,24 @@
 //! A change adds entries, sets scalar fields and edits the text; nothing else. An entry is never
 //! altered, replaced or deleted, and no object is made under a key that two writers could choose
 //! alike. Because the objects of the fixed changes have the same ids in every document of a kind,
-//! all of this can be told from the change alone.
+//! a change alone tells which of them each operation is about.
+//!
+//! Only the changes it builds on tell what the operations were that it replaces, or places its
+//! own behind: Automerge looks them up by their ids, whatever object they are in. They are noted
+//! in [`Uses`], each with what it must have been, for [`crate::history`] to check.
 //!
 //! What a later fixed change of the same kind made (a migration this program does not know) may
-//! be used in the same way: maps inserted into lists, scalars set under names, text edited.
+//! be used in the same way: maps inserted into lists, scalars set under names, text edited. Such a
+//! change is admitted, and not opened by a program that does not know what it uses.
 
-use names::{ActorId, Reason};
+use std::collections::BTreeSet;
 
-use super::op::{Action, Key, Object, Op, Value};
+use names::{ActorId, Reason, limits};
+
+use super::{
+    op::{Action, Key, Object, Op, OpId, Value},
+    uses::{Made, Uses},
+};
 use crate::genesis::{self, ENTRIES_OP, FIELDS_OP, TEXT_OP};
 
 /// Which of our objects an operation is about.
@@ -19,22 +29,139 @@ enum Place {
     Entries,
     Fields,
     Text,
-    /// Made by a fixed change this program does not know.
-    Later,
-    /// Made by this same change.
-    New,
+    /// Made by a fixed change this program does not know: by this operation.
+    Later(OpId),
+    /// Made by this same change, with this counter.
+    New(u64),
 }
 
-/// Refuses an operation that is not one of those a document of ours takes.
-pub(super) fn check(op: &Op<'_>, actors: &[ActorId], start: u64) -> Result<(), Reason> {
-    let fits = match place(op.object, actors, start)? {
-        Place::Entries => is_new_map(op),
-        Place::Fields => is_set(op),
-        Place::Text => is_typed(op),
-        Place::Later => is_new_map(op) || is_set(op) || is_typed(op),
-        Place::New => is_set(op) && op.replaces == 0,
-    };
-    if fits { Ok(()) } else { Err(Reason::Malformed) }
+/// A change whose operations are judged one after the other.
+#[derive(Default)]
+pub(super) struct Shape<'a> {
+    uses: Uses,
+    /// The characters it takes away.
+    deleted: Vec<OpId>,
+    /// The fields it sets.
+    fields: BTreeSet<&'a str>,
+    /// What it sets in the maps it makes.
+    inside: BTreeSet<(u64, &'a str)>,
+}
+
+impl<'a> Shape<'a> {
+    /// Refuses an operation that is not one of those a document of ours takes. `start` is the
+    /// counter of the change's first operation, `replaced` what this one replaces.
+    pub(super) fn take(
+        &mut self,
+        op: &Op<'a>,
+        replaced: &[OpId],
+        actors: &[ActorId],
+        start: u64,
+    ) -> Result<(), Reason> {
+        self.uses.replaced = self.uses.replaced.saturating_add(op.replaces);
+        let is_own = |id: OpId| id.actor == 0 && id.counter >= start;
+        let made = match place(op.object, actors, start)? {
+            Place::Entries if is_new_map(op) => {
+                self.behind(op.key, &is_own, &Made::Entry);
+                Made::Entry
+            }
+            Place::Fields => self.set_field(op, replaced, &is_own)?,
+            Place::Text => self.edit_text(op, replaced, &is_own)?,
+            Place::Later(object) if is_new_map(op) || is_set(op) || is_typed(op) => {
+                self.uses.name(object, Made::Later);
+                Made::Later
+            }
+            Place::New(map) => self.set_inside(op, map)?,
+            Place::Entries | Place::Later(_) => return Err(Reason::Malformed),
+        };
+        self.uses.make(op.counter, made);
+        Ok(())
+    }
+
+    /// What the change uses, when all of it was taken. `bytes` is the length of its chunk.
+    ///
+    /// Run-length encoding would let a hundred bytes stand for thousands of operations. Whoever
+    /// writes as we do has a byte at least for each one that does not delete, because it holds
+    /// something; and no character goes twice.
+    pub(super) fn finish(mut self, ops: u64, bytes: usize) -> Result<Uses, Reason> {
+        let deleted = self.deleted.len();
+        self.deleted
+            .sort_unstable_by_key(|id| (id.actor, id.counter));
+        self.deleted.dedup();
+        if self.deleted.len() < deleted {
+            return Err(Reason::Malformed);
+        }
+        if ops.saturating_sub(deleted as u64) > bytes as u64 {
+            return Err(Reason::TooLarge);
+        }
+        Ok(self.uses)
+    }
+
+    /// A field's value replaces earlier values of the same field, and one change sets it once.
+    fn set_field(
+        &mut self,
+        op: &Op<'a>,
+        replaced: &[OpId],
+        is_own: &dyn Fn(OpId) -> bool,
+    ) -> Result<Made, Reason> {
+        let Some(name) = set_name(op) else {
+            return Err(Reason::Malformed);
+        };
+        if !self.fields.insert(name) || replaced.iter().any(|id| is_own(*id)) {
+            return Err(Reason::Malformed);
+        }
+        if self.fields.len() > limits::CHANGE_FIELDS_MAX {
+            return Err(Reason::TooLarge);
+        }
+        let made = Made::Field(name.into());
+        for id in replaced {
+            self.uses.name(*id, made.clone());
+        }
+        Ok(made)
+    }
+
+    /// The text takes one character at a time, behind another, and loses one at a time.
+    fn edit_text(
+        &mut self,
+        op: &Op<'a>,
+        replaced: &[OpId],
+        is_own: &dyn Fn(OpId) -> bool,
+    ) -> Result<Made, Reason> {
+        if !is_typed(op) {
+            return Err(Reason::Malformed);
+        }
+        self.behind(op.key, is_own, &Made::Character);
+        let Key::Element(element) = op.key else {
+            return Ok(Made::Character);
+        };
+        if op.insert {
+            return Ok(Made::Character);
+        }
+        self.deleted.push(element);
+        // Nothing ever replaces a character, so that there is one operation to delete.
+        if replaced == [element] {
+            Ok(Made::Nothing)
+        } else {
+            Err(Reason::Malformed)
+        }
+    }
+
+    /// An entry is new and holds each of its scalars once: there is nothing to replace.
+    fn set_inside(&mut self, op: &Op<'a>, map: u64) -> Result<Made, Reason> {
+        match set_name(op) {
+            Some(name) if op.replaces == 0 && self.inside.insert((map, name)) => Ok(Made::Inside),
+            Some(_) | None => Err(Reason::Malformed),
+        }
+    }
+
+    /// Notes the element an operation refers to, unless this change makes it: then the reader has
+    /// seen that it is one of the same object.
+    fn behind(&mut self, key: Key<'a>, is_own: &dyn Fn(OpId) -> bool, made: &Made) {
+        if let Key::Element(element) = key
+            && !is_own(element)
+        {
+            self.uses.name(element, made.clone());
+        }
+    }
 }
 
 fn place(object: Object, actors: &[ActorId], start: u64) -> Result<Place, Reason> {
@@ -44,7 +171,7 @@ fn place(object: Object, actors: &[ActorId], start: u64) -> Result<Place, Reason
     if id.actor == 0 {
         // What this actor made in an earlier change is an entry, and entries stay as they are.
         return if id.counter >= start {
-            Ok(Place::New)
+            Ok(Place::New(id.counter))
         } else {
             Err(Reason::Malformed)
         };
@@ -56,7 +183,7 @@ fn place(object: Object, actors: &[ActorId], start: u64) -> Result<Place, Reason
         (genesis::FIRST_VERSION, FIELDS_OP) => Ok(Place::Fields),
         (genesis::FIRST_VERSION, TEXT_OP) => Ok(Place::Text),
         (genesis::FIRST_VERSION, _) => Err(Reason::Malformed),
-        (_, _) => Ok(Place::Later),
+        (_, _) => Ok(Place::Later(id)),
     }
 }
 
@@ -65,11 +192,29 @@ fn is_new_map(op: &Op<'_>) -> bool {
 }
 
 fn is_set(op: &Op<'_>) -> bool {
-    matches!(op.key, Key::Name(_)) && op.action == Action::Put
+    set_name(op).is_some()
+}
+
+/// The name under which an operation sets a scalar.
+fn set_name<'a>(op: &Op<'a>) -> Option<&'a str> {
+    match op.key {
+        Key::Name(name) if op.action == Action::Put => Some(name),
+        Key::Name(_) | Key::Head | Key::Element(_) => None,
+    }
 }
 
 fn is_typed(op: &Op<'_>) -> bool {
-    let inserted = op.insert && op.action == Action::Put && op.value == Value::Text;
+    let inserted = op.insert && op.action == Action::Put && is_character(op.value);
     let deleted = matches!(op.key, Key::Element(_)) && op.action == Action::Delete;
     inserted || deleted
+}
+
+/// One Unicode scalar value: positions are counted in them, and an element that held more or less
+/// would be more or less than one position.
+fn is_character(value: Value<'_>) -> bool {
+    let Value::Text(text) = value else {
+        return false;
+    };
+    let mut characters = text.chars();
+    characters.next().is_some() && characters.next().is_none()
 }

@@ -189,8 +189,8 @@ const BAD: &[(&str, Alter, Reason)] = &[
         Reason::Malformed,
     ),
     (
-        "65 dependencies",
-        |raw| raw.deps = (0..65).map(|n| [n; 32]).collect(),
+        "more dependencies than there may be actors",
+        |raw| raw.deps = vec![[1; 32]; limits::CHANGE_DEPS_MAX + 1],
         Reason::TooLarge,
     ),
     (

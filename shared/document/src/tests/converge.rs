@@ -1,12 +1,14 @@
 //! However work is spread over replicas and merged, all end with the same.
 
-use automerge::{Automerge, ObjId, ObjType, ROOT, ReadDoc};
+use automerge::{
+    Automerge, AutomergeError, ObjId, ObjType, ROOT, ReadDoc, transaction::Transactable,
+};
 use proptest::prelude::*;
 
 use super::*;
 
 /// Three people work in their own replicas and merge now and then; then everybody merges.
-fn play(kind: Kind, seed: u64, steps: usize) -> (Vec<Replica>, Vec<(EntryId, Act)>) {
+pub(super) fn play(kind: Kind, seed: u64, steps: usize) -> (Vec<Replica>, Vec<(EntryId, Act)>) {
     let mut chance = Chance::new(seed);
     let mut replicas: Vec<Replica> = (0..3).map(|number| Replica::new(kind, number)).collect();
     let mut written = Vec::new();
@@ -98,6 +100,20 @@ fn assert_no_two_objects(auto: &Automerge) {
     }
 }
 
+/// Two people make an object under one key, which no change of ours may.
+#[test]
+#[should_panic(expected = "two objects in one place")]
+fn two_objects_in_one_place_would_be_found() {
+    let mut one = Automerge::new();
+    let mut other = one.fork();
+    for side in [&mut one, &mut other] {
+        side.transact::<_, _, AutomergeError>(|tx| tx.put_object(ROOT, "register", ObjType::List))
+            .unwrap();
+    }
+    one.merge(&mut other).unwrap();
+    assert_no_two_objects(&one);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
@@ -170,7 +186,7 @@ fn a_register_opened_twice_keeps_both_sides() {
         .unwrap();
         side.perform(
             &Command::Mark {
-                attender: person.clone(),
+                attender: person,
                 attendance: [Attendance::Present, Attendance::Absent][n],
                 arrived: None,
                 left: None,

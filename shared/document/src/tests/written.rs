@@ -59,12 +59,12 @@ fn a_change_that_could_not_be_sent_is_not_kept() {
     let mut refused = |who: ActorId, now: Moment| {
         perform(&mut replica.doc, who, &note("hello"), entry(2), &by(1), now)
     };
-    // A clock far in the future, and the actor of the genesis.
+    // A clock far in the future, and the actor of a genesis.
     assert_eq!(
         refused(actor(1), Moment(i64::MAX)),
         Err(Refusal::NotWritten)
     );
-    let fixed = crate::genesis::genesis(Kind::CASE).unwrap().actor;
+    let fixed = crate::genesis::genesis(Kind::SESSION).unwrap().actor;
     assert_eq!(refused(fixed, NOW), Err(Refusal::NotWritten));
     assert_eq!((replica.doc.heads(), replica.doc.read()), before);
     assert!(replica.perform(&note("hello"), entry(3)).is_some());
@@ -159,8 +159,8 @@ fn what_a_newer_version_wrote_survives_and_is_reported() {
     assert_eq!(replica.doc.read().1, [flaw(7), flaw(8)]);
     assert_eq!(
         journal(&mut replica.doc).len(),
-        2,
-        "the entry with one more field is shown"
+        3,
+        "the entry with one more field is shown, and that there is another"
     );
     let mut anew = Document::new(Kind::CASE).unwrap();
     let chunks: Vec<_> = replica.doc.history.chunks()[1..].to_vec();
@@ -243,11 +243,13 @@ fn telling_acts() -> Vec<Act> {
             what: text(),
             due: Some(day()),
             whom: Some(by(1).worker),
+            seen: seen(),
         },
         Act::AddTask {
             what: text(),
             due: None,
             whom: None,
+            seen: vec![],
         },
     ]
 }
@@ -270,8 +272,9 @@ fn steering_acts() -> Vec<Act> {
             total: 27,
             taken: day(),
             point: domain::OutcomePoint::End,
-            replaces: Some(entry(3)),
+            replaces: vec![entry(3)],
             reason: text(),
+            seen: seen(),
         },
         Act::SetStatus {
             status: Status::Closed,
@@ -294,6 +297,8 @@ fn steering_acts() -> Vec<Act> {
         Act::EditText {
             inserted: 3,
             deleted: u32::MAX,
+            removed: text(),
+            seen: seen(),
         },
         Act::SetField {
             field: Field::Room,
@@ -325,10 +330,22 @@ fn session_acts() -> Vec<Act> {
             seen: seen(),
         },
         Act::Mark {
-            attender: Attender::Guest(Text::from("Ann: the second")),
+            attender: Attender::Guest(entry(7)),
             attendance: Attendance::Late,
             arrived: Some(time("10:10")),
             left: None,
+            reason: text(),
+            seen: seen(),
+        },
+        Act::AddGuest {
+            name: Text::from("Ann: the second"),
+            attendance: Attendance::Late,
+            arrived: None,
+            left: Some(time("11:00")),
+        },
+        Act::MatchGuest {
+            guest: entry(7),
+            to: Some(Attender::Guest(entry(8))),
             reason: text(),
             seen: seen(),
         },
@@ -391,4 +408,119 @@ fn every_act_reads_back_what_it_wrote() {
         schema::CODES,
         "every act is written, under the code it has in domain"
     );
+}
+
+/// The scalars of an entry by a newer version, or a damaged one, with some of them replaced.
+fn read_with(act: Act, changed: &[(&str, ScalarValue)]) -> schema::Found {
+    let written = Entry {
+        id: entry(1),
+        at: NOW,
+        by: by(1).worker,
+        site: by(1).site,
+        act,
+    };
+    let row = schema::to_row(&written).into_iter();
+    let mut row: BTreeMap<String, ScalarValue> =
+        row.map(|(key, value)| (key.to_owned(), value)).collect();
+    for (key, value) in changed {
+        row.insert((*key).to_owned(), value.clone());
+    }
+    schema::from_row(row)
+}
+
+#[test]
+fn a_code_of_a_newer_version_leaves_who_when_where_and_what_kind() {
+    let newer = ScalarValue::from("of-tomorrow");
+    let long: Vec<u8> = vec![7; 16 * (names::limits::SEEN_MAX + 1)];
+    let (reason, seen) = (words, some_entries);
+    for (act, key, value, why) in [
+        (
+            Act::RaiseAlert {
+                code: AlertCode::Weapons,
+                detail: words(),
+                review_by: None,
+                seen: seen(),
+            },
+            "code",
+            newer.clone(),
+            Reason::NoCommonVersion,
+        ),
+        (
+            Act::AddNote {
+                happened: day(),
+                mode: ContactMode::Video,
+                minutes: 9,
+                text: words(),
+                seen: seen(),
+            },
+            "mode",
+            newer.clone(),
+            Reason::NoCommonVersion,
+        ),
+        (
+            Act::SetStatus {
+                status: Status::Closed,
+                reason: reason(),
+                seen: seen(),
+            },
+            "seen",
+            ScalarValue::Bytes(long),
+            Reason::TooLarge,
+        ),
+        (
+            Act::HeadCount {
+                people: 3,
+                reason: reason(),
+                seen: seen(),
+            },
+            "people",
+            newer,
+            Reason::Malformed,
+        ),
+    ] {
+        let code = act.code();
+        let schema::Found::Partly(read, reason) = read_with(act, &[(key, value)]) else {
+            panic!("{code} is not reported")
+        };
+        assert_eq!(reason, why, "{code}");
+        assert_eq!((read.id, read.at, read.by), (entry(1), NOW, by(1).worker));
+        let expected = if key == "seen" { vec![] } else { seen() };
+        let Act::Unread { code: said, seen } = read.act else {
+            panic!("{code} was read")
+        };
+        assert_eq!((said.as_str(), seen), (code, expected));
+    }
+}
+
+/// Under one id the same edit is one entry, but its words stand in the text twice: that is shown.
+#[test]
+fn an_edit_sent_through_two_nodes_is_reported() {
+    let mut one = Replica::new(Kind::CASE, 1);
+    let mut other = Replica::new(Kind::CASE, 2);
+    let opened = one.perform(&open_case(), entry(1)).unwrap();
+    other.doc.apply(&[&opened.chunk]);
+    let typed = edit(0, 0, "ring Ann. ");
+    for replica in [&mut one, &mut other] {
+        let doc = &mut replica.doc;
+        let done = perform(doc, actor(replica.number), &typed, entry(2), &by(1), NOW);
+        replica
+            .chunks
+            .insert(ChangeHash([9; 32]), done.unwrap().unwrap().chunk);
+    }
+    assert_eq!(one.doc.read().1, []);
+    let chunk = other.chunks.values().next().unwrap();
+    assert_eq!(one.doc.apply(&[chunk]), []);
+    assert_eq!(
+        one.doc.state().prose().text().as_str(),
+        "ring Ann. ring Ann. "
+    );
+    let flaw = Flaw {
+        at: FlawAt::Entry(entry(2)),
+        reason: Reason::Equivocation,
+    };
+    assert_eq!(one.doc.read().1, [flaw]);
+    let mut anew = Document::new(Kind::CASE).unwrap();
+    let chunks: Vec<_> = one.doc.history.chunks()[1..].to_vec();
+    anew.apply(&chunks.iter().map(|chunk| &**chunk).collect::<Vec<_>>());
+    assert_eq!(anew.read(), one.doc.read());
 }

@@ -1,9 +1,11 @@
 //! What of a case waits for a person.
 
+use std::collections::BTreeSet;
+
 use names::WorkerId;
 
-use super::{Case, Raise};
-use crate::conflict::{Conflict, Subject, Version};
+use super::{Case, Opening, Outcome, Raise};
+use crate::conflict::{Conflict, Subject, Version, with_reason};
 use crate::merge::{Fact, Row};
 use crate::text::Text;
 use crate::time::Day;
@@ -13,6 +15,11 @@ impl Case {
     pub fn conflicts(&self) -> Vec<Conflict> {
         let mut conflicts = self.alert_conflicts();
         conflicts.extend(self.status_conflict());
+        conflicts.extend(Conflict::among_all(
+            Subject::Opening,
+            &self.openings,
+            opening_words,
+        ));
         for (slot, value) in &self.identifiers {
             let about = Subject::Identifier { slot: *slot };
             conflicts.extend(Conflict::among(about, value, Text::clone, Text::default()));
@@ -32,7 +39,9 @@ impl Case {
             day,
             earliest,
         ));
-        for (task, due) in &self.due {
+        // Nobody needs to know by when something should have been done that is done.
+        let open = self.due.iter().filter(|(task, _)| !self.is_done(**task));
+        for (task, due) in open {
             let words = |due: &Option<Day>| due.as_ref().map(day).unwrap_or_default();
             let earliest = self.due(*task).as_ref().map(day).unwrap_or_default();
             conflicts.extend(Conflict::among(
@@ -41,6 +50,34 @@ impl Case {
                 words,
                 earliest,
             ));
+        }
+        conflicts.extend(self.outcome_conflicts());
+        conflicts
+    }
+
+    /// Corrections of one outcome by two who did not know of each other, if they differ.
+    fn outcome_conflicts(&self) -> Vec<Conflict> {
+        let mut conflicts = Vec::new();
+        for (outcome, versions) in self.outcomes.forks() {
+            let said = |row: &Row<'_, Outcome>| {
+                let outcome = row.value;
+                (
+                    outcome.instrument,
+                    outcome.total,
+                    outcome.taken,
+                    outcome.point,
+                )
+            };
+            let different: BTreeSet<_> = versions.iter().map(said).collect();
+            if different.len() > 1 {
+                let values = versions.iter();
+                let values = values.map(|row| Version::of(row, outcome_words(row.value)));
+                conflicts.push(Conflict {
+                    about: Subject::Outcome { outcome },
+                    values: values.collect(),
+                    operational: Text::default(),
+                });
+            }
         }
         conflicts
     }
@@ -61,22 +98,20 @@ impl Case {
     }
 
     fn status_conflict(&self) -> Option<Conflict> {
-        if !self.status.is_contested() {
+        let status = self.status.weigh();
+        if !status.is_contested() {
             return None;
         }
-        let moves = self.status.standing();
-        let moves = moves.iter().map(|row| {
+        let moves = status.standing.iter().map(|row| {
             let words = with_reason(row.value.value.as_str(), &row.value.reason);
             Version::of(row, words)
         });
-        let overlooked = self.status.overlooked();
-        let contacts = overlooked
-            .iter()
-            .map(|row| Version::of(row, Text::from("contact noted")));
+        let overlooked = status.overlooked.iter();
+        let overlooked = overlooked.map(|row| Version::of(row, Text::from(row.value.words())));
         Some(Conflict {
             about: Subject::Status,
-            values: moves.chain(contacts).collect(),
-            operational: Text::from(self.status.operational().as_str()),
+            values: moves.chain(overlooked).collect(),
+            operational: Text::from(status.operational().as_str()),
         })
     }
 }
@@ -90,10 +125,11 @@ fn alert_version(row: &Row<'_, Fact<Raise, Text>>) -> Version {
     Version::of(row, words)
 }
 
-fn with_reason(what: &str, reason: &Text) -> Text {
-    if reason.is_empty() {
-        Text::from(what)
-    } else {
-        Text::from(format!("{what}: {}", reason.as_str()))
-    }
+fn opening_words(opening: &Opening) -> Text {
+    with_reason(&opening.opened.to_string(), &opening.source)
+}
+
+fn outcome_words(outcome: &Outcome) -> Text {
+    let (name, total, taken) = (outcome.instrument.words(), outcome.total, outcome.taken);
+    with_reason(&format!("{name} {total} on {taken}"), &outcome.reason)
 }

@@ -6,14 +6,17 @@
     reason = "each function looks at the acts its question concerns"
 )]
 
-use names::{EntryId, Moment};
+use names::{EntryId, Moment, limits};
 
-use crate::case::Case;
+use super::text;
+
+use crate::attender::Attender;
+use crate::case::{Activity, Case};
 use crate::code::{Slot, Status};
-use crate::command::{Command, Splice};
+use crate::command::Command;
 use crate::conflict::Subject;
 use crate::entry::Act;
-use crate::merge::Workflow;
+use crate::merge::{MultiValue, Workflow};
 use crate::refusal::Refusal;
 use crate::session::Session;
 use crate::state::State;
@@ -48,8 +51,14 @@ pub(super) fn check(
     check_dates(act, now)?;
     check_numbers(act)?;
     match command {
-        Command::Settle { about, keep, .. } => check_settles(state, about, *keep)?,
-        Command::EditText { splices, length } => check_splices(state, splices, *length)?,
+        Command::Settle {
+            about, keep, seen, ..
+        } => check_settles(state, about, *keep, seen)?,
+        Command::EditText {
+            splices,
+            seen,
+            length,
+        } => text::check_edit(state.prose(), splices, seen, *length)?,
         _ => {}
     }
     match state {
@@ -58,14 +67,27 @@ pub(super) fn check(
     }
 }
 
-/// The conflict must be there, and the chosen value one of those that stand in it.
-fn check_settles(state: &State, about: &Subject, keep: EntryId) -> Result<(), Refusal> {
+/// The conflict must be there, and the chosen value among those that stand in it and that the
+/// person has looked at.
+fn check_settles(
+    state: &State,
+    about: &Subject,
+    keep: EntryId,
+    seen: &[EntryId],
+) -> Result<(), Refusal> {
+    if !seen.contains(&keep) {
+        return Err(Refusal::NotLookedAt);
+    }
+    if seen.len() > limits::SEEN_MAX {
+        return Err(Refusal::TooMany("entries", limits::SEEN_MAX));
+    }
     let conflict = state
         .conflicts()
         .into_iter()
         .find(|found| found.about == *about);
     let values = conflict.map(|conflict| conflict.values).unwrap_or_default();
-    if values.iter().any(|version| version.entry == keep) {
+    let stands = |entry: &EntryId| values.iter().any(|version| version.entry == *entry);
+    if seen.iter().all(stands) {
         Ok(())
     } else {
         Err(Refusal::NothingToSettle)
@@ -99,6 +121,11 @@ fn check_dates(act: &Act, now: Moment) -> Result<(), Refusal> {
         }
         Act::SetTimes { start, end, .. } => in_order(*start, *end),
         Act::Mark {
+            arrived: Some(arrived),
+            left: Some(left),
+            ..
+        }
+        | Act::AddGuest {
             arrived: Some(arrived),
             left: Some(left),
             ..
@@ -169,12 +196,18 @@ fn check_case(case: &Case, act: &Act) -> Result<(), Refusal> {
         }
         Act::RecordOutcome {
             instrument,
-            replaces: Some(earlier),
+            replaces,
             ..
-        } => {
+        } if !replaces.is_empty() => {
+            if replaces.len() > limits::SEEN_MAX {
+                return Err(Refusal::TooMany("entries", limits::SEEN_MAX));
+            }
             let current = case.outcomes.current();
-            let mut replaced = current.iter().filter(|row| row.entry == *earlier);
-            known(replaced.any(|row| row.value.instrument == *instrument))
+            let is_current = |earlier: &EntryId| {
+                let mut replaced = current.iter().filter(|row| row.entry == *earlier);
+                replaced.any(|row| row.value.instrument == *instrument)
+            };
+            known(replaces.iter().all(is_current))
         }
         Act::SetStatus { status, .. } => check_move(&case.status, *status),
         Act::ReviewAlert { code, .. } => {
@@ -189,7 +222,8 @@ fn check_case(case: &Case, act: &Act) -> Result<(), Refusal> {
     }
 }
 
-fn check_move(status: &Workflow<Status>, next: Status) -> Result<(), Refusal> {
+fn check_move(status: &Workflow<Status, Activity>, next: Status) -> Result<(), Refusal> {
+    let status = status.weigh();
     if status.may_become(next) {
         Ok(())
     } else {
@@ -208,6 +242,15 @@ fn check_session(session: &Session, act: &Act) -> Result<(), Refusal> {
                 Ok(())
             }
         }
+        Act::Mark {
+            attender: Attender::Guest(guest),
+            ..
+        }
+        | Act::TakeCash {
+            from: Some(Attender::Guest(guest)),
+            ..
+        } => known(session.guests.contains(*guest)),
+        Act::MatchGuest { guest, to, .. } => check_match(session, *guest, *to),
         Act::SetPlan { end: Some(end), .. } => {
             let starts = session.openings.rows().map(|row| row.value.start);
             starts.max().map_or(Ok(()), |start| in_order(start, *end))
@@ -216,29 +259,28 @@ fn check_session(session: &Session, act: &Act) -> Result<(), Refusal> {
     }
 }
 
+/// A guest can be said to be a person, or another guest who does not stand in the same row.
+fn check_match(session: &Session, guest: EntryId, to: Option<Attender>) -> Result<(), Refusal> {
+    known(session.guests.contains(guest))?;
+    let Some(other) = to else { return Ok(()) };
+    if let Attender::Guest(other) = other {
+        known(session.guests.contains(other))?;
+    }
+    let contested = session
+        .matches
+        .get(&guest)
+        .is_some_and(MultiValue::is_contested);
+    let guest = Attender::Guest(guest);
+    if other == guest || (!contested && session.whoever(other) == session.whoever(guest)) {
+        return Err(Refusal::SameAlready);
+    }
+    Ok(())
+}
+
 fn known(is_there: bool) -> Result<(), Refusal> {
     if is_there {
         Ok(())
     } else {
         Err(Refusal::UnknownEntry)
     }
-}
-
-/// Every splice must lie within the text its predecessors leave.
-fn check_splices(state: &State, splices: &[Splice], seen: Option<usize>) -> Result<(), Refusal> {
-    let mut length = state.prose().length();
-    if seen.is_some_and(|seen| seen != length) {
-        return Err(Refusal::TextChanged);
-    }
-    for splice in splices {
-        let end = splice
-            .position
-            .checked_add(splice.delete)
-            .ok_or(Refusal::TextChanged)?;
-        if end > length {
-            return Err(Refusal::TextChanged);
-        }
-        length = length - splice.delete + splice.insert.chars().count();
-    }
-    Ok(())
 }

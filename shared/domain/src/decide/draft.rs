@@ -1,24 +1,20 @@
 //! A command's words, checked and in the form in which they are kept: an act that has seen
 //! nothing yet. The same command gives the same act on every node and at every time.
 
+mod session;
+
 use names::limits;
 
-use super::settle;
+use super::{settle, text};
 
 use crate::code::{Field, Slot, Status};
-use crate::command::{Command, Splice};
-use crate::entry::{Act, Attender};
+use crate::command::Command;
+use crate::entry::Act;
 use crate::nhs::NhsNumber;
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::text::Text;
 use crate::time::Day;
-
-/// Splices of one command. More means that a client lost count of what it has sent.
-const SPLICES_MAX: usize = 1_000;
-/// Characters one command may insert and delete: each is one operation of a change, and a
-/// change has to stay below [`limits::CHANGE_OPS_MAX`] with its entry's own operations.
-const EDIT_CHARACTERS_MAX: usize = limits::CHANGE_OPS_MAX as usize - 1_000;
 
 /// The act a command asks for, before it has seen anything.
 pub(super) fn draft(state: &State, command: &Command) -> Result<Act, Refusal> {
@@ -26,19 +22,21 @@ pub(super) fn draft(state: &State, command: &Command) -> Result<Act, Refusal> {
         about,
         keep,
         reason,
+        seen,
     } = command
     {
-        return settle::settle(state, about, *keep, needed(reason, "the reason")?);
+        let reason = needed(reason, "the reason")?;
+        return settle::settle(state, about, *keep, reason, seen);
     }
     if let Command::EditText { splices, .. } = command {
-        return edit_text(splices);
+        return text::edit_text(splices);
     }
     if let Command::SetField { field, value } = command {
         return set_field(state, *field, value);
     }
     let groups: &[Group] = match state {
         State::Case(_) => &[contact, safety, steering],
-        State::Session(_) => &[running, cash],
+        State::Session(_) => &[session::running, session::attenders, session::cash],
     };
     for group in groups {
         if let Some(act) = group(command)? {
@@ -147,9 +145,10 @@ fn safety(command: &Command) -> Result<Option<Act>, Refusal> {
             replaces,
             reason,
         } => {
-            let reason = match replaces {
-                Some(_) => needed(&reason, "the reason")?,
-                None => line(&reason)?,
+            let reason = if replaces.is_empty() {
+                line(&reason)?
+            } else {
+                needed(&reason, "the reason")?
             };
             Act::RecordOutcome {
                 instrument,
@@ -158,6 +157,7 @@ fn safety(command: &Command) -> Result<Option<Act>, Refusal> {
                 point,
                 replaces,
                 reason,
+                seen,
             }
         }
         _ => return Ok(None),
@@ -178,7 +178,12 @@ fn steering(command: &Command) -> Result<Option<Act>, Refusal> {
         },
         Command::AddTask { what, due, whom } => {
             let what = needed(&what, "what is to be done")?;
-            Act::AddTask { what, due, whom }
+            Act::AddTask {
+                what,
+                due,
+                whom,
+                seen,
+            }
         }
         Command::MoveTask { task, due, reason } => {
             let reason = line(&reason)?;
@@ -220,126 +225,6 @@ fn steering(command: &Command) -> Result<Option<Act>, Refusal> {
     }))
 }
 
-/// What goes on in a session.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the commands of the other groups"
-)]
-fn running(command: &Command) -> Result<Option<Act>, Refusal> {
-    let (seen, reason) = (Vec::new(), Text::default());
-    Ok(Some(match command.clone() {
-        Command::OpenSession {
-            venue,
-            date,
-            start,
-            end,
-            form,
-        } => {
-            let venue = needed(&venue, "the venue")?;
-            Act::OpenSession {
-                venue,
-                date,
-                start,
-                end,
-                form,
-            }
-        }
-        Command::SetPlan { end, form, reason } => {
-            let reason = line(&reason)?;
-            Act::SetPlan {
-                end,
-                form,
-                reason,
-                seen,
-            }
-        }
-        Command::SetTimes { start, end, reason } => {
-            let reason = line(&reason)?;
-            Act::SetTimes {
-                start,
-                end,
-                reason,
-                seen,
-            }
-        }
-        Command::Mark {
-            attender: whom,
-            attendance,
-            arrived,
-            left,
-        } => {
-            let attender = attender(&whom)?;
-            Act::Mark {
-                attender,
-                attendance,
-                arrived,
-                left,
-                reason,
-                seen,
-            }
-        }
-        Command::HeadCount { people } => Act::HeadCount {
-            people,
-            reason,
-            seen,
-        },
-        Command::Tick { item } => Act::Tick { item },
-        _ => return Ok(None),
-    }))
-}
-
-/// A session's money.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the commands of the other groups"
-)]
-fn cash(command: &Command) -> Result<Option<Act>, Refusal> {
-    let (seen, reason) = (Vec::new(), Text::default());
-    Ok(Some(match command.clone() {
-        Command::TakeCash { pence, from, what } => {
-            let from = from.as_ref().map(attender).transpose()?;
-            Act::TakeCash {
-                pence,
-                from,
-                what: line(&what)?,
-            }
-        }
-        Command::PayOut { pence, what } => {
-            let what = needed(&what, "what it was for")?;
-            Act::PayOut { pence, what }
-        }
-        Command::CountCash { pence } => Act::CountCash {
-            pence,
-            reason,
-            seen,
-        },
-        Command::ReverseCash { cash, reason } => {
-            let reason = needed(&reason, "the reason")?;
-            Act::ReverseCash { cash, reason }
-        }
-        _ => return Ok(None),
-    }))
-}
-
-fn edit_text(splices: &[Splice]) -> Result<Act, Refusal> {
-    if splices.len() > SPLICES_MAX {
-        return Err(Refusal::TooMany("edits", SPLICES_MAX));
-    }
-    let count = |of: fn(&Splice) -> usize| splices.iter().map(of).fold(0, usize::saturating_add);
-    let inserted = count(|splice| splice.insert.chars().count());
-    let deleted = count(|splice| splice.delete);
-    match inserted.saturating_add(deleted) {
-        0 => return Err(Refusal::Empty("the edit")),
-        1..=EDIT_CHARACTERS_MAX => {}
-        _ => return Err(Refusal::TooMany("characters", EDIT_CHARACTERS_MAX)),
-    }
-    // Both are below the bound just checked.
-    Ok(Act::EditText {
-        inserted: inserted as u32,
-        deleted: deleted as u32,
-    })
-}
-
 fn set_field(state: &State, field: Field, value: &Text) -> Result<Act, Refusal> {
     let of_case = match field {
         Field::Pronouns | Field::PreferredContact | Field::CommunicationNeeds => true,
@@ -376,18 +261,6 @@ fn identifier(slot: Slot, value: &Text) -> Result<Text, Refusal> {
         | Slot::Postcode
         | Slot::GpPractice
         | Slot::Language => Ok(value),
-    }
-}
-
-/// A guest's name with single spaces, so that two facilitators write one row.
-fn attender(attender: &Attender) -> Result<Attender, Refusal> {
-    match attender {
-        Attender::Person(document) => Ok(Attender::Person(*document)),
-        Attender::Guest(name) => {
-            let words: Vec<&str> = name.as_str().split_whitespace().collect();
-            let name = needed(&Text::from(words.join(" ")), "the guest's name")?;
-            Ok(Attender::Guest(name))
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use names::{EntryId, limits};
 
 use crate::case::{Case, Raise};
+use crate::code::ContactMode;
 use crate::command::Command;
 use crate::entry::Act;
 use crate::merge::{Fact, MultiValue, ProtectiveSet};
@@ -24,6 +25,11 @@ type Alert = ProtectiveSet<Raise, Text>;
 /// standing and can be settled by the same command once more.
 pub(super) fn seen(state: &State, command: &Command, act: &Act) -> Result<Vec<EntryId>, Refusal> {
     let mut seen = match (state, command, act) {
+        (State::Case(case), Command::Settle { seen, .. }, Act::ReviewAlert { code, .. }) => {
+            shown_to_reviewer(case.alerts.get(code), seen)?
+        }
+        (_, Command::Settle { seen, .. }, _) => settled(state, act, seen),
+        (_, Command::EditText { seen, .. }, _) => seen.clone(),
         (
             State::Case(case),
             Command::ReviewAlert {
@@ -31,11 +37,33 @@ pub(super) fn seen(state: &State, command: &Command, act: &Act) -> Result<Vec<En
             },
             Act::ReviewAlert { code, .. },
         ) => shown_to_reviewer(case.alerts.get(code), shown)?,
+        (_, Command::ReviewAlert { clear: true, .. }, _) => return Err(Refusal::NotLookedAt),
         (State::Case(case), _, _) => seen_in_case(case, act),
         (State::Session(session), _, _) => seen_in_session(session, act),
     };
     seen.truncate(limits::SEEN_MAX);
     Ok(seen)
+}
+
+/// Of a conflict exactly what was looked at; of everything else about a status, what is here.
+fn settled(state: &State, act: &Act, looked_at: &[EntryId]) -> Vec<EntryId> {
+    let mut seen: BTreeSet<EntryId> = looked_at.iter().copied().collect();
+    match (state, act) {
+        (State::Case(case), Act::SetStatus { .. }) => {
+            let status = case.status.weigh();
+            let standing = status.standing.iter().map(|row| row.entry);
+            let overlooked = status.overlooked.iter().map(|row| row.entry);
+            let mut unseen: BTreeSet<EntryId> = standing.chain(overlooked).collect();
+            unseen.retain(|entry| !seen.contains(entry));
+            // First what was looked at, in case it is too much.
+            let others = case.status.heads_without(&unseen);
+            let others = others.into_iter().filter(|entry| !seen.contains(entry));
+            return seen.iter().copied().chain(others).collect();
+        }
+        (State::Case(case), Act::RecordOutcome { .. }) => seen = case.status.newest(),
+        _ => {}
+    }
+    seen.into_iter().collect()
 }
 
 /// The list a screen gives must be about this alert, and hold a raise that stands.
@@ -45,14 +73,14 @@ fn shown_to_reviewer(alert: Option<&Alert>, shown: &[EntryId]) -> Result<Vec<Ent
     if shown.len() > limits::SEEN_MAX {
         return Err(Refusal::TooMany("entries", limits::SEEN_MAX));
     }
+    if shown.is_empty() {
+        return Err(Refusal::NotLookedAt);
+    }
     if !shown.iter().all(|entry| alert.history().contains(*entry)) {
         return Err(Refusal::UnknownEntry);
     }
-    if !alert
-        .standing()
-        .iter()
-        .any(|raise| shown.contains(&raise.entry))
-    {
+    let standing = alert.standing();
+    if !standing.iter().any(|raise| shown.contains(&raise.entry)) {
         return Err(Refusal::NothingToReview);
     }
     Ok(shown.into_iter().collect())
@@ -61,14 +89,24 @@ fn shown_to_reviewer(alert: Option<&Alert>, shown: &[EntryId]) -> Result<Vec<Ent
 fn seen_in_case(case: &Case, act: &Act) -> Vec<EntryId> {
     match act {
         Act::Identify { slot, .. } => heads(case.identifiers.get(slot)),
-        Act::AddNote { .. } => case.status.newest().into_iter().collect(),
-        Act::RaiseAlert { code, .. } => case
-            .alerts
-            .get(code)
-            .map(Alert::newest)
-            .unwrap_or_default()
-            .into_iter()
-            .collect(),
+        Act::AddNote {
+            mode: ContactMode::None,
+            ..
+        } => Vec::new(),
+        Act::AddNote { .. } | Act::RecordOutcome { .. } | Act::AddTask { .. } => {
+            case.status.newest().into_iter().collect()
+        }
+        Act::RaiseAlert { code, .. } => {
+            let alert = case.alerts.get(code).map(Alert::newest);
+            let mut seen: Vec<EntryId> = alert.into_iter().flatten().copied().collect();
+            let newest = case.status.newest();
+            seen.extend(
+                newest
+                    .iter()
+                    .filter(|id| !alert.is_some_and(|a| a.contains(id))),
+            );
+            seen
+        }
         Act::ReviewAlert { code, .. } => case.alerts.get(code).map(reviewed).unwrap_or_default(),
         Act::MoveTask { task, .. } => heads(case.due.get(task)),
         Act::SetStatus { .. } => case.status.heads(),
@@ -82,7 +120,11 @@ fn seen_in_session(session: &Session, act: &Act) -> Vec<EntryId> {
     match act {
         Act::SetPlan { .. } => session.plan.heads(),
         Act::SetTimes { .. } => session.times.heads(),
-        Act::Mark { attender, .. } => heads(session.register.get(attender)),
+        Act::Mark { attender, .. } => {
+            let row = session.row(*attender);
+            row.map(|row| row.marks.heads()).unwrap_or_default()
+        }
+        Act::MatchGuest { guest, .. } => heads(session.matches.get(guest)),
         Act::CountCash { .. } => session.counts.heads(),
         Act::HeadCount { .. } => session.head_counts.heads(),
         _ => Vec::new(),
@@ -93,15 +135,14 @@ fn heads<T: Ord + Clone>(field: Option<&MultiValue<T>>) -> Vec<EntryId> {
     field.map(MultiValue::heads).unwrap_or_default()
 }
 
-/// The raises that stand, which a clearing review covers; then the reviews it is weighed
-/// against and the newest of all, so that the next person can tell what this one knew.
+/// The raises that stand; then the reviews they are weighed against and the newest of all, so that
+/// the next person can tell what this one knew.
 fn reviewed(alert: &Alert) -> Vec<EntryId> {
-    let standing: BTreeSet<EntryId> = alert.standing().iter().map(|row| row.entry).collect();
-    let mut others: BTreeSet<EntryId> = alert.newest();
-    let disputed = alert.disputed();
-    let reviews = disputed
-        .iter()
-        .filter(|row| matches!(row.value, Fact::Review { .. }));
+    let weighed = alert.weigh();
+    let standing: BTreeSet<EntryId> = weighed.standing.iter().map(|row| row.entry).collect();
+    let mut others: BTreeSet<EntryId> = alert.newest().clone();
+    let disputed = weighed.disputed.iter();
+    let reviews = disputed.filter(|row| matches!(row.value, Fact::Review { .. }));
     others.extend(reviews.map(|row| row.entry));
     standing
         .iter()

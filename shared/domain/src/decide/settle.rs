@@ -19,12 +19,30 @@ pub(super) fn settle(
     about: &Subject,
     keep: EntryId,
     reason: Text,
+    seen: &[EntryId],
 ) -> Result<Act, Refusal> {
     let chosen = match state {
+        State::Case(case) if matches!(about, Subject::Outcome { .. }) => {
+            settle_outcome(case, keep, reason, seen)
+        }
         State::Case(case) => settle_case(case, about, keep, reason),
         State::Session(session) => settle_session(session, about, keep, reason),
     };
     chosen.ok_or(Refusal::NothingToSettle)
+}
+
+/// The outcome that is right, once more, in the place of all that were looked at.
+fn settle_outcome(case: &Case, keep: EntryId, reason: Text, seen: &[EntryId]) -> Option<Act> {
+    let outcome = case.outcomes.history().of(keep).next()?.value;
+    Some(Act::RecordOutcome {
+        instrument: outcome.instrument,
+        total: outcome.total,
+        taken: outcome.taken,
+        point: outcome.point,
+        replaces: seen.to_vec(),
+        reason,
+        seen: Vec::new(),
+    })
 }
 
 fn settle_case(case: &Case, about: &Subject, keep: EntryId, reason: Text) -> Option<Act> {
@@ -56,8 +74,12 @@ fn settle_case(case: &Case, about: &Subject, keep: EntryId, reason: Text) -> Opt
                 .of(keep)
                 .next()
                 .map(|row| row.value.value);
-            // A contact that a closing overlooked stands for the case being open.
-            let open = case.notes.contains(keep).then_some(Status::Open);
+            // What a closing overlooked stands for the case being open.
+            let open = case
+                .status
+                .activity()
+                .contains(keep)
+                .then_some(Status::Open);
             Some(Act::SetStatus {
                 status: moved.or(open)?,
                 reason,
@@ -83,9 +105,13 @@ fn settle_case(case: &Case, about: &Subject, keep: EntryId, reason: Text) -> Opt
                 seen,
             })
         }
-        Subject::Plan
+        Subject::Opening
+        | Subject::Outcome { .. }
+        | Subject::Plan
         | Subject::Times
         | Subject::Attendance { .. }
+        | Subject::Guest { .. }
+        | Subject::CashLine { .. }
         | Subject::CashCount
         | Subject::HeadCount => None,
     }
@@ -113,9 +139,9 @@ fn settle_session(session: &Session, about: &Subject, keep: EntryId, reason: Tex
             })
         }
         Subject::Attendance { attender } => {
-            let marked = given(session.register.get(attender)?, keep)?;
+            let marked = given(&session.row(*attender)?.marks, keep)?;
             Some(Act::Mark {
-                attender: attender.clone(),
+                attender: *attender,
                 attendance: marked.attendance,
                 arrived: marked.arrived,
                 left: marked.left,
@@ -123,6 +149,12 @@ fn settle_session(session: &Session, about: &Subject, keep: EntryId, reason: Tex
                 seen,
             })
         }
+        Subject::Guest { guest } => Some(Act::MatchGuest {
+            guest: *guest,
+            to: given(session.matches.get(guest)?, keep)?,
+            reason,
+            seen,
+        }),
         Subject::CashCount => Some(Act::CountCash {
             pence: given(&session.counts, keep)?,
             reason,
@@ -134,6 +166,9 @@ fn settle_session(session: &Session, about: &Subject, keep: EntryId, reason: Tex
             seen,
         }),
         Subject::Identifier { .. }
+        | Subject::Opening
+        | Subject::Outcome { .. }
+        | Subject::CashLine { .. }
         | Subject::Alert { .. }
         | Subject::Status
         | Subject::Lead

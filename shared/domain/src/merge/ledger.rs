@@ -22,7 +22,8 @@ pub struct Line<T> {
 type Reversal = (EntryId, Text);
 
 /// Lines and reversals. A line that was taken back counts nothing, however many people took it
-/// back; it and every reversal stay readable.
+/// back; it and every reversal stay readable. Where an id was used for two lines nobody can tell
+/// which of them a reversal means, so both count.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Ledger<T> {
     lines: EntryLog<Line<T>>,
@@ -70,7 +71,10 @@ impl<T: Ord + Clone> Ledger<T> {
 
     /// The entries that were taken back.
     pub fn reversed(&self) -> BTreeSet<EntryId> {
-        self.reversals.rows().map(|row| row.value.0).collect()
+        let named = self.reversals.rows().map(|row| row.value.0);
+        named
+            .filter(|line| !self.lines.is_ambiguous(*line))
+            .collect()
     }
 
     /// Every line, taken back or not.

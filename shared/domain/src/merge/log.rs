@@ -37,8 +37,10 @@ pub struct Row<'a, T> {
     pub entry: EntryId,
     /// What it says.
     pub value: &'a T,
-    /// When, who and where.
+    /// When, who and where: of several copies the least.
     pub made: &'a Made,
+    /// When and where its other copies were made, by the same person.
+    pub also: &'a [Made],
     /// The entries it has seen.
     pub seen: &'a BTreeSet<EntryId>,
 }
@@ -54,26 +56,35 @@ impl<T> Copy for Row<'_, T> {}
 /// A set of entries that only grows. A correction is another entry that points at the first;
 /// nothing is ever taken out.
 ///
-/// One command that reached the record through two nodes is one row: the copies differ only in
-/// their clock, their site and what the two nodes showed. Of the first two the lesser is kept.
-/// Of the seen-lists only what *both* have seen counts, so that a row never covers something
-/// that one of its copies had not seen. Rows that share an id and say different things are both
-/// kept.
+/// One command that reached the record through two nodes is one row: its copies say the same
+/// thing, by the same person, and differ only in their clock, their site and what the two nodes
+/// showed. Every copy's clock and site are kept. Of the seen-lists only what *all* copies have
+/// seen counts, so that a row never covers something that one of its copies had not seen.
+///
+/// Rows that share an id and say different things, or are by different people, are all kept. Such
+/// an id is [ambiguous](EntryLog::ambiguous): whoever lists it as seen has seen one of them, and
+/// nobody can tell which. So it counts as having seen nothing, and nothing covers it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EntryLog<T> {
-    /// By entry; under one entry sorted by value, so that equal sets are equal.
+    /// By entry; under one entry sorted by value and person, so that equal sets are equal.
     rows: BTreeMap<EntryId, Vec<Said<T>>>,
     /// What follows from the rows and is asked after every change, kept beside them: reading
     /// through a long log each time would make writing one take time with its square.
     count: usize,
     latest: Option<Moment>,
     ambiguous: BTreeSet<EntryId>,
+    /// How many rows have seen an entry; its own and those of ambiguous ids are not counted.
+    viewers: BTreeMap<EntryId, usize>,
+    /// The entries that no row of another has seen.
+    newest: BTreeSet<EntryId>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
 struct Said<T> {
     value: T,
     made: Made,
+    /// The other copies', in ascending order.
+    also: Vec<Made>,
     seen: BTreeSet<EntryId>,
 }
 
@@ -83,8 +94,25 @@ impl<T> Said<T> {
             entry,
             value: &self.value,
             made: &self.made,
+            also: &self.also,
             seen: &self.seen,
         }
+    }
+
+    /// Takes another copy in, and gives what this one had seen and that one had not.
+    fn take(&mut self, copy: Said<T>) -> Vec<EntryId> {
+        let unseen = self.seen.difference(&copy.seen).copied().collect();
+        self.seen.retain(|seen| copy.seen.contains(seen));
+        if copy.made != self.made || !copy.also.is_empty() {
+            let mut all: BTreeSet<Made> = std::mem::take(&mut self.also).into_iter().collect();
+            all.extend(copy.also);
+            all.extend([copy.made, self.made.clone()]);
+            if let Some(least) = all.pop_first() {
+                self.made = least;
+            }
+            self.also = all.into_iter().collect();
+        }
+        unseen
     }
 }
 
@@ -95,6 +123,8 @@ impl<T> Default for EntryLog<T> {
             count: 0,
             latest: None,
             ambiguous: BTreeSet::new(),
+            viewers: BTreeMap::new(),
+            newest: BTreeSet::new(),
         }
     }
 }
@@ -107,6 +137,7 @@ impl<T: Ord + Clone> EntryLog<T> {
             Said {
                 value,
                 made,
+                also: Vec::new(),
                 seen: seen.iter().copied().collect(),
             },
         );
@@ -120,26 +151,30 @@ impl<T: Ord + Clone> EntryLog<T> {
     }
 
     fn put(&mut self, entry: EntryId, said: Said<T>) {
+        let last = said.also.last().map_or(said.made.at, |made| made.at);
+        self.latest = self.latest.max(Some(last));
         let under = self.rows.entry(entry).or_default();
-        match under.binary_search_by(|copy| copy.value.cmp(&said.value)) {
+        let wanted = (&said.value, &said.made.by);
+        let place = under.binary_search_by(|copy| (&copy.value, &copy.made.by).cmp(&wanted));
+        match place {
             Err(place) => {
-                self.latest = self.latest.max(Some(said.made.at));
                 self.count += 1;
+                let seen = said.seen.clone();
+                let before: Vec<EntryId> =
+                    under.iter().flat_map(|copy| copy.seen.clone()).collect();
+                let is_first = under.is_empty();
                 under.insert(place, said);
-                if under.len() > 1 {
-                    self.ambiguous.insert(entry);
+                if is_first {
+                    self.note_seen(entry, &seen);
+                } else if self.ambiguous.insert(entry) {
+                    self.note_unseen(entry, &before);
                 }
             }
             Ok(place) => {
-                let Some(copy) = under.get_mut(place) else {
-                    return;
-                };
-                copy.seen.retain(|seen| said.seen.contains(seen));
-                if said.made < copy.made {
-                    let replaced = std::mem::replace(&mut copy.made, said.made);
-                    if self.latest == Some(replaced.at) {
-                        self.latest = self.rows().map(|row| row.made.at).max();
-                    }
+                let copy = under.get_mut(place);
+                let unseen = copy.map(|copy| copy.take(said)).unwrap_or_default();
+                if !self.ambiguous.contains(&entry) {
+                    self.note_unseen(entry, &unseen);
                 }
             }
         }
@@ -147,6 +182,31 @@ impl<T: Ord + Clone> EntryLog<T> {
 }
 
 impl<T> EntryLog<T> {
+    fn note_seen(&mut self, entry: EntryId, seen: &BTreeSet<EntryId>) {
+        if !self.viewers.contains_key(&entry) {
+            self.newest.insert(entry);
+        }
+        for earlier in seen.iter().filter(|earlier| **earlier != entry) {
+            *self.viewers.entry(*earlier).or_default() += 1;
+            self.newest.remove(earlier);
+        }
+    }
+
+    fn note_unseen(&mut self, entry: EntryId, unseen: &[EntryId]) {
+        for earlier in unseen.iter().filter(|earlier| **earlier != entry) {
+            let Some(count) = self.viewers.get_mut(earlier) else {
+                continue;
+            };
+            *count -= 1;
+            if *count == 0 {
+                self.viewers.remove(earlier);
+                if self.rows.contains_key(earlier) {
+                    self.newest.insert(*earlier);
+                }
+            }
+        }
+    }
+
     /// The rows by entry id.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_, T>> {
         self.rows
@@ -154,7 +214,7 @@ impl<T> EntryLog<T> {
             .flat_map(|(entry, said)| said.iter().map(|said| said.row(*entry)))
     }
 
-    /// The rows that entry `id` made: usually one, two if an id was used twice.
+    /// The rows that entry `id` made: usually one, more if an id was used twice.
     pub fn of(&self, id: EntryId) -> impl Iterator<Item = Row<'_, T>> {
         let under = self.rows.get(&id).into_iter().flatten();
         under.map(move |said| said.row(id))
@@ -182,9 +242,25 @@ impl<T> EntryLog<T> {
         self.latest
     }
 
-    /// The entries under which different things were said, in ascending order.
+    /// The entries under which different things were said, or by different people, in ascending
+    /// order.
     pub fn ambiguous(&self) -> impl Iterator<Item = EntryId> {
         self.ambiguous.iter().copied()
+    }
+
+    /// Whether different things were said under this id.
+    pub fn is_ambiguous(&self, id: EntryId) -> bool {
+        self.ambiguous.contains(&id)
+    }
+
+    /// The entries that no other of them has seen: together they have seen all that is here.
+    pub fn newest(&self) -> &BTreeSet<EntryId> {
+        &self.newest
+    }
+
+    /// Whether an entry of this log has seen `id`, which need not be in it.
+    pub fn has_seen(&self, id: EntryId) -> bool {
+        self.viewers.contains_key(&id)
     }
 
     /// Whether there are none.
@@ -194,30 +270,34 @@ impl<T> EntryLog<T> {
 
     /// Which row has seen which.
     pub fn links(&self) -> Links {
-        let mut links = Links::default();
-        for row in self.rows() {
-            links.add(row.entry, row.seen);
-        }
-        links
+        Links::of(self.lists())
     }
 
-    /// The rows that are covered by no row for which `covers` holds.
+    /// The seen-list of each entry: none of an ambiguous one.
+    pub(super) fn lists(&self) -> impl Iterator<Item = (EntryId, &BTreeSet<EntryId>)> {
+        static NOTHING: BTreeSet<EntryId> = BTreeSet::new();
+        self.rows.iter().map(|(entry, said)| match said.as_slice() {
+            [only] => (*entry, &only.seen),
+            _ => (*entry, &NOTHING),
+        })
+    }
+
+    /// The rows that no other covers.
     ///
     /// A row covers the rows it has seen, other than itself. Rows in a knot do not cover each
-    /// other, so there is always something standing where there is anything at all.
-    pub(super) fn uncovered(&self, covers: impl Fn(&T) -> bool) -> Vec<Row<'_, T>> {
-        let knot = self.links().knot();
-        let mut covered = BTreeSet::new();
-        for row in self.rows().filter(|row| covers(row.value)) {
-            let knotted = knot.contains(&row.entry);
-            covered.extend(
-                row.seen.iter().copied().filter(|earlier| {
-                    *earlier != row.entry && !(knotted && knot.contains(earlier))
-                }),
-            );
-        }
+    /// other, so there is always something standing where there is anything at all; and an
+    /// ambiguous id neither covers nor is covered.
+    pub(super) fn uncovered(&self) -> Vec<Row<'_, T>> {
         let mut standing = self.in_order();
-        standing.retain(|row| !covered.contains(&row.entry));
+        if self.rows.len() > 1 {
+            let links = self.links();
+            let covered: BTreeSet<EntryId> = self
+                .rows
+                .keys()
+                .flat_map(|entry| links.saw(*entry))
+                .collect();
+            standing.retain(|row| !covered.contains(&row.entry) || self.is_ambiguous(row.entry));
+        }
         standing
     }
 }

@@ -47,7 +47,7 @@ impl<T: Ord + Clone> MultiValue<T> {
 
     /// The values that stand, each with who, where and when.
     pub fn standing(&self) -> Vec<Row<'_, Said<T>>> {
-        self.log.uncovered(|_| true)
+        self.log.uncovered()
     }
 
     /// The entries whose values stand: what a new value has to have seen to settle everything.

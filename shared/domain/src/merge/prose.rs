@@ -1,17 +1,20 @@
 //! `Prose`: a text that several people write at once.
 
-use names::EntryId;
+use names::{EntryId, limits};
+use serde::Serialize;
 
 use super::log::{EntryLog, Made};
 use crate::text::Text;
 
-/// One person's edit: how much, not what; the characters are in the text.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+/// One person's edit: how much came, which is in the text, and what went.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 pub struct Edited {
     /// Characters inserted (Unicode scalar values).
     pub inserted: u32,
     /// Characters deleted.
     pub deleted: u32,
+    /// The characters deleted, so that they can still be read.
+    pub removed: Text,
 }
 
 /// A text merged character by character, and who edited it when. The merging of characters is
@@ -28,9 +31,16 @@ impl Prose {
         self.text = Text::from(text);
     }
 
-    /// Adds that somebody edited it.
-    pub fn add(&mut self, entry: EntryId, made: Made, edited: Edited) {
-        self.edits.add(entry, made, &[], edited);
+    /// Adds that somebody edited it who had seen these edits.
+    pub fn add(&mut self, entry: EntryId, made: Made, seen: &[EntryId], edited: Edited) {
+        self.edits.add(entry, made, seen, edited);
+    }
+
+    /// The newest edits, at most [`limits::SEEN_MAX`] of them: whoever has seen these and no
+    /// others has this text in front of them.
+    pub fn newest(&self) -> Vec<EntryId> {
+        let newest = self.edits.newest().iter().copied();
+        newest.take(limits::SEEN_MAX).collect()
     }
 
     /// The text.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use names::EntryId;
 
-use super::links::Links;
+use super::links::{AT_ONCE, Links, bit_each};
 use super::log::{EntryLog, Made, Row};
 use super::multi_value::{MultiValue, Said};
 use crate::text::Text;
@@ -30,75 +30,35 @@ pub trait Stage: Copy + Ord {
 /// moves on. Where something was done without knowing of an ending, and the ending did not know
 /// of it either, the ending is contested too.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Workflow<S> {
+pub struct Workflow<S, A> {
     moves: MultiValue<S>,
-    activity: EntryLog<()>,
+    activity: EntryLog<A>,
 }
 
-impl<S> Default for Workflow<S> {
-    fn default() -> Self {
-        Workflow {
-            moves: MultiValue::default(),
-            activity: EntryLog::default(),
-        }
-    }
-}
-
-impl<S: Stage> Workflow<S> {
-    /// Adds a move.
-    pub fn add(&mut self, entry: EntryId, made: Made, seen: &[EntryId], to: S, reason: Text) {
-        self.moves.add(entry, made, seen, to, reason);
-    }
-
-    /// Adds something that was done and that an ending must have known of.
-    pub fn add_activity(&mut self, entry: EntryId, made: Made, seen: &[EntryId]) {
-        self.activity.add(entry, made, seen, ());
-    }
-
-    /// Adds all of another copy.
-    pub fn join(&mut self, other: &Workflow<S>) {
-        self.moves.join(&other.moves);
-        self.activity.join(&other.activity);
-    }
-
+/// A workflow, weighed: where it stands, and whether a person must look.
+pub struct Weighed<'a, S, A> {
     /// The moves that stand; none while everything is as it began.
-    pub fn standing(&self) -> Vec<Row<'_, Said<S>>> {
-        self.moves.standing()
-    }
-
+    pub standing: Vec<Row<'a, Said<S>>>,
     /// What was done in ignorance of a standing ending that was itself in ignorance of it.
-    pub fn overlooked(&self) -> Vec<Row<'_, ()>> {
-        let ends: Vec<EntryId> = self
-            .standing()
-            .iter()
-            .filter(|row| row.value.value.is_end())
-            .map(|row| row.entry)
-            .collect();
-        if ends.is_empty() {
-            return Vec::new();
-        }
-        let links = self.links();
-        let mut overlooked = BTreeSet::new();
-        for end in ends {
-            let before = links.known_to([end]);
-            let after = links.knowing(end);
-            let apart = self.activity.rows().map(|row| row.entry);
-            overlooked.extend(apart.filter(|id| !before.contains(id) && !after.contains(id)));
-        }
-        let mut rows = self.activity.in_order();
-        rows.retain(|row| overlooked.contains(&row.entry));
-        rows
+    pub overlooked: Vec<Row<'a, A>>,
+}
+
+impl<S: Stage, A> Weighed<'_, S, A> {
+    /// The different statuses that stand.
+    fn values(&self) -> BTreeSet<S> {
+        self.standing.iter().map(|row| row.value.value).collect()
     }
 
     /// Whether a person must look.
     pub fn is_contested(&self) -> bool {
-        self.moves.is_contested() || !self.overlooked().is_empty()
+        self.values().len() > 1 || !self.overlooked.is_empty()
     }
 
     /// The status that screens, lists and reports go by.
     pub fn operational(&self) -> S {
-        if self.overlooked().is_empty() {
-            self.moves.least().copied().unwrap_or(S::FIRST)
+        let least = self.values().first().copied().unwrap_or(S::FIRST);
+        if self.overlooked.is_empty() {
+            least
         } else {
             S::FIRST
         }
@@ -107,12 +67,74 @@ impl<S: Stage> Workflow<S> {
     /// Whether a person who sees this may move to `next`: from any status that stands, and to
     /// any of them if it is contested.
     pub fn may_become(&self, next: S) -> bool {
-        let values = self.moves.values();
+        let values = self.values();
         if values.is_empty() {
             return S::FIRST.may_become(next);
         }
         let settles = self.is_contested() && (values.contains(&next) || next == S::FIRST);
         settles || values.into_iter().any(|status| status.may_become(next))
+    }
+}
+
+impl<S, A> Default for Workflow<S, A> {
+    fn default() -> Self {
+        Workflow {
+            moves: MultiValue::default(),
+            activity: EntryLog::default(),
+        }
+    }
+}
+
+impl<S: Stage, A: Ord + Clone> Workflow<S, A> {
+    /// Adds a move.
+    pub fn add(&mut self, entry: EntryId, made: Made, seen: &[EntryId], to: S, reason: Text) {
+        self.moves.add(entry, made, seen, to, reason);
+    }
+
+    /// Adds something that was done and that an ending must have known of.
+    pub fn add_activity(&mut self, entry: EntryId, made: Made, seen: &[EntryId], what: A) {
+        self.activity.add(entry, made, seen, what);
+    }
+
+    /// Adds all of another copy.
+    pub fn join(&mut self, other: &Workflow<S, A>) {
+        self.moves.join(&other.moves);
+        self.activity.join(&other.activity);
+    }
+
+    /// Where it stands, and what was overlooked. One walk through everything there is, and that
+    /// only where something has ended.
+    pub fn weigh(&self) -> Weighed<'_, S, A> {
+        let standing = self.moves.standing();
+        let ends = standing.iter().filter(|row| row.value.value.is_end());
+        let ends: Vec<EntryId> = ends.map(|row| row.entry).collect();
+        let mut rows = Vec::new();
+        if !ends.is_empty() {
+            let overlooked = self.overlooked(&ends);
+            rows = self.activity.in_order();
+            rows.retain(|row| overlooked.contains(&row.entry));
+        }
+        Weighed {
+            standing,
+            overlooked: rows,
+        }
+    }
+
+    fn overlooked(&self, ends: &[EntryId]) -> BTreeSet<EntryId> {
+        let links = self.links();
+        let mut overlooked = BTreeSet::new();
+        for some in ends.chunks(AT_ONCE) {
+            let marks = links.marks(bit_each(some));
+            let known = links.known_to_each(&marks);
+            let knowing = links.knowing_each(&marks);
+            let all = bit_each(some).fold(0, |bits, (_, bit)| bits | bit);
+            let apart = self.activity.rows().map(|row| row.entry).filter(|done| {
+                let aware = links.bits(&known, *done) | links.bits(&knowing, *done);
+                all & !aware != 0
+            });
+            overlooked.extend(apart);
+        }
+        overlooked
     }
 
     /// What a new move has seen: the moves that stand, and the newest of everything.
@@ -122,9 +144,20 @@ impl<S: Stage> Workflow<S> {
         heads.into_iter().collect()
     }
 
+    /// What a move has seen that was made without having seen any of `unseen`: the newest of all
+    /// that neither are these nor know of them.
+    pub fn heads_without(&self, unseen: &BTreeSet<EntryId>) -> Vec<EntryId> {
+        let links = self.links();
+        let marks = links.marks(unseen.iter().map(|entry| (*entry, 1)));
+        links.newest_without(&marks.and(&links.known_to_each(&marks)))
+    }
+
     /// The newest moves and activity: together they have seen all that is known here.
     pub fn newest(&self) -> BTreeSet<EntryId> {
-        self.links().newest()
+        let (moves, activity) = (self.moves.history(), &self.activity);
+        let moved = moves.newest().iter().filter(|id| !activity.has_seen(**id));
+        let done = activity.newest().iter().filter(|id| !moves.has_seen(**id));
+        moved.chain(done).copied().collect()
     }
 
     /// Every move ever made.
@@ -132,14 +165,17 @@ impl<S: Stage> Workflow<S> {
         self.moves.history()
     }
 
+    /// Everything that was done and that an ending must have known of.
+    pub fn activity(&self) -> &EntryLog<A> {
+        &self.activity
+    }
+
     fn links(&self) -> Links {
-        let mut links = self.moves.history().links();
-        links.extend(&self.activity.links());
-        links
+        Links::of(self.moves.history().lists().chain(self.activity.lists()))
     }
 }
 
-impl<S> fmt::Debug for Workflow<S> {
+impl<S, A> fmt::Debug for Workflow<S, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,

@@ -39,7 +39,7 @@ fn time() -> impl Strategy<Value = TimeOfDay> {
 fn attender() -> impl Strategy<Value = Attender> {
     prop_oneof![
         (0..2u8).prop_map(|n| Attender::Person(DocumentId([n; 16]))),
-        text().prop_map(Attender::Guest),
+        some_id().prop_map(Attender::Guest),
     ]
 }
 
@@ -92,19 +92,23 @@ fn case_record() -> BoxedStrategy<Act> {
             0..3u32,
             day(),
             one(OutcomePoint::ALL),
-            option::of(some_id()),
-            text()
+            seen(),
+            text(),
+            seen()
         )
-            .prop_map(|(instrument, total, taken, point, replaces, reason)| {
-                Act::RecordOutcome {
-                    instrument,
-                    total,
-                    taken,
-                    point,
-                    replaces,
-                    reason,
+            .prop_map(
+                |(instrument, total, taken, point, replaces, reason, seen)| {
+                    Act::RecordOutcome {
+                        instrument,
+                        total,
+                        taken,
+                        point,
+                        replaces,
+                        reason,
+                        seen,
+                    }
                 }
-            }),
+            ),
         one(Theme::ALL).prop_map(|theme| Act::AddTheme { theme }),
     ]
     .boxed()
@@ -113,10 +117,11 @@ fn case_record() -> BoxedStrategy<Act> {
 fn case_steering() -> BoxedStrategy<Act> {
     prop_oneof![
         (day(), text()).prop_map(|(opened, source)| Act::OpenCase { opened, source }),
-        (text(), option::of(day())).prop_map(|(what, due)| Act::AddTask {
+        (text(), option::of(day()), seen()).prop_map(|(what, due, seen)| Act::AddTask {
             what,
             due,
-            whom: None
+            whom: None,
+            seen
         }),
         (some_id(), day(), text(), seen()).prop_map(|(task, due, reason, seen)| Act::MoveTask {
             task,
@@ -142,7 +147,14 @@ fn case_steering() -> BoxedStrategy<Act> {
             reason,
             seen
         }),
-        (0..3u32, 0..3u32).prop_map(|(inserted, deleted)| Act::EditText { inserted, deleted }),
+        (0..3u32, 0..3u32, text(), seen()).prop_map(|(inserted, deleted, removed, seen)| {
+            Act::EditText {
+                inserted,
+                deleted,
+                removed,
+                seen,
+            }
+        }),
         (one(Field::ALL), text()).prop_map(|(field, value)| Act::SetField { field, value }),
     ]
     .boxed()
@@ -196,6 +208,32 @@ fn session_acts() -> BoxedStrategy<Act> {
                     seen,
                 }
             }),
+        (
+            text(),
+            one(Attendance::ALL),
+            option::of(time()),
+            option::of(time())
+        )
+            .prop_map(|(name, attendance, arrived, left)| Act::AddGuest {
+                name,
+                attendance,
+                arrived,
+                left
+            }),
+        (some_id(), option::of(attender()), text(), seen()).prop_map(
+            |(guest, to, reason, seen)| Act::MatchGuest {
+                guest,
+                to,
+                reason,
+                seen
+            }
+        ),
+    ]
+    .boxed()
+}
+
+fn session_counts() -> BoxedStrategy<Act> {
+    prop_oneof![
         (0..9u32, option::of(attender()), text()).prop_map(|(pence, from, what)| Act::TakeCash {
             pence,
             from,
@@ -218,9 +256,23 @@ fn session_acts() -> BoxedStrategy<Act> {
     .boxed()
 }
 
+fn unread() -> BoxedStrategy<Act> {
+    let code = select(vec!["raise-alert", "open-case", "open-session", "teleport"]);
+    let code = code.prop_map(Text::from);
+    (code, seen())
+        .prop_map(|(code, seen)| Act::Unread { code, seen })
+        .boxed()
+}
+
 /// Any act.
 pub(crate) fn any_act() -> impl Strategy<Value = Act> {
-    prop_oneof![case_record(), case_steering(), session_acts()]
+    prop_oneof![
+        4 => case_record(),
+        4 => case_steering(),
+        3 => session_acts(),
+        3 => session_counts(),
+        1 => unread(),
+    ]
 }
 
 /// Any entry.

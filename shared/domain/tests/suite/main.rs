@@ -8,10 +8,16 @@
 // Called here as the other crates call it.
 extern crate ridgeway_domain as domain;
 
+mod activity;
 mod acts;
+mod copies;
 mod decide;
+mod guests;
 mod json;
 mod lattice;
 mod people;
+mod protective;
 mod register;
 mod safety;
+mod text;
+mod unread;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{By, Command, Day, Entry, Refusal, Role, State, Text, decide};
+use domain::{Act, By, Command, Day, Entry, Refusal, Role, State, Text, decide};
 use names::{EntryId, Kind, Moment};
 
 use crate::lattice::fold;
@@ -20,6 +20,8 @@ pub(crate) struct World {
     pub(crate) past: BTreeMap<EntryId, BTreeSet<EntryId>>,
     pub(crate) entries: BTreeMap<EntryId, Entry>,
     drawn: u64,
+    /// The text that every place shows; it is merged elsewhere.
+    text: String,
 }
 
 impl World {
@@ -31,6 +33,7 @@ impl World {
             past: BTreeMap::new(),
             entries: BTreeMap::new(),
             drawn: 0,
+            text: String::new(),
         };
         world.act(0, first, 0).unwrap();
         (1..places).for_each(|place| world.merge(place, 0));
@@ -39,7 +42,13 @@ impl World {
 
     pub(crate) fn state(&self, place: usize) -> State {
         let entries: Vec<Entry> = self.places[place].values().cloned().collect();
-        fold(self.kind, &entries)
+        let mut state = fold(self.kind, &entries);
+        state.set_text(&self.text);
+        state
+    }
+
+    pub(crate) fn set_text(&mut self, text: &str) {
+        text.clone_into(&mut self.text);
     }
 
     /// Somebody at a place asks for something, by a clock that may show anything from the start
@@ -59,7 +68,7 @@ impl World {
         let by = by(place);
         let now = Moment(START_MS + clock);
         let edits = decide(&self.state(place), command, id, &by, now)?;
-        let held: BTreeSet<EntryId> = self.places[place].keys().copied().collect();
+        let held = self.in_view(place, command);
         for entry in edits.entries {
             self.past.insert(entry.id, held.clone());
             self.entries.insert(entry.id, entry.clone());
@@ -73,6 +82,36 @@ impl World {
             command.code()
         );
         Ok(id)
+    }
+
+    /// What somebody at a place knows who asks for this: all that is there, unless only some of a
+    /// conflict was looked at.
+    fn in_view(&self, place: usize, command: &Command) -> BTreeSet<EntryId> {
+        let held = self.held(place);
+        let Command::Settle { about, seen, .. } = command else {
+            return held;
+        };
+        let mut conflicts = self.state(place).conflicts().into_iter();
+        let values = conflicts
+            .find(|conflict| conflict.about == *about)
+            .unwrap()
+            .values;
+        let shown = values.into_iter().map(|version| version.entry);
+        let unseen: BTreeSet<EntryId> = shown.filter(|entry| !seen.contains(entry)).collect();
+        let is_in_view = |entry: &&EntryId| {
+            let past = &self.past[*entry];
+            seen.contains(entry)
+                || !(unseen.contains(*entry) || past.intersection(&unseen).count() > 0)
+        };
+        let looked_at: BTreeSet<EntryId> = held.iter().filter(is_in_view).copied().collect();
+        let before = looked_at.iter().flat_map(|entry| self.past[entry].clone());
+        let mut known: BTreeSet<EntryId> = before.chain(looked_at.iter().copied()).collect();
+        // Through others one may know of a value; it is replaced only by who looked at it.
+        known.retain(|entry| {
+            let is_move = matches!(self.entries[entry].act, Act::SetStatus { .. });
+            !(is_move && unseen.contains(entry))
+        });
+        known
     }
 
     pub(crate) fn merge(&mut self, into: usize, from: usize) {

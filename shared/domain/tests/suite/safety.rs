@@ -20,11 +20,13 @@ enum Step {
     Raise(usize),
     /// Reviews; with a mask, showing only some of what there is.
     Review(usize, bool, Option<u8>),
-    Note,
+    /// A contact, a note without one, an outcome, a task.
+    Do(usize),
     Move(usize),
     Identify(usize, u8),
     Review2(u8),
-    Settle(u8, u8),
+    /// Settles; with a mask, having looked at only some of the conflict.
+    Settle(u8, u8, Option<u8>),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -33,11 +35,12 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..2usize).prop_map(Step::Raise),
         4 => (0..2usize, prop::bool::weighted(0.8), prop::option::weighted(0.3, any::<u8>()))
             .prop_map(|(code, clear, mask)| Step::Review(code, clear, mask)),
-        2 => Just(Step::Note),
+        3 => (0..4usize).prop_map(Step::Do),
         3 => (0..Status::ALL.len()).prop_map(Step::Move),
         2 => (0..2usize, 0..3u8).prop_map(|(slot, value)| Step::Identify(slot, value)),
         2 => (0..3u8).prop_map(Step::Review2),
-        2 => (any::<u8>(), any::<u8>()).prop_map(|(which, value)| Step::Settle(which, value)),
+        3 => (any::<u8>(), any::<u8>(), prop::option::weighted(0.3, any::<u8>()))
+            .prop_map(|(which, value, mask)| Step::Settle(which, value, mask)),
     ]
 }
 
@@ -56,8 +59,8 @@ fn case_at(world: &World, place: usize) -> Case {
 #[derive(Default)]
 struct Alerts {
     raises: BTreeMap<EntryId, AlertCode>,
-    /// Clearing reviews: what they covered.
-    clears: BTreeMap<EntryId, (AlertCode, BTreeSet<EntryId>)>,
+    /// Reviews: which alert, whether it clears, and what it was about.
+    reviews: BTreeMap<EntryId, (AlertCode, bool, BTreeSet<EntryId>)>,
     /// Of every entry about an alert, what its writer knew of that alert.
     knew: BTreeMap<EntryId, BTreeSet<EntryId>>,
 }
@@ -71,46 +74,74 @@ impl Alerts {
         held.iter().filter(about).copied().collect()
     }
 
+    /// The reviews that clear (or keep) this alert and were about that raise.
+    fn reviews_of(
+        &self,
+        raise: EntryId,
+        clearing: bool,
+        held: &BTreeSet<EntryId>,
+    ) -> BTreeSet<EntryId> {
+        let of = self.reviews.iter().filter(|(review, (_, clear, about))| {
+            held.contains(review) && *clear == clearing && about.contains(&raise)
+        });
+        of.map(|(review, _)| *review).collect()
+    }
+
+    fn apart(&self, one: &EntryId, other: &EntryId) -> bool {
+        !self.knew[one].contains(other) && !self.knew[other].contains(one)
+    }
+
+    /// Whether somebody kept this raise apart from that clearing.
+    fn upheld(&self, raise: EntryId, clear: &EntryId, held: &BTreeSet<EntryId>) -> bool {
+        let keeps = self.reviews_of(raise, false, held);
+        let clears = self.reviews[clear].2.contains(&raise);
+        clears && keeps.iter().any(|keep| self.apart(keep, clear))
+    }
+
     fn standing(&self, code: AlertCode, held: &BTreeSet<EntryId>) -> BTreeSet<EntryId> {
-        let cleared: BTreeSet<EntryId> = self
-            .clears
-            .iter()
-            .filter(|(review, (of, _))| *of == code && held.contains(review))
-            .flat_map(|(_, (_, covered))| covered.iter().copied())
-            .collect();
         let raised = self
             .raises
             .iter()
             .filter(|(raise, of)| **of == code && held.contains(raise));
-        raised
-            .map(|(raise, _)| *raise)
-            .filter(|raise| !cleared.contains(raise))
-            .collect()
+        let stands = |raise: &EntryId| {
+            let clears = self.reviews_of(*raise, true, held);
+            clears.iter().all(|clear| self.upheld(*raise, clear, held))
+        };
+        raised.map(|(raise, _)| *raise).filter(stands).collect()
     }
 
-    /// Pairs of a clearing review and a standing raise that met, and nobody has looked since.
-    fn disputed(
-        &self,
-        code: AlertCode,
-        held: &BTreeSet<EntryId>,
-        world: &World,
-    ) -> BTreeSet<EntryId> {
+    /// What a conflict about this alert has to show.
+    fn disputed(&self, code: AlertCode, held: &BTreeSet<EntryId>) -> BTreeSet<EntryId> {
+        let standing = self.standing(code, held);
+        let reviews: BTreeSet<EntryId> = self
+            .reviews
+            .iter()
+            .filter(|(review, (of, ..))| *of == code && held.contains(review))
+            .map(|(review, _)| *review)
+            .collect();
         let mut disputed = BTreeSet::new();
-        let entries = self.about(code, held, world);
-        for raise in self.standing(code, held) {
-            for review in entries
-                .iter()
-                .filter(|entry| self.clears.contains_key(entry))
-            {
-                let apart =
-                    !self.knew[review].contains(&raise) && !self.knew[&raise].contains(review);
-                let looked = entries.iter().any(|later| {
-                    self.knew[later].contains(&raise) && self.knew[later].contains(review)
-                });
-                if apart && !looked {
-                    disputed.extend([raise, *review]);
-                }
+        for (raise, review) in standing
+            .iter()
+            .flat_map(|raise| reviews.iter().map(move |review| (*raise, *review)))
+            .filter(|(_, review)| self.reviews[review].1)
+        {
+            let met = self.apart(&raise, &review) || self.upheld(raise, &review, held);
+            // Raising it once more is no look at the dispute.
+            let looked = reviews.iter().any(|later| {
+                self.knew[later].contains(&raise) && self.knew[later].contains(&review)
+            });
+            if met && !looked {
+                disputed.insert(review);
             }
+        }
+        if !disputed.is_empty() {
+            let keeps = standing
+                .iter()
+                .flat_map(|raise| self.reviews_of(*raise, false, held));
+            let keeps: BTreeSet<EntryId> = keeps.collect();
+            let known = |keep: &EntryId| keeps.iter().any(|other| self.knew[other].contains(keep));
+            disputed.extend(keeps.iter().copied().filter(|keep| !known(keep)));
+            disputed.extend(standing);
         }
         disputed
     }
@@ -139,12 +170,7 @@ fn perform(
             let code = AlertCode::ALL[*code];
             return review(world, alerts, place, clock, (code, *clear, *mask));
         }
-        Step::Note => Command::AddNote {
-            happened: day("2025-12-01"),
-            mode: ContactMode::Phone,
-            minutes: 10,
-            text: Text::from("called"),
-        },
+        Step::Do(what) => something(*what),
         Step::Move(status) => Command::SetStatus {
             status: Status::ALL[*status],
             reason,
@@ -158,20 +184,34 @@ fn perform(
             date: day("2026-02-01").plus_days(i64::from(*days)),
             reason,
         },
-        Step::Settle(which, value) => {
+        Step::Settle(which, value, mask) => {
             let conflicts = case.conflicts();
             let Some(conflict) = conflicts.get(usize::from(*which) % conflicts.len().max(1)) else {
                 return Ok(());
             };
-            if let Subject::Alert { code } = conflict.about {
-                return review(world, alerts, place, clock, (code, false, None));
-            }
             let keep = conflict.values[usize::from(*value) % conflict.values.len()].entry;
-            Command::Settle {
+            let numbered = conflict
+                .values
+                .iter()
+                .map(|version| version.entry)
+                .enumerate();
+            let seen = numbered.filter(|(number, entry)| {
+                *entry == keep || mask.is_none_or(|mask| mask >> (number % 8) & 1 == 1)
+            });
+            let seen: Vec<EntryId> = seen.map(|(_, entry)| entry).collect();
+            let settle = Command::Settle {
                 about: conflict.about.clone(),
                 keep,
                 reason,
+                seen: seen.clone(),
+            };
+            if let Subject::Alert { code } = conflict.about {
+                let clear = alerts.reviews.get(&keep).is_some_and(|review| review.1);
+                let seen = seen.into_iter().collect();
+                let asked = (code, clear, &settle);
+                return look(world, alerts, place, clock, asked, &seen, mask.is_none());
             }
+            settle
         }
     };
     carry_out(world, alerts, place, clock, &command)
@@ -193,9 +233,13 @@ fn carry_out(
                 alerts.raises.insert(entry, code);
                 alerts.knew.insert(entry, knew);
             }
-            if let Command::Settle { about, .. } = command {
+            if let Command::Settle { about, seen, .. } = command {
+                let before = case.conflicts();
+                let before = before.iter().find(|conflict| conflict.about == *about);
+                let looked_at_all = before.is_some_and(|it| it.values.len() == seen.len());
                 let left = case_at(world, place).conflicts();
-                prop_assert!(left.iter().all(|conflict| conflict.about != *about));
+                let is_left = left.iter().any(|conflict| conflict.about == *about);
+                prop_assert!(!(looked_at_all && is_left));
             }
         }
         Err(refusal) => {
@@ -217,19 +261,47 @@ fn legal(case: &Case, command: &Command) -> bool {
     };
     let mut from: BTreeSet<Status> = case
         .status
-        .standing()
+        .weigh()
+        .standing
         .iter()
         .map(|row| row.value.value)
         .collect();
     if from.is_empty() {
         from.insert(Status::Open);
     }
-    let contested = case.status.is_contested();
+    let contested = case.status.weigh().is_contested();
     let step = |from: &Status| match from {
         Status::Closed => *next == Status::Open,
         _ => from != next,
     };
     from.iter().any(step) || (contested && (from.contains(next) || *next == Status::Open))
+}
+
+/// A contact, a note without one, an outcome or a task.
+fn something(what: usize) -> Command {
+    let note = |mode| Command::AddNote {
+        happened: day("2025-12-01"),
+        mode,
+        minutes: 10,
+        text: Text::from("called"),
+    };
+    match what {
+        0 => note(ContactMode::Phone),
+        1 => note(ContactMode::None),
+        2 => Command::RecordOutcome {
+            instrument: domain::Instrument::Phq9,
+            total: 9,
+            taken: day("2025-12-01"),
+            point: domain::OutcomePoint::Review,
+            replaces: Vec::new(),
+            reason: Text::default(),
+        },
+        _ => Command::AddTask {
+            what: Text::from("ring back"),
+            due: None,
+            whom: None,
+        },
+    }
 }
 
 fn review(
@@ -241,7 +313,6 @@ fn review(
 ) -> Result<(), TestCaseError> {
     let held = world.held(place);
     let about = alerts.about(code, &held, world);
-    let standing = alerts.standing(code, &held);
     let shown: Option<BTreeSet<EntryId>> = mask.map(|mask| {
         let numbered = about.iter().copied().enumerate();
         numbered
@@ -249,29 +320,47 @@ fn review(
             .map(|(_, entry)| entry)
             .collect()
     });
-    let seen = shown.as_ref().map(|shown| shown.iter().copied().collect());
-    let reason = Text::from("looked at it");
-    let result = world.act(
-        place,
-        &Command::ReviewAlert {
-            code,
-            clear,
-            reason,
-            seen,
-        },
-        clock,
-    );
-    let in_view = shown.as_ref().unwrap_or(&about);
+    // Who clears says what was looked at; who keeps may leave it to the record.
+    let said = shown.clone().or_else(|| clear.then(|| about.clone()));
+    let command = Command::ReviewAlert {
+        code,
+        clear,
+        reason: Text::from("looked at it"),
+        seen: said.map(|said| said.into_iter().collect()),
+    };
+    let in_view = shown.unwrap_or(about);
+    let asked = (code, clear, &command);
+    look(world, alerts, place, clock, asked, &in_view, false)
+}
+
+/// Somebody who has these entries in view reviews an alert, by the one command or the other.
+fn look(
+    world: &mut World,
+    alerts: &mut Alerts,
+    place: usize,
+    clock: i64,
+    (code, clear, command): (AlertCode, bool, &Command),
+    in_view: &BTreeSet<EntryId>,
+    settles: bool,
+) -> Result<(), TestCaseError> {
+    let held = world.held(place);
+    let standing = alerts.standing(code, &held);
+    let result = world.act(place, command, clock);
     if standing.is_disjoint(in_view) {
-        prop_assert_eq!(result, Err(Refusal::NothingToReview));
+        let nothing = [Refusal::NothingToReview, Refusal::NotLookedAt];
+        prop_assert!(result.is_err_and(|refusal| nothing.contains(&refusal)));
         return Ok(());
     }
     let entry = result.map_err(|refusal| TestCaseError::fail(refusal.code()))?;
     let mut knew = in_view.clone();
     knew.extend(in_view.iter().flat_map(|entry| alerts.knew[entry].clone()));
     alerts.knew.insert(entry, knew);
-    if clear {
-        alerts.clears.insert(entry, (code, in_view.clone()));
+    alerts.reviews.insert(entry, (code, clear, in_view.clone()));
+    if settles {
+        let held = world.held(place);
+        prop_assert_eq!(alerts.disputed(code, &held), BTreeSet::new());
+        let left = alerts.standing(code, &held);
+        prop_assert_eq!(left.is_disjoint(in_view), clear);
     }
     Ok(())
 }
@@ -287,7 +376,7 @@ fn check(world: &World, alerts: &Alerts, place: usize) -> Result<(), TestCaseErr
         prop_assert_eq!(&standing.unwrap_or_default(), &expected);
         prop_assert_eq!(summary.alerts.contains(code), !expected.is_empty());
         let disputed = set.map(|set| of(set.disputed().iter().map(|row| row.entry).collect()));
-        let expected = alerts.disputed(*code, &held, world);
+        let expected = alerts.disputed(*code, &held);
         prop_assert_eq!(&disputed.unwrap_or_default(), &expected);
         let shown = case
             .conflicts()
@@ -300,23 +389,33 @@ fn check(world: &World, alerts: &Alerts, place: usize) -> Result<(), TestCaseErr
     check_values(world, &case, &held)
 }
 
-/// The moves and notes of a place, by what they are.
+/// The moves of a place and what an ending must have known of, by what they are.
 fn check_status(world: &World, case: &Case, held: &BTreeSet<EntryId>) -> Result<(), TestCaseError> {
     let mut moves = BTreeMap::new();
-    let mut notes = BTreeSet::new();
+    let mut active = BTreeSet::new();
     for entry in held {
         match &world.entries[entry].act {
             Act::SetStatus { status, .. } => {
                 moves.insert(*entry, *status);
             }
-            Act::AddNote { .. } => {
-                notes.insert(*entry);
+            Act::AddNote { mode, .. } if *mode == ContactMode::None => {}
+            Act::AddNote { .. }
+            | Act::RaiseAlert { .. }
+            | Act::RecordOutcome { .. }
+            | Act::AddTask { .. } => {
+                active.insert(*entry);
             }
             _ => {}
         }
     }
     let standing = world.unreplaced(&moves.keys().copied().collect());
-    let rows: BTreeSet<EntryId> = case.status.standing().iter().map(|row| row.entry).collect();
+    let rows: BTreeSet<EntryId> = case
+        .status
+        .weigh()
+        .standing
+        .iter()
+        .map(|row| row.entry)
+        .collect();
     prop_assert_eq!(&rows, &standing);
     let closings = standing
         .iter()
@@ -326,23 +425,24 @@ fn check_status(world: &World, case: &Case, held: &BTreeSet<EntryId>) -> Result<
         let apart = |note: &&EntryId| {
             !world.past[closing].contains(note) && !world.past[*note].contains(closing)
         };
-        overlooked.extend(notes.iter().filter(apart).copied());
+        overlooked.extend(active.iter().filter(apart).copied());
     }
     let rows: BTreeSet<EntryId> = case
         .status
-        .overlooked()
+        .weigh()
+        .overlooked
         .iter()
         .map(|row| row.entry)
         .collect();
     prop_assert_eq!(&rows, &overlooked);
     let values: BTreeSet<Status> = standing.iter().map(|entry| moves[entry]).collect();
     let contested = values.len() > 1 || !overlooked.is_empty();
-    prop_assert_eq!(case.status.is_contested(), contested);
+    prop_assert_eq!(case.status.weigh().is_contested(), contested);
     let operational = match values.iter().next() {
         Some(first) if overlooked.is_empty() => *first,
         _ => Status::Open,
     };
-    prop_assert_eq!(case.status.operational(), operational);
+    prop_assert_eq!(case.status.weigh().operational(), operational);
     Ok(())
 }
 
@@ -413,15 +513,15 @@ fn cleared_here_raised_there_stands_and_is_shown_with_both() {
         detail: Text::from(detail),
         review_by: None,
     };
-    let review = |clear: bool| Command::ReviewAlert {
+    let review = |clear: bool, seen: &[EntryId]| Command::ReviewAlert {
         code,
         clear,
         reason: Text::from("visited twice, calm"),
-        seen: None,
+        seen: Some(seen.to_vec()),
     };
-    world.act(0, &raise("dog"), 1).unwrap();
+    let dog = world.act(0, &raise("dog"), 1).unwrap();
     world.merge(1, 0);
-    let cleared = world.act(0, &review(true), 900_000).unwrap();
+    let cleared = world.act(0, &review(true, &[dog]), 900_000).unwrap();
     assert!(case_at(&world, 0).standing_alerts().is_empty());
     let raised = world.act(1, &raise("threats at the door"), 2).unwrap();
     world.merge_all();
@@ -445,9 +545,9 @@ fn cleared_here_raised_there_stands_and_is_shown_with_both() {
         );
     }
     // Somebody who sees both keeps it: the conflict is settled and the alert stands.
-    world.act(1, &review(false), 3).unwrap();
+    let kept = world.act(1, &review(false, &[raised, cleared]), 3).unwrap();
     assert_eq!(case_at(&world, 1).standing_alerts(), [code]);
     assert!(case_at(&world, 1).conflicts().is_empty());
-    world.act(1, &review(true), 4).unwrap();
+    world.act(1, &review(true, &[raised, kept]), 4).unwrap();
     assert!(case_at(&world, 1).standing_alerts().is_empty());
 }
