@@ -11,7 +11,7 @@ use std::{
 };
 
 use api::program::{
-    self, Failure, export, inspect,
+    self, Failure, check_name, export, folder, inspect,
     line::{self, Common, EXITS, Purpose, said},
     service::Ready,
     settings::Said,
@@ -46,7 +46,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make this machine known to the centre, once
+    /// Make this machine known to the centre; an attempt that broke off goes on where it was, and a
+    /// certificate that ends soon is replaced
     Enrol {
         /// The one-time code, as `ridgeway-server invite` printed it; - reads it from stdin, so
         /// that it stands in no list of processes
@@ -151,22 +152,17 @@ fn typed() -> Result<String, Failure> {
 }
 
 fn enrol(place: &Place, code: &EnrolmentCode, name: Option<String>) -> Result<(), Failure> {
-    let folder = || {
-        place
-            .data
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
+    let name = match name {
+        Some(name) => check_name(&name).map(|()| name)?,
+        None => named_after(&place.data),
     };
-    let name = name.or_else(folder).unwrap_or_else(|| "edge".to_owned());
-    let Enrolled {
-        site,
-        device,
-        made_key,
-    } = site::enrol(&place.data, &place.key, code, &name)?;
-    let key = place.key_file();
+    // Key and store come first: a code is used up by the attempt.
+    let begun = folder::begin(&place.data, &place.key)?;
+    let (key, made_key) = (place.key_file(), begun.made_key);
     if made_key {
         place.warn_of_new_key(PROGRAM);
     }
+    let Enrolled { site, device } = site::enrol(begun, code, &name)?;
     let done = json!({
         "data": place.data, "key": key, "made_key": made_key, "device": device, "site": site,
     });
@@ -174,6 +170,13 @@ fn enrol(place: &Place, code: &EnrolmentCode, name: Option<String>) -> Result<()
         let site = site.as_ref().map_or("no site", SiteId::as_str);
         format!("This machine is an edge of {site} now.\n")
     })
+}
+
+/// What an edge is called when nobody says so: as its folder, if that can be read in a list.
+fn named_after(data: &Path) -> String {
+    let folder = data.file_name().and_then(|name| name.to_str());
+    let folder = folder.filter(|name| check_name(name).is_ok());
+    folder.unwrap_or("edge").to_owned()
 }
 
 fn run(place: Place) -> Result<(), Failure> {
@@ -185,9 +188,7 @@ fn run(place: Place) -> Result<(), Failure> {
     } = place;
     site::run(&data, &key, config, |ready: &Ready| {
         // A reader that has gone away does not stop the edge.
-        let _ = line::print(json, &ready.to_json(), |_| {
-            format!("The edge is ready: http://{}\n", ready.http)
-        });
+        let _ = line::print(json, &ready.to_json(), |_| ready.to_text("edge"));
     })
 }
 
@@ -200,15 +201,12 @@ fn answer(common: Common, ask: Ask, text: impl Fn(&Value) -> String) -> Result<(
 
 fn save(place: &Place, document: DocumentId, out: Option<&Path>) -> Result<(), Failure> {
     let name = export::spool_name();
-    site::once(
-        &place.data,
-        &place.key,
-        Ask::Export {
-            document,
-            name: name.clone(),
-        },
-    )?;
-    export::from_spool(&place.data, &name, out)
+    let ask = Ask::Export {
+        document,
+        name: name.clone(),
+    };
+    let answer = site::once(&place.data, &place.key, ask)?;
+    export::collect(&place.data, &name, &answer, out, place.json)
 }
 
 #[cfg(test)]

@@ -10,23 +10,26 @@ use api::{
     Record,
     program::{
         Failure, export,
-        folder::{self, Reached},
+        folder::{self, Begun, ENROL_AGAIN_MS, Reached},
         inspect,
+        process::{Stop, block_on},
         service::{self, Commands, Ready, Surface},
     },
 };
 use node::{
-    names::{DocumentId, SiteId},
-    protocol::{DeviceKey, enrol::EnrolmentCode},
+    names::{DocumentId, Moment, SiteId},
+    protocol::enrol::{EnrolAnswer, EnrolmentCode},
 };
 use runtime::{
     Config as NodeConfig, FolderLock, Handle, KeySource, Material, Role, Running, shell,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::runtime::{Builder, Runtime};
 
 use crate::{config::Config, http};
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// What came of an enrolment.
 pub(crate) struct Enrolled {
@@ -34,32 +37,52 @@ pub(crate) struct Enrolled {
     pub(crate) site: Option<SiteId>,
     /// Its device.
     pub(crate) device: String,
-    /// Whether its key file was made.
-    pub(crate) made_key: bool,
 }
 
-/// Makes this machine known to the centre, and its store.
+/// Makes this machine known to the centre, as the device that was begun in its folder.
 ///
 /// # Errors
-/// When there is a store already, the code is not taken, or the store cannot be made.
-pub(crate) fn enrol(
-    data: &Path,
-    key: &KeySource,
-    code: &EnrolmentCode,
-    name: &str,
-) -> Result<Enrolled, Failure> {
-    // The folder comes first: a code is used up by the attempt.
-    let lock = folder::take_new(data)?;
-    let device = DeviceKey::from_seed(&shell::entropy());
-    let answer = runtime()?.block_on(runtime::enrol(code, &device, name))?;
-    let site = answer.site.clone();
-    let id = device.device_id().to_string();
-    let material = Material::enrolled(device, answer, code.addresses.clone());
-    let made_key = folder::create(&lock, key, &material)?;
-    Ok(Enrolled {
-        site,
-        device: id,
-        made_key,
+/// When the code is not taken, or the answer cannot be kept. The device stays begun, and the same
+/// code lets it in again.
+pub(crate) fn enrol(begun: Begun, code: &EnrolmentCode, name: &str) -> Result<Enrolled, Failure> {
+    let Begun {
+        lock,
+        mut store,
+        device,
+        before,
+        made_key: _,
+    } = begun;
+    let answer = block_on(async { Ok(runtime::enrol(code, &device, name).await?) })?;
+    let enrolled = Enrolled {
+        site: answer.site.clone(),
+        device: device.device_id().to_string(),
+    };
+    let material = match before {
+        None => Material::enrolled(device, answer, code.addresses.clone()),
+        Some(before) => again(before, answer, code.addresses.clone())?,
+    };
+    material.save(&mut store)?;
+    store.into_inner().close()?;
+    drop(lock);
+    Ok(enrolled)
+}
+
+/// What a device is made of that was enrolled again: another certificate, perhaps another way to
+/// the centre, and all else as it was.
+fn again(before: Material, answer: EnrolAnswer, centre: Vec<String>) -> Result<Material, Failure> {
+    let same = (before.tenant, before.authority, &before.site)
+        == (answer.tenant, answer.authority, &answer.site);
+    if !same {
+        return Err(Failure::refused(
+            "the code is another organisation's or another site's than this folder's device: ask \
+             for one of its own site",
+        ));
+    }
+    Ok(Material {
+        chain: answer.chain,
+        ca: answer.ca,
+        centre,
+        ..before
     })
 }
 
@@ -84,12 +107,16 @@ pub(crate) fn once(data: &Path, key: &KeySource, ask: Ask) -> Result<Value, Fail
         Reached::Held(lock) => lock,
         Reached::Told(answer) => return Ok(answer),
     };
-    runtime()?.block_on(async {
+    if matches!(ask, Ask::Verify) {
+        folder::check(&lock, key)?;
+    }
+    block_on(async {
         // A command calls nobody: what is missing here comes when the edge runs.
-        let running = start(&lock, key, |_| Vec::new()).await?;
+        let (running, certificate_ends) = start(&lock, key, |_| Vec::new()).await?;
         let desk = Desk {
             node: running.handle(),
             data: data.to_owned(),
+            certificate_ends,
         };
         let answer = desk.answer(ask).await;
         running.stop().await;
@@ -108,7 +135,8 @@ pub(crate) fn run(
     ready: impl FnOnce(&Ready),
 ) -> Result<(), Failure> {
     let lock = folder::take(data)?;
-    runtime()?.block_on(async {
+    block_on(async {
+        let stop = Stop::listen()?;
         let Config {
             http,
             centre,
@@ -117,7 +145,7 @@ pub(crate) fn run(
         let running = start(&lock, key, |enrolled| {
             if centre.is_empty() { enrolled } else { centre }
         });
-        let running = running.await?;
+        let (running, certificate_ends) = running.await?;
         let record: Arc<dyn Record> = Arc::new(running.handle());
         let surface = Surface {
             http,
@@ -126,18 +154,20 @@ pub(crate) fn run(
             commands: Arc::new(Desk {
                 node: running.handle(),
                 data: data.to_owned(),
+                certificate_ends,
             }),
         };
-        service::run(lock, running, surface, ready).await
+        service::run(lock, running, surface, stop, ready).await
     })
 }
 
-/// Starts the node. `centre` says where to call, given where the centre was at enrolment.
+/// Starts the node; answers too when its certificate ends. `centre` says where to call, given where
+/// the centre was at enrolment.
 async fn start(
     lock: &FolderLock,
     key: &KeySource,
     centre: impl FnOnce(Vec<String>) -> Vec<String>,
-) -> Result<Running, Failure> {
+) -> Result<(Running, Option<Moment>), Failure> {
     let (store, material) = folder::open(lock, key)?;
     if material.keys.is_some() {
         return Err(Failure::usage(
@@ -148,28 +178,56 @@ async fn start(
     let role = Role::Edge {
         centre: centre(material.centre.clone()),
     };
-    Ok(runtime::start(NodeConfig {
+    let certificate_ends = material.certificate_ends(shell::now());
+    if let Some(warning) = certificate_warning(certificate_ends, shell::now()) {
+        tracing::warn!("{warning}");
+    }
+    let running = runtime::start(NodeConfig {
         store,
         material,
         role,
-    })
-    .await?)
+    });
+    Ok((running.await?, certificate_ends))
 }
 
-fn runtime() -> Result<Runtime, Failure> {
-    Ok(Builder::new_multi_thread().enable_all().build()?)
+/// What an operator must know of the device's certificate, if anything.
+fn certificate_warning(ends: Option<Moment>, now: Moment) -> Option<String> {
+    let then = "stop it, and run `enrol` in its folder with a new code";
+    match ends {
+        Some(end) if end > now.plus_ms(ENROL_AGAIN_MS) => None,
+        Some(end) if end > now => {
+            let days = (end.0 - now.0) / DAY_MS;
+            Some(format!(
+                "this edge's certificate ends in {days} days: {then}"
+            ))
+        }
+        Some(_) | None => Some(format!(
+            "this edge's certificate has ended (or this machine's clock is wrong), so the centre \
+             does not let it in: {then}"
+        )),
+    }
 }
 
 /// Answers commands.
 struct Desk {
     node: Handle,
     data: PathBuf,
+    certificate_ends: Option<Moment>,
 }
 
 impl Desk {
     async fn answer(&self, ask: Ask) -> Result<Value, Failure> {
         match ask {
-            Ask::Status => inspect::status(&self.node).await,
+            Ask::Status => {
+                let mut status = inspect::status(&self.node).await?;
+                let ends = self.certificate_ends;
+                let warnings = Vec::from_iter(certificate_warning(ends, shell::now()));
+                if let Some(fields) = status.as_object_mut() {
+                    fields.insert("certificate_ends".to_owned(), json!(ends));
+                    fields.insert("warnings".to_owned(), json!(warnings));
+                }
+                Ok(status)
+            }
             Ask::Verify => inspect::verify(&self.node).await,
             Ask::Export { document, name } => {
                 let bytes = export::to_spool(&self.node, &self.data, document, &name).await?;
@@ -192,5 +250,25 @@ impl Commands for Desk {
             })?;
             self.answer(ask).await
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_is_told_in_time() {
+        let now = Moment(1_000);
+        let warned = |days: i64| certificate_warning(Some(now.plus_ms(days * DAY_MS)), now);
+        assert_eq!(warned(61), None);
+        assert!(warned(59).unwrap().contains("in 59 days"));
+        assert!(warned(-1).unwrap().contains("has ended"));
+        assert!(
+            certificate_warning(None, now)
+                .unwrap()
+                .contains("has ended")
+        );
     }
 }

@@ -10,7 +10,7 @@ use std::{
     sync::{Mutex, OnceLock, PoisonError},
 };
 
-use api::program::Failure;
+use api::program::{Failure, check_name};
 use node::{
     names::{Incarnation, Moment, Reason, ScopeId, SiteId, TenantId, limits::LIST_ROWS_MAX},
     protocol::{
@@ -125,7 +125,8 @@ impl Authority {
     /// # Errors
     /// When the file with the codes cannot be read.
     pub(crate) fn attach(&self, node: Handle, data: &Path) -> Result<(), Failure> {
-        let invites = Invites::open(data, node.whoami().incarnation)?;
+        let known = node.directory().count();
+        let invites = Invites::open(data, node.whoami().incarnation, known)?;
         // Both are empty until this one call.
         let _ = self.invites.set(Mutex::new(invites));
         let _ = self.node.set(node);
@@ -142,8 +143,14 @@ impl Authority {
     /// Why it was not kept.
     pub(crate) async fn state(&self, statement: Statement) -> Result<(), Reason> {
         let _one_at_a_time = self.issuing.lock().await;
+        self.state_next(statement).await
+    }
+
+    /// The same, while the lock is held.
+    async fn state_next(&self, statement: Statement) -> Result<(), Reason> {
         let node = self.node()?;
         let directory = node.directory();
+        self.with_invites(|invites| invites.heard(directory.count()))?;
         let authority = node.whoami().incarnation;
         let number = directory.next_number(&authority);
         let at = later_than(directory.latest(), shell::now());
@@ -154,20 +161,28 @@ impl Authority {
             statement,
         };
         let signed = SignedStatement::sign(&self.key, &self.tenant, &issue)?;
-        node.state(signed).await
+        node.state(signed).await?;
+        // When this fails, the open codes die with it, and the statement stands.
+        let _ = self.with_invites(Invites::stated);
+        Ok(())
     }
 
     /// Makes a one-time code.
     ///
     /// # Errors
     /// When it cannot be kept, or too many are open.
-    pub(crate) fn invite(
+    pub(crate) async fn invite(
         &self,
         whom: Invited,
         addresses: Vec<String>,
     ) -> Result<EnrolmentCode, Reason> {
+        let _one_at_a_time = self.issuing.lock().await;
         let token: [u8; 16] = shell::entropy();
-        let expires = self.with_invites(|invites| invites.add(&token, whom, shell::now()))?;
+        let known = self.node()?.directory().count();
+        let expires = self.with_invites(|invites| {
+            invites.heard(known)?;
+            invites.add(&token, whom, shell::now())
+        })?;
         Ok(EnrolmentCode {
             addresses,
             ca: self.ca.fingerprint(),
@@ -205,17 +220,46 @@ impl Authority {
 
 impl Redeem for Authority {
     fn redeem(&self, token: [u8; 16], key: PublicKey, name: &str) -> Result<EnrolAnswer, Reason> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| Reason::Stopping)?;
+        runtime.block_on(self.let_in(&token, key, name))
+    }
+}
+
+impl Authority {
+    /// Uses a code up and makes the device known. Everything is looked at before the code is used.
+    async fn let_in(
+        &self,
+        token: &[u8; 16],
+        key: PublicKey,
+        name: &str,
+    ) -> Result<EnrolAnswer, Reason> {
+        check_name(name).map_err(|_| Reason::Malformed)?;
+        let _one_at_a_time = self.issuing.lock().await;
         let device = device_id(&key);
         let directory = self.node()?.directory();
-        let whom = self.with_invites(|invites| invites.redeem(&token, device, shell::now()))?;
+        let whom = self.with_invites(|invites| {
+            invites.heard(directory.count())?;
+            invites.whom(token, device, shell::now())
+        })?;
         let known = known_device(&directory, whom, key, name)?;
         let site = known.site.clone();
-        if directory.device(&device).is_none() {
-            let runtime = tokio::runtime::Handle::try_current().map_err(|_| Reason::Stopping)?;
-            runtime.block_on(self.state(Statement::Device(known)))?;
+        let before = directory.device(&device);
+        if before.is_some_and(|before| is_elsewhere(before, &known)) {
+            // What it was granted there is not taken back by granting more.
+            tracing::warn!(%device, "a code of another site was tried by a device known already");
+            return Err(Reason::NotAllowed);
+        }
+        self.with_invites(|invites| invites.redeem(token, device, shell::now()))?;
+        if before.is_none() {
+            self.state_next(Statement::Device(known)).await?;
         }
         self.answer(&key, site)
     }
+}
+
+/// Whether a device that asks again would become another kind, or belong to another place.
+fn is_elsewhere(before: &Device, now: &Device) -> bool {
+    (before.kind, &before.site, &before.worker) != (now.kind, &now.site, &now.worker)
 }
 
 impl fmt::Debug for Authority {

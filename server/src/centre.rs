@@ -9,8 +9,9 @@ use std::{
 use api::{
     Record,
     program::{
-        Failure, export,
+        Failure, check_name, export,
         folder::{self, Reached},
+        process::{Stop, block_on},
         service::{self, Ready, Surface},
     },
 };
@@ -29,6 +30,7 @@ use crate::{
 /// # Errors
 /// When there is a store already, or it cannot be made.
 pub(crate) fn init(data: &Path, key: &KeySource, name: &str) -> Result<bool, Failure> {
+    check_name(name)?;
     let lock = folder::take_new(data)?;
     folder::create(&lock, key, &authority::found(name)?)
 }
@@ -85,10 +87,10 @@ pub(crate) fn once(
         Reached::Held(lock) => lock,
         Reached::Told(answer) => return Ok(answer),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    if matches!(ask, Ask::Verify) {
+        folder::check(&lock, key)?;
+    }
+    block_on(async {
         // Nobody is told of this address: the node needs one, and the command nobody's call.
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let centre = Centre::start(&lock, key, nowhere).await?;
@@ -110,10 +112,8 @@ pub(crate) fn run(
     ready: impl FnOnce(&Ready),
 ) -> Result<(), Failure> {
     let lock = folder::take(data)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    block_on(async {
+        let stop = Stop::listen()?;
         let centre = Centre::start(&lock, key, config.quic).await?;
         let quic = centre.running.quic_addr().unwrap_or(config.quic);
         let desk = centre.desk(data, reachable(&config.addresses, quic));
@@ -124,7 +124,7 @@ pub(crate) fn run(
             router: Box::new(|access| http::router(record, access)),
             commands: Arc::new(desk),
         };
-        service::run(lock, centre.running, surface, ready).await
+        service::run(lock, centre.running, surface, stop, ready).await
     })
 }
 

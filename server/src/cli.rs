@@ -304,10 +304,7 @@ fn run(place: Place) -> Result<(), Failure> {
     } = place;
     centre::run(&data, &key, config, |ready: &Ready| {
         // A reader that has gone away does not stop the centre.
-        let _ = line::print(json, &ready.to_json(), |_| {
-            let quic = ready.quic.map(|quic| quic.to_string()).unwrap_or_default();
-            format!("The centre is ready: http://{}, QUIC {quic}\n", ready.http)
-        });
+        let _ = line::print(json, &ready.to_json(), |_| ready.to_text("centre"));
     })
 }
 
@@ -324,8 +321,8 @@ fn save(place: &Place, document: DocumentId, out: Option<&Path>) -> Result<(), F
         document,
         name: name.clone(),
     };
-    centre::once(&place.data, &place.key, &place.config, ask)?;
-    export::from_spool(&place.data, &name, out)
+    let answer = centre::once(&place.data, &place.key, &place.config, ask)?;
+    export::collect(&place.data, &name, &answer, out, place.json)
 }
 
 /// The order of columns.

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, pin::Pin, sync::Arc};
 
-use api::program::{Exit, Failure, export, inspect, service::Commands};
+use api::program::{Failure, check_name, export, inspect, service::Commands, settings::Address};
 use node::{
     domain,
     names::{DocumentId, SiteId, WorkerId},
@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{authority::Authority, invites::Invited};
+
+/// Addresses of the centre in one code: as many as its form has room for.
+const ADDRESSES_MAX: usize = 8;
 
 /// All that an administrator can ask.
 #[derive(Serialize, Deserialize)]
@@ -93,7 +96,7 @@ impl Desk {
             }
             Ask::WorkerList => Ok(workers(&directory)),
             Ask::WorkerDisable { id } => self.disable_worker(&directory, id).await,
-            Ask::Invite { whom, addresses } => self.invite(&directory, whom, addresses),
+            Ask::Invite { whom, addresses } => self.invite(&directory, whom, addresses).await,
             Ask::DeviceList => Ok(devices(&directory)),
             Ask::Status => inspect::status(&self.node).await,
             Ask::Verify => inspect::verify(&self.node).await,
@@ -105,6 +108,7 @@ impl Desk {
     }
 
     async fn add_site(&self, directory: &Directory, site: Site) -> Result<Value, Failure> {
+        check_name(&site.name)?;
         let answer = site_row(&site);
         if directory.site(&site.id) != Some(&site) {
             self.state(Statement::Site(site)).await?;
@@ -122,6 +126,7 @@ impl Desk {
                 worker.id
             )));
         }
+        check_name(&worker.name)?;
         let answer = worker_row(directory, &worker);
         if directory.worker(&worker.id) != Some(&worker) {
             self.state(Statement::Worker(worker)).await?;
@@ -148,7 +153,7 @@ impl Desk {
         Ok(json!({ "id": worker, "disabled": true }))
     }
 
-    fn invite(
+    async fn invite(
         &self,
         directory: &Directory,
         whom: Invited,
@@ -176,7 +181,11 @@ impl Desk {
                  `addresses` in ridgeway.toml",
             ));
         }
-        let code = self.authority.invite(whom.clone(), addresses.clone())?;
+        check_addresses(&addresses)?;
+        let code = self
+            .authority
+            .invite(whom.clone(), addresses.clone())
+            .await?;
         Ok(json!({
             "code": code.to_text(),
             "for": whom,
@@ -186,13 +195,26 @@ impl Desk {
     }
 
     async fn state(&self, statement: Statement) -> Result<(), Failure> {
-        self.authority.state(statement).await.map_err(|reason| {
-            let failure = Failure::from(reason);
-            match failure.exit {
-                Exit::Refused => Failure::usage("a name is too long: keep it within 512 bytes"),
-                Exit::Failure | Exit::Usage | Exit::NotRunning => failure,
-            }
-        })
+        Ok(self.authority.state(statement).await?)
+    }
+}
+
+/// Refuses what no device could dial.
+fn check_addresses(addresses: &[String]) -> Result<(), Failure> {
+    if addresses.len() > ADDRESSES_MAX {
+        return Err(Failure::usage(format!(
+            "a code names {ADDRESSES_MAX} addresses of the centre at most"
+        )));
+    }
+    match addresses
+        .iter()
+        .find(|text| text.parse::<Address>().is_err())
+    {
+        None => Ok(()),
+        Some(wrong) => Err(Failure::usage(format!(
+            "{wrong:?} is no address: say a name or address with a port, as \
+             centre.example.org:7443"
+        ))),
     }
 }
 
@@ -290,4 +312,26 @@ pub(crate) fn devices(directory: &Directory) -> Value {
         .devices()
         .map(|(id, device)| device_row(id, device))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_names_only_what_can_be_dialled() {
+        let check = |texts: &[&str]| {
+            let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+            check_addresses(&texts).map_err(|failure| failure.words)
+        };
+        assert_eq!(
+            check(&["centre.example.org:7443", "[2001:db8::1]:7443"]),
+            Ok(())
+        );
+        for wrong in ["centre.example.org", ":7443", "centre:0", "centre:port", ""] {
+            assert!(check(&["192.0.2.1:7443", wrong]).is_err(), "{wrong}");
+        }
+        assert!(check(&["a:1"; ADDRESSES_MAX]).is_ok());
+        assert!(check(&["a:1"; ADDRESSES_MAX + 1]).is_err());
+    }
 }

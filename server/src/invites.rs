@@ -1,8 +1,14 @@
 //! One-time codes: who they are for, until when, and whether they were used.
 //!
-//! They lie in a file beside the store, because they are no part of the record: a restored centre
-//! starts without them. Only a hash of each token is kept, so the file lets nobody in, and it
-//! names no person. Whoever holds the folder's lock is the only writer.
+//! They lie in a file beside the store, because they are no part of the record. Only a hash of each
+//! token is kept, so the file lets nobody in, and it names no person. Whoever holds the folder's
+//! lock is the only writer.
+//!
+//! A centre whose folder was copied back from an earlier day finds the codes of that day in it, some
+//! of them used since. It cannot know that by itself, but it learns of it from the first edge that
+//! is in touch: edges hand back the statements that the copy lacks, and nobody but this centre makes
+//! statements. So the file says how many there were, and when there are more than were made here,
+//! every open code dies. Until an edge is heard the codes of that day let in, for a day at most.
 
 use std::{
     fs,
@@ -41,10 +47,20 @@ struct Invite {
     used_by: Option<DeviceId>,
 }
 
+impl Invite {
+    /// Whether it lets this device in: nobody else has used it.
+    fn is_for(&self, device: DeviceId, now: Moment) -> bool {
+        self.expires > now && self.used_by.is_none_or(|by| by == device)
+    }
+}
+
 /// All codes of one life of the authority.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Kept {
     incarnation: Incarnation,
+    /// Statements that this centre has made or knew of when the codes were last looked at.
+    #[serde(default)]
+    statements: u64,
     invites: Vec<Invite>,
 }
 
@@ -56,12 +72,17 @@ pub(crate) struct Invites {
 }
 
 impl Invites {
-    /// The codes in a folder that belong to this life of the authority; those of an earlier life
-    /// are dead.
-    pub(crate) fn open(data: &Path, incarnation: Incarnation) -> io::Result<Invites> {
+    /// The codes in a folder that belong to this life of the authority, of which `statements` are
+    /// known; those of an earlier life are dead.
+    pub(crate) fn open(
+        data: &Path,
+        incarnation: Incarnation,
+        statements: u64,
+    ) -> io::Result<Invites> {
         let path = data.join(FILE);
         let none = Kept {
             incarnation,
+            statements,
             invites: Vec::new(),
         };
         let kept = match fs::read(&path) {
@@ -74,6 +95,33 @@ impl Invites {
                 .unwrap_or(none),
         };
         Ok(Invites { path, kept })
+    }
+
+    /// Compares how many statements are known with how many were made here: when there are others,
+    /// this is an old copy of the centre, and every code in it may have been used already.
+    pub(crate) fn heard(&mut self, statements: u64) -> Result<(), Reason> {
+        if self.kept.statements == statements {
+            return Ok(());
+        }
+        if !self.kept.invites.is_empty() {
+            let codes = self.kept.invites.len();
+            tracing::warn!(
+                codes,
+                "statements came back from elsewhere: the codes made here are dead"
+            );
+        }
+        self.keep(Kept {
+            incarnation: self.kept.incarnation,
+            statements,
+            invites: Vec::new(),
+        })
+    }
+
+    /// One more statement was made here.
+    pub(crate) fn stated(&mut self) -> Result<(), Reason> {
+        let mut kept = self.kept.clone();
+        kept.statements += 1;
+        self.keep(kept)
     }
 
     /// Adds a code; it is on disk when this answers.
@@ -99,6 +147,21 @@ impl Invites {
         Ok(expires)
     }
 
+    /// Whom a code lets in, if it is good for this device; it is not used up.
+    pub(crate) fn whom(
+        &self,
+        token: &[u8; 16],
+        device: DeviceId,
+        now: Moment,
+    ) -> Result<Invited, Reason> {
+        let token = hashed(token);
+        let mut invites = self.kept.invites.iter();
+        let found = invites.find(|invite| invite.token == token && invite.is_for(device, now));
+        found
+            .map(|invite| invite.whom.clone())
+            .ok_or(Reason::NotAllowed)
+    }
+
     /// Uses a code up for a device; that is on disk before anything else is done for it.
     pub(crate) fn redeem(
         &mut self,
@@ -108,9 +171,8 @@ impl Invites {
     ) -> Result<Invited, Reason> {
         let mut kept = self.kept.clone();
         let token = hashed(token);
-        let found = kept.invites.iter_mut().find(|invite| invite.token == token);
-        let found = found
-            .filter(|invite| invite.expires > now && invite.used_by.is_none_or(|by| by == device));
+        let mut invites = kept.invites.iter_mut();
+        let found = invites.find(|invite| invite.token == token && invite.is_for(device, now));
         let invite = found.ok_or(Reason::NotAllowed)?;
         let whom = invite.whom.clone();
         if invite.used_by.replace(device).is_none() {
@@ -188,11 +250,11 @@ mod tests {
     #[test]
     fn a_code_lets_one_device_in_and_the_same_one_again() {
         let folder = Folder::new("invites-once");
-        let mut invites = Invites::open(&folder.0, LIFE).unwrap();
+        let mut invites = Invites::open(&folder.0, LIFE, 2).unwrap();
         invites.add(&[7; 16], bath(), NOW).unwrap();
         assert_eq!(invites.redeem(&[8; 16], ONE, NOW), Err(Reason::NotAllowed));
         assert_eq!(invites.redeem(&[7; 16], ONE, NOW), Ok(bath()));
-        let mut again = Invites::open(&folder.0, LIFE).unwrap();
+        let mut again = Invites::open(&folder.0, LIFE, 2).unwrap();
         assert_eq!(again.redeem(&[7; 16], OTHER, NOW), Err(Reason::NotAllowed));
         assert_eq!(again.redeem(&[7; 16], ONE, NOW), Ok(bath()));
     }
@@ -200,22 +262,46 @@ mod tests {
     #[test]
     fn a_code_dies_with_its_day_and_with_its_incarnation() {
         let folder = Folder::new("invites-death");
-        let mut invites = Invites::open(&folder.0, LIFE).unwrap();
+        let mut invites = Invites::open(&folder.0, LIFE, 2).unwrap();
         let expires = invites.add(&[7; 16], bath(), NOW).unwrap();
         assert_eq!(
             invites.redeem(&[7; 16], ONE, expires),
             Err(Reason::NotAllowed)
         );
-        let mut restored = Invites::open(&folder.0, Incarnation([2; 16])).unwrap();
+        let mut restored = Invites::open(&folder.0, Incarnation([2; 16]), 2).unwrap();
         assert_eq!(restored.redeem(&[7; 16], ONE, NOW), Err(Reason::NotAllowed));
         let file = fs::read_to_string(folder.0.join(FILE)).unwrap();
         assert!(!file.contains(&"07".repeat(16)));
     }
 
     #[test]
+    fn the_codes_of_an_old_copy_die_when_an_edge_is_heard() {
+        let folder = Folder::new("invites-copy");
+        let mut invites = Invites::open(&folder.0, LIFE, 2).unwrap();
+        invites.add(&[7; 16], bath(), NOW).unwrap();
+        let copy = fs::read(folder.0.join(FILE)).unwrap();
+        assert_eq!(invites.redeem(&[7; 16], ONE, NOW), Ok(bath()));
+        invites.stated().unwrap();
+        // What was made here kills no code.
+        assert_eq!(invites.heard(3), Ok(()));
+        assert_eq!(invites.whom(&[7; 16], ONE, NOW), Ok(bath()));
+        // The folder of before comes back, and an edge hands back the device's statement.
+        fs::write(folder.0.join(FILE), copy).unwrap();
+        let mut old = Invites::open(&folder.0, LIFE, 2).unwrap();
+        assert_eq!(old.heard(3), Ok(()));
+        for device in [ONE, OTHER] {
+            assert_eq!(old.whom(&[7; 16], device, NOW), Err(Reason::NotAllowed));
+            assert_eq!(old.redeem(&[7; 16], device, NOW), Err(Reason::NotAllowed));
+        }
+        let mut again = Invites::open(&folder.0, LIFE, 3).unwrap();
+        assert_eq!(again.heard(3), Ok(()));
+        assert_eq!(again.redeem(&[7; 16], ONE, NOW), Err(Reason::NotAllowed));
+    }
+
+    #[test]
     fn there_is_a_bound_on_open_codes() {
         let folder = Folder::new("invites-bound");
-        let mut invites = Invites::open(&folder.0, LIFE).unwrap();
+        let mut invites = Invites::open(&folder.0, LIFE, 2).unwrap();
         let many = Invite {
             token: String::new(),
             whom: bath(),

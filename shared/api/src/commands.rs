@@ -26,8 +26,9 @@ use crate::{
     record::{Reach, Role, Who},
 };
 
-/// Bytes of one request's body. The longest text of one command is 65,536 characters
-/// (`limits::PLAN_INSERT_MAX`), each at most twelve bytes when JSON writes it with escapes.
+/// Bytes of one request's body. The longest text of one command is a note of 65,536 bytes
+/// (`limits::NOTE_BYTES_MAX`), each at most six bytes when JSON writes it with escapes; an edit of
+/// a text has at most 19,000 characters (`limits::PLAN_INSERT_MAX`) of at most twelve.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// The header in which a client names its entry.

@@ -146,6 +146,9 @@ pub(crate) async fn bounds(State(access): State<Access>, request: Request, next:
             Err(_) => Problem::timed_out().into_response(),
         },
     };
+    if Problem::is_missing_in(&response) {
+        response = Problem::of_status(response.status()).into_response();
+    }
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(

@@ -1,6 +1,9 @@
 //! The running node as a [`Record`].
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use node::{
     NotDone, Progress, Request, Saved, Side,
@@ -11,8 +14,8 @@ use node::{
 use runtime::{Handle, LinkStatus, Traffic};
 
 use crate::record::{
-    Amount, Answer, Exception, LaneTally, Link, Listed, Opened, PeerSync, Proof, Proved, Reach,
-    Record, Role, ScopeSync, Stage, SyncView, Tally, Transfer, Who,
+    Amount, Answer, Exception, LaneTally, Link, Listed, Opened, PageOf, PeerSync, Proof, Proved,
+    Reach, Record, Role, ScopeSync, Stage, SyncView, Tally, Transfer, Unreached, Who,
 };
 
 /// The names of the lanes, in the runtime's order.
@@ -50,17 +53,9 @@ impl Record for Handle {
 
     fn rows(&self, scope: Option<ScopeId>) -> Answer<'_, Result<Vec<Listed>, Reason>> {
         Box::pin(async move {
-            let mut readable = Handle::directory(self).scopes_of(&self.whoami().device);
-            if let Some(scope) = scope {
-                // A scope that is not there and one that may not be read are one answer.
-                readable.retain(|known| *known == scope);
-                if readable.is_empty() {
-                    return Err(Reason::NotFound);
-                }
-            }
             // A document in several scopes is one row.
             let mut rows = BTreeMap::new();
-            for scope in readable {
+            for scope in self.scopes_read(scope)? {
                 for row in self.list(scope).await? {
                     rows.insert(row.document, row);
                 }
@@ -69,16 +64,35 @@ impl Record for Handle {
         })
     }
 
+    fn page(&self, of: PageOf) -> Answer<'_, Result<Vec<Listed>, Reason>> {
+        Box::pin(async move {
+            let PageOf {
+                scope,
+                after,
+                limit,
+                keep,
+            } = of;
+            let of = runtime::PageOf {
+                scopes: self.scopes_read(scope)?,
+                after,
+                limit,
+                keep: Box::new(move |row| keep(&listed(row.clone()))),
+            };
+            let rows = Handle::page(self, of).await?;
+            Ok(rows.into_iter().map(listed).collect())
+        })
+    }
+
     fn document(&self, document: DocumentId) -> Answer<'_, Result<Opened, Reason>> {
         Box::pin(async move {
             let scopes = self.readable(document).await?;
             let view = self.view(document).await?;
             let role = self.who().role;
-            let mut reached = BTreeMap::new();
-            for row in view.state.journal().rows() {
-                let state = self.entry_state(row.entry).await?;
-                reached.insert(row.entry, reach(role, state));
-            }
+            let rows = view.state.journal().rows();
+            let entries: Vec<EntryId> = rows.map(|row| row.entry).collect();
+            let states = self.entry_states(entries.clone()).await?;
+            let of = |entry| (entry, reach(role, states.get(&entry).copied()));
+            let reached = entries.into_iter().map(of).collect();
             Ok(Opened {
                 document,
                 kind: view.state.kind(),
@@ -106,19 +120,26 @@ impl Record for Handle {
             Ok(SyncView {
                 node: self.who(),
                 waiting: self.waiting(),
-                scopes: scopes.into_iter().map(scope_sync).collect(),
+                scopes: scopes.iter().map(scope_sync).collect(),
                 links: self.links().iter().map(link).collect(),
                 exceptions: counters
                     .iter()
                     .map(|(reason, count)| Exception::new(*reason, *count))
                     .collect(),
+                unreached: self
+                    .unreached()
+                    .map(|runtime::Unreached { at, why }| Unreached { at, why }),
             })
         })
     }
 
+    fn ready(&self) -> Result<(), Reason> {
+        Handle::ready(self)
+    }
+
     fn tally(&self) -> Answer<'_, Result<Tally, Reason>> {
         Box::pin(async move {
-            let scopes = Handle::sync(self).await?;
+            let scopes = self.sync_lately().await?;
             let lanes = LANES.into_iter().zip(self.traffic());
             let (turns, commits) = self.turns();
             Ok(Tally {
@@ -128,8 +149,8 @@ impl Record for Handle {
                 refusals: BTreeMap::clone(&self.counters()),
                 waiting: self.waiting(),
                 documents: scopes
-                    .into_iter()
-                    .map(|scope| (scope.scope, scope.count))
+                    .iter()
+                    .map(|scope| (scope.scope.clone(), scope.count))
                     .collect(),
                 links: self.links().len() as u64,
             })
@@ -141,6 +162,9 @@ impl Record for Handle {
 trait Reading {
     /// The scopes of a document that this node may read; an error when there is none.
     async fn readable(&self, document: DocumentId) -> Result<Vec<ScopeId>, Reason>;
+
+    /// The scopes this node reads, or one of them alone.
+    fn scopes_read(&self, scope: Option<ScopeId>) -> Result<BTreeSet<ScopeId>, Reason>;
 }
 
 impl Reading for Handle {
@@ -153,6 +177,18 @@ impl Reading for Handle {
         } else {
             Err(Reason::NotFound)
         }
+    }
+
+    fn scopes_read(&self, scope: Option<ScopeId>) -> Result<BTreeSet<ScopeId>, Reason> {
+        let mut readable = Handle::directory(self).scopes_of(&self.whoami().device);
+        if let Some(scope) = scope {
+            // A scope that is not there and one that may not be read are one answer.
+            readable.retain(|known| *known == scope);
+            if readable.is_empty() {
+                return Err(Reason::NotFound);
+            }
+        }
+        Ok(readable)
     }
 }
 
@@ -175,7 +211,7 @@ fn listed(row: node::views::Listed) -> Listed {
     }
 }
 
-fn scope_sync(scope: Scope) -> ScopeSync {
+fn scope_sync(scope: &Scope) -> ScopeSync {
     let proved = scope
         .peers
         .iter()
@@ -186,10 +222,9 @@ fn scope_sync(scope: Scope) -> ScopeSync {
             })
         })
         .max_by_key(|proved| proved.at);
-    let of_peer = |peer| peer_sync(&scope.scope, peer);
-    let peers = scope.peers.iter().map(of_peer).collect();
+    let peers = scope.peers.iter().map(peer_sync).collect();
     ScopeSync {
-        scope: scope.scope,
+        scope: scope.scope.clone(),
         proof: Proof {
             digest: scope.digest,
             count: scope.count,
@@ -208,7 +243,7 @@ fn positions(cursor: &Cursor) -> BTreeMap<node::names::WriterId, u64> {
         .collect()
 }
 
-fn peer_sync(scope: &ScopeId, peer: &Peer) -> PeerSync {
+fn peer_sync(peer: &Peer) -> PeerSync {
     let incoming = Transfer {
         announced: amount(peer.expected),
         done: amount(peer.received),
@@ -219,8 +254,6 @@ fn peer_sync(scope: &ScopeId, peer: &Peer) -> PeerSync {
     };
     let moving = |transfer: Transfer| transfer.done.runs < transfer.announced.runs;
     let stage = match (peer.trouble, peer.proved) {
-        // Peers are counted among the directory's only once theirs has been merged with ours.
-        _ if *scope == ScopeId::Directory => Stage::Equal,
         (Some(_), _) => Stage::Different,
         (None, Some(_)) => Stage::Equal,
         (None, None) if moving(incoming) || moving(outgoing) => Stage::Filling,

@@ -9,6 +9,9 @@
 //! in `domain`'s own JSON), and how a node works.
 
 mod commands;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod failing;
 mod guard;
 mod handle;
 mod health;

@@ -12,6 +12,9 @@ use axum::{
 use node::{NotDone, domain::Refusal, names::Reason};
 use serde::Serialize;
 
+/// The content type of every error.
+const PROBLEM_JSON: &str = "application/problem+json";
+
 /// Why a request was not answered as hoped.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Problem {
@@ -52,6 +55,30 @@ impl Problem {
     pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Problem {
         let title = "The request could not be understood";
         Problem::new("bad-request", title, StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// What a layer beneath the routes answered, which did not know this form: a part of an address
+    /// that is no text, a body that broke off.
+    pub(crate) fn of_status(status: StatusCode) -> Problem {
+        if status.is_server_error() {
+            let words = "Something failed that should not. Look at the node's log.";
+            return Problem::new("failed", "This failed", status, words);
+        }
+        let words = "The request is not what /api/openapi.json describes.";
+        Problem::new(
+            "bad-request",
+            "The request could not be understood",
+            status,
+            words,
+        )
+    }
+
+    /// Whether an answer tells of a failure in another form than this one.
+    pub(crate) fn is_missing_in(response: &Response) -> bool {
+        let status = response.status();
+        let form = response.headers().get(header::CONTENT_TYPE);
+        let failed = status.is_client_error() || status.is_server_error();
+        failed && form.is_none_or(|form| form != PROBLEM_JSON)
     }
 
     /// There is no such route.
@@ -150,7 +177,7 @@ impl From<Reason> for Problem {
             Reason::TooLarge => ("Too large", StatusCode::PAYLOAD_TOO_LARGE),
             Reason::Busy => ("Busy", StatusCode::SERVICE_UNAVAILABLE),
             Reason::Stopping => ("Stopping", StatusCode::SERVICE_UNAVAILABLE),
-            Reason::NotSaved => ("Not saved", StatusCode::INSUFFICIENT_STORAGE),
+            Reason::NotSaved => ("Perhaps not saved", StatusCode::INSUFFICIENT_STORAGE),
             Reason::CannotOpen => ("Cannot be opened", StatusCode::INTERNAL_SERVER_ERROR),
             Reason::WrongHash
             | Reason::BadSignature
@@ -185,8 +212,10 @@ impl From<Refusal> for Problem {
             | Refusal::IllegalMove(..)
             | Refusal::AlreadyDone
             | Refusal::AlreadyReversed
+            | Refusal::SameAlready
             | Refusal::TextChanged => StatusCode::CONFLICT,
             Refusal::WrongKind
+            | Refusal::NotLookedAt
             | Refusal::UnknownEntry
             | Refusal::Empty(_)
             | Refusal::TooLong(..)
@@ -218,7 +247,7 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
-        let json = HeaderValue::from_static("application/problem+json");
+        let json = HeaderValue::from_static(PROBLEM_JSON);
         headers.insert(header::CONTENT_TYPE, json);
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -4,19 +4,23 @@
 pub mod export;
 mod file;
 pub mod folder;
+pub mod http;
 pub mod inspect;
 pub mod line;
 pub mod log;
+pub mod process;
 pub mod service;
 pub mod settings;
 
-use std::{fmt, future::Future, io, net::SocketAddr, process::ExitCode};
+use std::{fmt, io, process::ExitCode};
 
-use axum::Router;
-use node::{domain::Refusal, names::Reason, store::StoreError};
+use node::{
+    domain::Refusal,
+    names::{Reason, limits::LINE_BYTES_MAX},
+    store::StoreError,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::net::TcpListener;
 
 /// How a command ended when it did not do what it was asked. The numbers are part of what scripts
 /// rely on: 1 failure, 2 usage, 3 not running or locked, 4 refused. (0 is success.)
@@ -116,6 +120,13 @@ impl From<Reason> for Failure {
             | Reason::NotPlaced
             | Reason::OutOfTurn => Exit::Refused,
         };
+        if reason == Reason::NotSaved {
+            return Failure::new(
+                exit,
+                "it is not known whether this was saved: look whether it is there, and do it again \
+                 if it is not",
+            );
+        }
         Failure::new(exit, reason.words())
     }
 }
@@ -182,55 +193,26 @@ pub fn from_line(line: &str) -> Result<Value, Failure> {
     }
 }
 
-/// Listens for HTTP. Port 0 takes a free one; the answer says which.
+/// Refuses what cannot be a name: a person reads names in lists on a terminal, one to a line.
 ///
 /// # Errors
-/// When the address is taken or not this machine's.
-pub async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
-    let refused = |error: io::Error| {
-        Failure::failed(format!(
-            "cannot listen on {address} ({}): choose another address with --http",
-            error.kind()
-        ))
-    };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    let address = listener.local_addr().map_err(refused)?;
-    Ok((listener, address))
-}
-
-/// Answers HTTP until `stop` is done, then lets what is under way finish.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), Failure> {
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop)
-        .await
-        .map_err(Failure::from)
-}
-
-/// Waits for SIGINT or SIGTERM.
-///
-/// # Errors
-/// When the operating system does not let this process listen for them.
-pub async fn asked_to_stop() -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        Ok(())
+/// When it is empty or longer than a line, or holds a character that is not shown or that turns the line round.
+pub fn check_name(name: &str) -> Result<(), Failure> {
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if name.trim().is_empty() {
+        return Err(Failure::usage("a name must not be empty"));
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    if name.len() > LINE_BYTES_MAX {
+        return Err(Failure::usage(format!(
+            "a name is too long: keep it within {LINE_BYTES_MAX} bytes"
+        )));
+    }
+    if name.chars().any(|c| c.is_control() || turns(c)) {
+        return Err(Failure::usage(
+            "a name must not hold line breaks, tabs or other characters that are not shown",
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -245,5 +227,16 @@ mod tests {
         let failure = Failure::refused("there is such a site already");
         assert_eq!(from_line(&to_line(Err(failure.clone()))), Err(failure));
         assert_eq!(from_line("nonsense").unwrap_err().exit, Exit::Failure);
+    }
+
+    #[test]
+    fn a_name_is_one_line_that_can_be_read() {
+        for name in ["Bath", "St Mary's, 2nd floor", "\u{dc}bungsraum"] {
+            assert_eq!(check_name(name), Ok(()), "{name}");
+        }
+        let long = "n".repeat(LINE_BYTES_MAX + 1);
+        for name in ["", "  ", "a\tb", "a\nb", "\u{1b}[2J", "a\u{202e}b", &long] {
+            assert_eq!(check_name(name).unwrap_err().exit, Exit::Usage, "{name:?}");
+        }
     }
 }

@@ -40,6 +40,9 @@ pub trait Record: Send + Sync + 'static {
     /// none of them.
     fn rows(&self, scope: Option<ScopeId>) -> Answer<'_, Result<Vec<Listed>, Reason>>;
 
+    /// A part of them, by document id.
+    fn page(&self, of: PageOf) -> Answer<'_, Result<Vec<Listed>, Reason>>;
+
     /// Opens one document.
     fn document(&self, document: DocumentId) -> Answer<'_, Result<Opened, Reason>>;
 
@@ -49,8 +52,32 @@ pub trait Record: Send + Sync + 'static {
     /// How far each scope agrees with whom.
     fn sync(&self) -> Answer<'_, Result<SyncView, Reason>>;
 
-    /// What has been counted since the start.
+    /// Whether commands and views are answered. Nothing is asked of the node for it.
+    ///
+    /// # Errors
+    /// Why they are not.
+    fn ready(&self) -> Result<(), Reason>;
+
+    /// What has been counted since the start, a second old at most.
     fn tally(&self) -> Answer<'_, Result<Tally, Reason>>;
+}
+
+/// A part of a list.
+pub struct PageOf {
+    /// The documents of this scope, or of all scopes readable here.
+    pub scope: Option<ScopeId>,
+    /// Those behind this one.
+    pub after: Option<DocumentId>,
+    /// Rows at most.
+    pub limit: usize,
+    /// Those rows alone.
+    pub keep: Box<dyn Fn(&Listed) -> bool + Send>,
+}
+
+impl fmt::Debug for PageOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PageOf({})", self.limit)
+    }
 }
 
 /// Which node this is.
@@ -138,6 +165,17 @@ pub struct SyncView {
     pub links: Vec<Link>,
     /// What was refused, by reason.
     pub exceptions: Vec<Exception>,
+    /// Why the centre is not reached; null while it is, and at a node that dials nobody.
+    pub unreached: Option<Unreached>,
+}
+
+/// Why the centre is not reached.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Unreached {
+    /// When it was last tried, by this node's clock.
+    pub at: Moment,
+    /// Why that failed, in words for a screen.
+    pub why: &'static str,
 }
 
 /// A digest, and what it is over.

@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::record::{
-    Answer, Exception, LaneTally, Listed, Opened, Proof, Reach, Record, Role, ScopeSync, SyncView,
-    Tally, Who,
+    Answer, Exception, LaneTally, Listed, Opened, PageOf, Proof, Reach, Record, Role, ScopeSync,
+    SyncView, Tally, Who,
 };
 use node::{
     NotDone, Request, Saved, Target,
@@ -31,6 +31,10 @@ pub(crate) struct Fake {
     pub(crate) role: Role,
     pub(crate) asked: Mutex<BTreeMap<EntryId, Request>>,
     pub(crate) device: DeviceId,
+    /// Documents that cannot be opened.
+    pub(crate) damaged: Vec<DocumentId>,
+    /// Whether the node's thread answers nothing.
+    pub(crate) stuck: bool,
 }
 
 impl Fake {
@@ -41,6 +45,8 @@ impl Fake {
             role: Role::Edge,
             asked: Mutex::default(),
             device,
+            damaged: Vec::new(),
+            stuck: false,
         }
     }
 
@@ -103,8 +109,21 @@ impl Record for Fake {
         })
     }
 
+    fn page(&self, of: PageOf) -> Answer<'_, Result<Vec<Listed>, Reason>> {
+        Box::pin(async move {
+            let mut rows = self.rows(of.scope).await?;
+            rows.retain(|row| of.after.is_none_or(|after| row.document > after));
+            rows.retain(of.keep);
+            rows.truncate(of.limit);
+            Ok(rows)
+        })
+    }
+
     fn document(&self, document: DocumentId) -> Answer<'_, Result<Opened, Reason>> {
         Box::pin(async move {
+            if self.damaged.contains(&document) {
+                return Err(Reason::CannotOpen);
+            }
             if document.0[1..] != [2; 15] {
                 return Err(Reason::NotFound);
             }
@@ -145,12 +164,20 @@ impl Record for Fake {
                 }],
                 links: Vec::new(),
                 exceptions: vec![Exception::new(Reason::BadSignature, 2)],
+                unreached: None,
             })
         })
     }
 
+    fn ready(&self) -> Result<(), Reason> {
+        Ok(())
+    }
+
     fn tally(&self) -> Answer<'_, Result<Tally, Reason>> {
         Box::pin(async {
+            if self.stuck {
+                return Err(Reason::Busy);
+            }
             Ok(Tally {
                 turns: 3,
                 commits: 2,
@@ -195,10 +222,22 @@ fn listed(number: u8) -> Listed {
     let mut summary = serde_json::json!({
         "version": 1, "kind": kind, "site": "devizes", "title": ["Marker Person"],
         "contested": false, "conflicts": conflicts, "attended": 0, "cash_pence": 0, "entries": 1,
-        "flaws": 0, "tasks": if conflicts == 1 { vec![task] } else { vec![] },
+        "flaws": 0, "unread_alerts": 0, "tasks": if conflicts == 1 { vec![task] } else { vec![] },
     });
-    for list in ["known_as", "date_of_birth", "nhs_number", "lead", "alerts"] {
+    for list in [
+        "known_as",
+        "date_of_birth",
+        "nhs_number",
+        "lead",
+        "alerts",
+        "alert_reviews",
+    ] {
         summary[list] = serde_json::json!([]);
+    }
+    if number == 4 {
+        let raise = EntryId([0x44; 16]);
+        summary["alert_reviews"] =
+            serde_json::json!([{ "code": "weapons", "due": "2026-02-01", "raise": raise }]);
     }
     Listed {
         document,

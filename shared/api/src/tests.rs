@@ -26,11 +26,11 @@ use crate::{
 const TOKEN: &str = "token-of-the-test";
 const KEY: &str = "00112233-4455-6677-8899-aabbccddeeff";
 
-fn surface(fake: Arc<Fake>) -> Router {
+pub(crate) fn surface(fake: Arc<Fake>) -> Router {
     router(fake, Access::new(Token::of(TOKEN), vec![]), More::default())
 }
 
-fn request(method: &str, path: &str) -> axum::http::request::Builder {
+pub(crate) fn request(method: &str, path: &str) -> axum::http::request::Builder {
     let bearer = format!("Bearer {TOKEN}");
     let builder = Request::builder()
         .method(method)
@@ -39,7 +39,7 @@ fn request(method: &str, path: &str) -> axum::http::request::Builder {
     builder.header(header::AUTHORIZATION, bearer)
 }
 
-async fn ask(router: &Router, request: Request<Body>) -> (StatusCode, Value) {
+pub(crate) async fn ask(router: &Router, request: Request<Body>) -> (StatusCode, Value) {
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     assert_eq!(parts.headers[header::CACHE_CONTROL], "no-store");
@@ -357,13 +357,20 @@ async fn tasks_come_by_their_due_dates() {
         .iter()
         .map(|task| task["due"].clone())
         .collect();
-    assert_eq!(due, [json!("2026-03-05"), json!("2026-03-07"), Value::Null]);
+    let days = ["2026-02-01", "2026-03-05", "2026-03-07"].map(Value::from);
+    assert_eq!(due, [days.as_slice(), &[Value::Null]].concat());
+    let review = &page["rows"][0];
+    assert_eq!(review["alert"], "weapons");
+    assert_eq!(review["what"], "Review the alert: Weapons");
+    assert!(page["rows"][1]["alert"].is_null());
     let (_, first) = get("/api/v1/views/tasks?limit=1").await;
     let after = first["next"].as_str().unwrap();
     let (_, second) = get(&format!("/api/v1/views/tasks?limit=1&after={after}")).await;
-    assert_eq!(second["rows"][0]["due"], "2026-03-07");
-    let (_, none) = get("/api/v1/views/tasks?worker=w-1").await;
-    assert_eq!(none["rows"], json!([]));
+    assert_eq!(second["rows"][0]["due"], "2026-03-05");
+    // No task is this worker's, but an alert is everybody's.
+    let (_, few) = get("/api/v1/views/tasks?worker=w-1").await;
+    assert_eq!(few["rows"].as_array().unwrap().len(), 1);
+    assert_eq!(few["rows"][0]["alert"], "weapons");
 }
 
 #[tokio::test]
@@ -504,7 +511,7 @@ async fn every_command_described_is_one_and_is_described_fully() {
     let (_, description) = get("/api/openapi.json").await;
     let schemas = &description["components"]["schemas"];
     let commands = schemas["Command"]["oneOf"].as_array().unwrap();
-    assert!(commands.len() >= 27, "{} commands", commands.len());
+    assert!(commands.len() >= 29, "{} commands", commands.len());
     for reference in commands {
         let pointer = reference["$ref"]
             .as_str()

@@ -10,8 +10,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use node::{
-    domain::{Conflict, Day, Summary, TaskRow, Text},
-    names::{DocumentId, EntryId, Kind, ScopeId, WorkerId},
+    domain::{AlertCode, AlertReview, Conflict, Day, Summary, TaskRow, Text},
+    names::{DocumentId, EntryId, Kind, Reason, ScopeId, WorkerId},
 };
 use serde::{Deserialize as _, Serialize};
 
@@ -19,7 +19,7 @@ use crate::{
     Api,
     problem::Problem,
     query::{Page, Query},
-    record::{Listed, Opened},
+    record::{Listed, Opened, PageOf},
 };
 
 /// Documents with conflicts on one page: each of them is opened.
@@ -40,12 +40,28 @@ pub(crate) async fn documents(
     let kind: Option<KindName> = query.optional("kind", "case or session")?;
     let limit = query.limit()?;
     let after: Option<DocumentId> = query.optional("after", "the `next` of the page before")?;
-    let mut rows = api.record().rows(scope(&query)?).await?;
-    rows.retain(|row| kind.as_ref().is_none_or(|kind| row.kind == kind.0));
-    let after = after.map(|after| after.to_string());
-    Ok(Json(Page::of(rows, after.as_deref(), limit, |row| {
+    let keep = move |row: &Listed| kind.as_ref().is_none_or(|kind| row.kind == kind.0);
+    let rows = page(&api, &query, after, limit, keep).await?;
+    Ok(Json(Page::of(rows, None, limit, |row| {
         row.document.to_string()
     })))
+}
+
+/// The rows of one page, and one more if there are more.
+async fn page(
+    api: &Api,
+    query: &Query,
+    after: Option<DocumentId>,
+    limit: usize,
+    keep: impl Fn(&Listed) -> bool + Send + 'static,
+) -> Result<Vec<Listed>, Problem> {
+    let of = PageOf {
+        scope: scope(query)?,
+        after,
+        limit: limit + 1,
+        keep: Box::new(keep),
+    };
+    Ok(api.record().page(of).await?)
 }
 
 /// One document, with all it says and how far each entry got.
@@ -64,6 +80,8 @@ pub(crate) struct Waiting {
     kind: &'static str,
     title: Vec<Text>,
     conflicts: Vec<Conflict>,
+    /// Why they cannot be shown, when the document cannot be opened.
+    flaw: Option<Reason>,
 }
 
 /// Documents in which something waits for a person, with every value, who, where and when.
@@ -74,29 +92,30 @@ pub(crate) async fn conflicts(
     let query = Query::new(said, &["scope", "after", "limit"])?;
     let limit = query.limit()?.min(CONFLICTS_LIMIT_MAX);
     let after: Option<DocumentId> = query.optional("after", "the `next` of the page before")?;
-    let rows = api.record().rows(scope(&query)?).await?;
-    let rows: Vec<(DocumentId, Summary)> = rows
-        .into_iter()
-        .filter_map(|row| summary(&row).map(|summary| (row.document, summary)))
-        .filter(|(_, summary)| summary.conflicts > 0)
-        .collect();
-    let after = after.map(|after| after.to_string());
-    let page = Page::of(rows, after.as_deref(), limit, |(document, _)| {
-        document.to_string()
-    });
+    let in_conflict = |row: &Listed| summary(row).is_some_and(|summary| summary.conflicts > 0);
+    let rows = page(&api, &query, after, limit, in_conflict).await?;
+    let page = Page::of(rows, None, limit, |row| row.document.to_string());
     let mut waiting = Vec::new();
-    for (document, summary) in page.rows {
-        let opened = api.record().document(document).await?;
+    for row in page.rows {
+        let (conflicts, flaw) = match api.record().document(row.document).await {
+            Ok(opened) => (opened.conflicts, None),
+            // One document that cannot be opened hides no other.
+            Err(reason @ (Reason::CannotOpen | Reason::NotFound)) => (Vec::new(), Some(reason)),
+            Err(reason) => return Err(reason.into()),
+        };
         // Somebody may have settled it since the row was made.
-        if !opened.conflicts.is_empty() {
-            let (kind, title) = (summary.kind.name(), summary.title);
-            waiting.push(Waiting {
-                document,
-                kind,
-                title,
-                conflicts: opened.conflicts,
-            });
+        if conflicts.is_empty() && flaw.is_none() {
+            continue;
         }
+        waiting.push(Waiting {
+            document: row.document,
+            kind: row.kind.name(),
+            title: summary(&row)
+                .map(|summary| summary.title)
+                .unwrap_or_default(),
+            conflicts,
+            flaw,
+        });
     }
     Ok(Json(Page {
         rows: waiting,
@@ -104,16 +123,28 @@ pub(crate) async fn conflicts(
     }))
 }
 
-/// One open task.
+/// One open task, or an alert that is to be reviewed.
 #[derive(Serialize)]
 pub(crate) struct Task {
     document: DocumentId,
     title: Vec<Text>,
+    /// The alert to be reviewed, if it is that and no task.
+    alert: Option<AlertCode>,
     #[serde(flatten)]
     task: TaskRow,
 }
 
-/// Open tasks, those due first in front; what has no date comes last.
+/// A review that is due, in the form of a task: it is everybody's, and goes by its raise.
+fn review(review: AlertReview) -> TaskRow {
+    TaskRow {
+        task: review.raise,
+        due: Some(review.due),
+        what: Text::from(format!("Review the alert: {}", review.code.words())),
+        whom: None,
+    }
+}
+
+/// Open tasks and the reviews of alerts, those due first in front; what has no date comes last.
 pub(crate) async fn tasks(
     State(api): State<Api>,
     Said { 0: said }: Said,
@@ -127,15 +158,19 @@ pub(crate) async fn tasks(
         let Some(summary) = summary(&row) else {
             continue;
         };
-        for task in summary.tasks {
-            if worker.is_none() || task.whom == worker {
-                let (document, title) = (row.document, summary.title.clone());
-                tasks.push(Task {
-                    document,
-                    title,
-                    task,
-                });
-            }
+        let (document, title) = (row.document, summary.title);
+        // An overdue review of somebody's safety is in everybody's list.
+        let reviews = summary.alert_reviews.into_iter();
+        let reviews = reviews.map(|due| (Some(due.code), review(due)));
+        let own = summary.tasks.into_iter();
+        let own = own.filter(|task| worker.is_none() || task.whom == worker);
+        for (alert, task) in reviews.chain(own.map(|task| (None, task))) {
+            tasks.push(Task {
+                document,
+                title: title.clone(),
+                alert,
+                task,
+            });
         }
     }
     let mark = |task: &Task| mark(task.task.due, task.task.task);

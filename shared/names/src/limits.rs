@@ -9,15 +9,24 @@ pub const PROTOCOL_MAX: u16 = 1;
 
 /// Admission: the raw bytes of one change. A long note is 20 KB; 1 MiB is the run's bound.
 pub const CHANGE_BYTES_MAX: usize = 1 << 20;
-/// Admission: direct dependencies of one change. More heads than this never met in 10^6 schedules.
-pub const CHANGE_DEPS_MAX: usize = 64;
 /// Admission: actors a change may name besides its own.
 pub const CHANGE_ACTORS_MAX: usize = 4_096;
+/// Admission: direct dependencies of one change. An honest writer builds on every head, and each
+/// actor has one at most: were fewer allowed, whoever makes that many heads at once would keep
+/// everybody from ever writing again.
+pub const CHANGE_DEPS_MAX: usize = CHANGE_ACTORS_MAX;
 /// Admission: operations in one change, added up without expanding: a 113-byte change of 10
 /// million run-length-encoded operations costs Automerge 45 s (`reference/reliability.md` 0.2).
 pub const CHANGE_OPS_MAX: u64 = 20_000;
+/// Admission: plain fields one change may set. A command sets one.
+pub const CHANGE_FIELDS_MAX: usize = 64;
 /// Admission: the greatest operation counter. Automerge keeps them in 32 bits and panics above.
 pub const OP_COUNTER_MAX: u64 = 1 << 31;
+/// Opening: by how many operations what is replaced in a document may pass both the bytes that say
+/// so and the characters there are to delete. Whoever sees a character deleted does not delete it
+/// again, so only people who delete the same at once come above nought: ten deletions of the
+/// longest text one edit can write. That many cost Automerge less than a second.
+pub const DOCUMENT_SURPLUS_MAX: u64 = 200_000;
 /// Admission: the bytes of one run; the unit that one signature closes.
 pub const RUN_BYTES_MAX: usize = 1 << 20;
 /// Admission: the changes of one run.

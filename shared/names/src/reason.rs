@@ -67,8 +67,8 @@ reasons! {
     WrongTenant = 13, "wrong-tenant", "This device belongs to another organisation.";
     /// The peer does not read what it is sent.
     PeerTooSlow = 14, "peer-too-slow", "The other side took too long.";
-    /// The store could not keep it.
-    NotSaved = 15, "not-saved", "It could not be saved on this machine. Nothing was changed.";
+    /// The store failed, or the node ended, before it was known whether this is kept.
+    NotSaved = 15, "not-saved", "It is not known whether this was saved; send it again with the same key.";
     /// The document could not be opened.
     CannotOpen = 16, "cannot-open", "This record could not be opened; its entries are kept.";
     /// After a whole exchange the two sides still differ.

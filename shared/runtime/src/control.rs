@@ -12,7 +12,7 @@ use std::{
     future::Future,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     os::unix::{
-        fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
+        fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
         net::UnixStream as Caller,
     },
     path::{Path, PathBuf},
@@ -25,11 +25,12 @@ use tokio::{
     net::{UnixListener, UnixStream},
     sync::Semaphore,
     task::JoinHandle,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use crate::limits::{
-    CONTROL_ANSWER_MAX, CONTROL_CALLERS_MAX, CONTROL_LINE_BYTES_MAX, CONTROL_REQUEST_MAX,
+    ACCEPT_PAUSE, CONTROL_ANSWER_MAX, CONTROL_CALLERS_MAX, CONTROL_LINE_BYTES_MAX,
+    CONTROL_REQUEST_MAX, SOCKET_PATH_BYTES_MAX,
 };
 
 const LOCK: &str = "lock";
@@ -39,7 +40,7 @@ const SOCKET: &str = "control.sock";
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ControlError {
-    /// Others than its owner may write in the folder: its permissions.
+    /// Others than its owner may enter the folder: its permissions.
     OpenFolder(PathBuf, u32),
     /// Another process runs in the folder.
     Running(PathBuf),
@@ -60,7 +61,7 @@ impl fmt::Display for ControlError {
         match self {
             ControlError::OpenFolder(path, mode) => write!(
                 f,
-                "others may write in {0} (mode {mode:04o}): run `chmod 700 {0}`",
+                "others may enter {0} (mode {mode:04o}): run `chmod 700 {0}`",
                 path.display()
             ),
             ControlError::Running(path) => {
@@ -75,8 +76,8 @@ impl fmt::Display for ControlError {
             }
             ControlError::LongName(path) => write!(
                 f,
-                "the name of {} is too long for a socket in it: choose a folder nearer to the \
-                 root, or start from inside it with a short name",
+                "the path of {} is too long for a socket in it: choose a folder nearer to the \
+                 root, or name a short symbolic link that leads there",
                 path.display()
             ),
             ControlError::NoAnswer => f.write_str(
@@ -121,22 +122,27 @@ pub struct FolderLock {
 
 impl FolderLock {
     /// Makes the folder if it is missing, and takes its lock; none when another process has it.
+    /// The lock's file is its owner's alone: whoever could open it could keep the node out.
     ///
     /// # Errors
     /// [`ControlError`] says what is wrong with the folder and what to do.
     pub fn take(path: &Path) -> Result<Option<FolderLock>, ControlError> {
+        // Before anything is made there: a node could never be spoken to.
+        if path.join(SOCKET).as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+            return Err(ControlError::LongName(path.to_owned()));
+        }
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(path)
             .map_err(at(path))?;
         let mode = fs::metadata(path).map_err(at(path))?.permissions().mode() & 0o7777;
-        if mode & 0o022 != 0 {
+        if mode & 0o077 != 0 {
             return Err(ControlError::OpenFolder(path.to_owned(), mode));
         }
         let name = path.join(LOCK);
         let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(false);
+        options.write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(&name).map_err(at(&name))?;
         match file.try_lock() {
             Ok(()) => {}
@@ -206,6 +212,7 @@ async fn accept(listener: UnixListener, owner: u32, answer: Arc<dyn Answer>) {
             return;
         };
         let Ok((caller, _)) = listener.accept().await else {
+            sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let answer = Arc::clone(&answer);
@@ -301,11 +308,32 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_others_may_write_in_is_refused() {
+    fn a_folder_that_others_may_enter_is_refused() {
+        for mode in [0o770, 0o755, 0o701] {
+            let folder = Folder::new();
+            fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+            let refused = FolderLock::take(folder.path()).err().unwrap();
+            assert!(refused.to_string().contains("chmod 700"), "{refused}");
+            assert!(!folder.path().join(LOCK).exists());
+        }
+    }
+
+    #[test]
+    fn nobody_else_can_hold_the_lock() {
         let folder = Folder::new();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o770)).unwrap();
-        let refused = FolderLock::take(folder.path()).err().unwrap();
-        assert!(refused.to_string().contains("chmod 700"), "{refused}");
+        let data = folder.path().join("site");
+        let _held = FolderLock::take(&data).unwrap().unwrap();
+        let mode = fs::metadata(data.join(LOCK)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_path_too_long_for_a_socket_is_refused_before_anything_is_made() {
+        let folder = Folder::new();
+        let data = folder.path().join("d".repeat(SOCKET_PATH_BYTES_MAX));
+        let refused = FolderLock::take(&data).err().unwrap();
+        assert!(matches!(refused, ControlError::LongName(_)), "{refused}");
+        assert!(!data.exists());
     }
 
     #[tokio::test(flavor = "multi_thread")]

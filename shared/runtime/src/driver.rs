@@ -6,11 +6,13 @@
 //! directory, snapshot) *before* any of it is sent, so that no answer can overtake it.
 //!
 //! When the store fails, the node is dead. The thread then says so, ends every conversation, and
-//! leaves: whoever waits for an answer hears that nothing was saved.
+//! leaves: whoever waits for an answer hears that it is not known whether anything was saved. A
+//! panic on this thread is the same: what the node believes may be half of what it should.
 
 use std::{
     collections::BTreeMap,
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -18,8 +20,9 @@ use std::{
 
 use node::{
     Inbox, Input, LinkId, Node, NotDone, Notice, Output, Saved, Ticket,
-    names::{Moment, Reason},
+    names::{Moment, Reason, ScopeId},
     store::{Store, StoreError},
+    views::ScopeSync,
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -87,10 +90,22 @@ impl<S: Store> Driver<S> {
         };
         let thread = thread::Builder::new()
             .name("node".to_owned())
-            .spawn(move || driver.drive());
+            .spawn(move || driver.live());
         thread
             .map(|thread| (thread, shown))
             .map_err(StoreError::from)
+    }
+
+    /// Takes turns to the end, whatever the end is: nobody may wait for a thread that is gone.
+    fn live(self) {
+        let hub = Arc::clone(&self.hub);
+        // The driver is dropped while the panic passes, and nothing of it is used afterwards.
+        if catch_unwind(AssertUnwindSafe(|| self.drive())).is_err() {
+            tracing::error!("the node panicked; it takes no more turns");
+            hub.mailbox.close();
+            hub.abort_links();
+            hub.life.send_replace(Life::Failed(StoreError::Dead));
+        }
     }
 
     fn drive(mut self) {
@@ -129,7 +144,7 @@ impl<S: Store> Driver<S> {
                 Life::Failed(error)
             }
         };
-        // Whoever still waits hears that nothing was saved, by losing its other end.
+        // Whoever still waits hears that nothing is known, by losing its other end.
         drop((self.commands, self.statements));
         // The store is closed before anybody is told that the node has ended.
         drop(self.node);
@@ -196,9 +211,21 @@ impl<S: Store> Driver<S> {
             Arrival::Opened { job, opened } => self.inbox.push(Input::Opened { job, opened }),
             // Whoever asked may have gone.
             Arrival::Sync { answer } => {
-                let _ = answer.send(self.node.sync().map_err(|_| Reason::NotSaved));
+                let _ = answer.send(self.sync());
             }
         }
+    }
+
+    /// How every scope stands, looked up once per turn however many ask.
+    fn sync(&self) -> Result<Arc<Vec<ScopeSync>>, Reason> {
+        if let Some(scopes) = self.hub.synced() {
+            return Ok(scopes);
+        }
+        let scopes = self.node.sync().map_err(|error| {
+            tracing::error!(%error, "the store could not be read");
+            Reason::CannotOpen
+        })?;
+        Ok(self.hub.show_sync(scopes))
     }
 
     fn ticket(&mut self) -> Ticket {
@@ -219,6 +246,7 @@ impl<S: Store> Driver<S> {
         if inputs.is_empty() {
             return Ok(());
         }
+        self.hub.begin_turn();
         let outputs = self.node.turn(now, shell::entropy(), inputs)?;
         self.publish()?;
         // Every turn says anew when it wants to be woken.
@@ -313,21 +341,41 @@ fn log(notice: &Notice) {
             scope,
             documents,
         } => {
-            tracing::debug!(link = link.0, %scope, documents, "proved equal");
+            let scope = told(scope);
+            tracing::debug!(link = link.0, scope, documents, "proved equal");
         }
         Notice::Repairing { link, scope } => {
-            tracing::info!(link = link.0, %scope, "not equal by the cursors; comparing exactly");
+            let scope = told(scope);
+            tracing::info!(
+                link = link.0,
+                scope,
+                "not equal by the cursors; comparing exactly"
+            );
         }
         Notice::Differing {
             link,
             scope,
             documents,
         } => {
-            tracing::info!(link = link.0, %scope, documents, "the documents that differ are known");
+            let scope = told(scope);
+            tracing::info!(
+                link = link.0,
+                scope,
+                documents,
+                "the documents that differ are known"
+            );
         }
         Notice::Unreadable { document, reason } => {
             tracing::warn!(%document, %reason, "a document could not be opened wholly");
         }
+    }
+}
+
+/// A scope as the log tells it. A worker's code is about a person, so it is in no log.
+fn told(scope: &ScopeId) -> String {
+    match scope {
+        ScopeId::Caseload(_) => "a caseload".to_owned(),
+        ScopeId::Directory | ScopeId::Site(_) | ScopeId::Compartment(..) => scope.to_string(),
     }
 }
 

@@ -17,11 +17,11 @@ use node::{
 };
 use quinn::{Connection, SendStream};
 use rustls_pki_types::UnixTime;
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     certificate::fingerprint,
-    limits::{ENROLMENT_MAX, FIRST_FRAME_MAX, FLUSH_MAX},
+    limits::{ENROLMENT_MAX, FLUSH_MAX, STRANGER_SILENT_MAX},
     link::{read_frame, write_frame},
     quic::{Dialler, client_config, close},
     shell, tls,
@@ -66,15 +66,15 @@ impl fmt::Display for EnrolError {
                  centre's port is let through"
             ),
             EnrolError::Refused(Reason::NotAllowed) => f.write_str(
-                "the centre does not take this code: it was used, or has expired; ask for a new \
-                 one",
+                "the centre does not take this code: another device has used it, it has expired, \
+                 or this device is known as another site's; ask for a new one",
             ),
             EnrolError::Refused(reason) => {
                 write!(f, "the centre refuses ({reason}): {}", reason.words())
             }
             EnrolError::BrokenOff => f.write_str(
-                "the conversation with the centre broke off: try again with the same code; if \
-                 it was used up, ask for a new one",
+                "the conversation with the centre broke off: try again with the same folder and \
+                 the same code; it still lets this very device in",
             ),
             EnrolError::BadAnswer(what) => {
                 write!(
@@ -89,7 +89,8 @@ impl fmt::Display for EnrolError {
 impl std::error::Error for EnrolError {}
 
 /// Enrols a device with a code. Nothing is kept here: the answer is for
-/// [`Material::enrolled`](crate::Material::enrolled).
+/// [`Material::enrolled`](crate::Material::enrolled). The key should be on disk before: the code is
+/// good for the device that used it, and for no other.
 ///
 /// # Errors
 /// [`EnrolError`] says what is wrong and what to do.
@@ -149,9 +150,14 @@ fn check(code: &EnrolmentCode, key: &DeviceKey, answer: &EnrolAnswer) -> Result<
     Ok(())
 }
 
-/// The centre's side of one enrolment.
-pub(crate) async fn receive(connection: Connection, authority: Arc<dyn Redeem>) {
-    let served = timeout(ENROLMENT_MAX, serve(&connection, authority)).await;
+/// The centre's side of one enrolment. It takes one of `places` once the device has said what it
+/// wants: whoever says nothing keeps nobody from enrolling.
+pub(crate) async fn receive(
+    connection: Connection,
+    authority: Arc<dyn Redeem>,
+    places: Arc<Semaphore>,
+) {
+    let served = timeout(ENROLMENT_MAX, serve(&connection, authority, places)).await;
     let reason = match served {
         Ok(Some(())) => Reason::Stopping,
         Ok(None) => Reason::Malformed,
@@ -160,15 +166,22 @@ pub(crate) async fn receive(connection: Connection, authority: Arc<dyn Redeem>) 
     close(&connection, reason);
 }
 
-async fn serve(connection: &Connection, authority: Arc<dyn Redeem>) -> Option<()> {
+async fn serve(
+    connection: &Connection,
+    authority: Arc<dyn Redeem>,
+    places: Arc<Semaphore>,
+) -> Option<()> {
     let asked = async {
         let mut asking = connection.accept_uni().await.ok()?;
         read_frame(&mut asking).await.ok()?
     };
-    let asked = timeout(FIRST_FRAME_MAX, asked).await.ok()??;
-    let reply = tokio::task::spawn_blocking(move || redeem(&asked, &*authority))
-        .await
-        .ok()?;
+    let asked = timeout(STRANGER_SILENT_MAX, asked).await.ok()??;
+    let place = places.acquire_owned().await.ok()?;
+    let reply = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        redeem(&asked, &*authority)
+    });
+    let reply = reply.await.ok()?;
     let mut answering: SendStream = connection.open_uni().await.ok()?;
     write_frame(&mut answering, &reply.encode()).await.ok()?;
     answering.finish().ok()?;

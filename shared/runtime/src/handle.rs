@@ -1,7 +1,7 @@
 //! How everybody else speaks to the node: ask, and wait for the answer.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     future::Future,
     pin::Pin,
@@ -12,13 +12,14 @@ use node::{
     DocumentView, NotDone, Notice, Request, Saved,
     names::{DocumentId, EntryId, Reason, ScopeId},
     protocol::{Directory, SignedStatement},
-    store::{Snapshot, Store, StoreError},
+    store::{self, Snapshot, Store, StoreError, Table},
     views::{self, EntryState, Listed, Recomputed, ScopeSync},
 };
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, broadcast, oneshot, watch};
 
 use crate::{
-    hub::{Hub, Life, LinkStatus, Whoami, lock},
+    hub::{Hub, Life, LinkStatus, Unreached, Whoami, lock},
+    limits::FIGURES_AGE_MAX,
     link::Traffic,
     mailbox::{Arrival, Haste},
     openers::Openers,
@@ -27,11 +28,34 @@ use crate::{
 type States = BTreeMap<EntryId, EntryState>;
 type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// Damaged rows by the name of their table.
+type Damaged = BTreeMap<&'static str, u64>;
+
+/// A part of a list, by document id.
+pub struct PageOf {
+    /// Documents that stand in any of these scopes.
+    pub scopes: BTreeSet<ScopeId>,
+    /// Those behind this one.
+    pub after: Option<DocumentId>,
+    /// Rows at most.
+    pub limit: usize,
+    /// Those rows alone.
+    pub keep: Box<dyn Fn(&Listed) -> bool + Send>,
+}
+
+impl fmt::Debug for PageOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PageOf({} scopes, {})", self.scopes.len(), self.limit)
+    }
+}
+
 /// Reading the state of the last turn, whatever store it is in.
 trait Reads: Send + Sync {
     fn view(&self, document: DocumentId) -> oneshot::Receiver<Result<DocumentView, Reason>>;
     fn export(&self, document: DocumentId) -> oneshot::Receiver<Result<Vec<u8>, Reason>>;
     fn list(&self, scope: ScopeId) -> Soon<'_, Result<Vec<Listed>, Reason>>;
+    fn page(&self, of: PageOf) -> Soon<'_, Result<Vec<Listed>, Reason>>;
+    fn damaged(&self) -> Soon<'_, Result<Damaged, Reason>>;
     fn listed(&self, document: DocumentId) -> Soon<'_, Result<Option<Listed>, Reason>>;
     fn scopes_of(&self, document: DocumentId) -> Soon<'_, Result<Vec<ScopeId>, Reason>>;
     fn entry_states(&self, entries: Vec<EntryId>) -> Soon<'_, Result<States, Reason>>;
@@ -40,6 +64,7 @@ trait Reads: Send + Sync {
 
 /// What is shown of one store.
 struct Shelf<P> {
+    hub: Arc<Hub>,
     shown: Arc<Mutex<Arc<P>>>,
     openers: Arc<Openers<P>>,
 }
@@ -49,20 +74,86 @@ impl<P: Snapshot> Shelf<P> {
         Arc::clone(&lock(&self.shown))
     }
 
-    /// Reads on a thread that may block.
+    /// Reads a few rows.
     fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&P) -> Result<T, StoreError> + Send + 'static,
     ) -> Soon<'_, Result<T, Reason>> {
-        let snapshot = self.snapshot();
         Box::pin(async move {
-            let read = tokio::task::spawn_blocking(move || read(&snapshot)).await;
-            read.map_err(|_| Reason::CannotOpen)?.map_err(|error| {
+            let place = Arc::clone(&self.hub.views).try_acquire_owned();
+            let place = place.map_err(|_| Reason::Busy)?;
+            self.read_in(place, read).await
+        })
+    }
+
+    /// Reads a whole table, when there is a place for that.
+    fn scan<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&P) -> Result<T, StoreError> + Send + 'static,
+    ) -> Soon<'_, Result<T, Reason>> {
+        Box::pin(async move {
+            let place = Arc::clone(&self.hub.scans).acquire_owned().await;
+            let place = place.map_err(|_| Reason::Stopping)?;
+            self.read_in(place, read).await
+        })
+    }
+
+    /// Reads on a thread that may block. The place is held for as long as the reading takes, also
+    /// when whoever asked has gone in the meantime.
+    async fn read_in<T: Send + 'static>(
+        &self,
+        place: OwnedSemaphorePermit,
+        read: impl FnOnce(&P) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Reason> {
+        let snapshot = self.snapshot();
+        let read = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            read(&snapshot)
+        });
+        read.await
+            .map_err(|_| Reason::CannotOpen)?
+            .map_err(|error| {
                 tracing::error!(%error, "the store could not be read");
                 Reason::CannotOpen
             })
-        })
     }
+}
+
+/// A page of a list. The ids are looked through; rows are read for the page alone.
+fn page<P: Snapshot>(snapshot: &P, of: &PageOf) -> Result<Vec<Listed>, StoreError> {
+    let mut ids = BTreeSet::new();
+    // A row that is damaged is in no list; `verify` counts it.
+    store::each(snapshot, Table::Document, |row| {
+        let id = <[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId);
+        ids.extend(
+            id.into_iter()
+                .filter(|id| of.after.is_none_or(|after| *id > after)),
+        );
+    })?;
+    let mut rows = Vec::new();
+    for document in ids {
+        if rows.len() >= of.limit {
+            break;
+        }
+        let scopes = views::scopes_of(snapshot, document)?;
+        if scopes.iter().any(|scope| of.scopes.contains(scope)) {
+            let row = views::document_of(snapshot, document)?;
+            rows.extend(row.into_iter().filter(|row| (of.keep)(row)));
+        }
+    }
+    Ok(rows)
+}
+
+/// Counts the rows that are not what was written, by table; a table without any is left out.
+fn damaged<P: Snapshot>(snapshot: &P) -> Result<Damaged, StoreError> {
+    let mut damaged = Damaged::new();
+    for table in Table::ALL {
+        let count = store::each(snapshot, *table, |_| ())?;
+        if count > 0 {
+            damaged.insert(table.name(), count);
+        }
+    }
+    Ok(damaged)
 }
 
 impl<P: Snapshot> Reads for Shelf<P> {
@@ -75,7 +166,15 @@ impl<P: Snapshot> Reads for Shelf<P> {
     }
 
     fn list(&self, scope: ScopeId) -> Soon<'_, Result<Vec<Listed>, Reason>> {
-        self.read(move |snapshot| views::documents(snapshot, &scope))
+        self.scan(move |snapshot| views::documents(snapshot, &scope))
+    }
+
+    fn page(&self, of: PageOf) -> Soon<'_, Result<Vec<Listed>, Reason>> {
+        self.scan(move |snapshot| page(snapshot, &of))
+    }
+
+    fn damaged(&self) -> Soon<'_, Result<Damaged, Reason>> {
+        self.scan(damaged)
     }
 
     fn listed(&self, document: DocumentId) -> Soon<'_, Result<Option<Listed>, Reason>> {
@@ -99,7 +198,7 @@ impl<P: Snapshot> Reads for Shelf<P> {
     }
 
     fn recompute(&self) -> Soon<'_, Result<BTreeMap<ScopeId, Recomputed>, Reason>> {
-        self.read(|snapshot| views::recompute(snapshot))
+        self.scan(|snapshot| views::recompute(snapshot))
     }
 }
 
@@ -117,17 +216,22 @@ impl Handle {
         shown: Arc<Mutex<Arc<S::Snapshot>>>,
         openers: Arc<Openers<S::Snapshot>>,
     ) -> Handle {
+        let shelf = Shelf {
+            hub: Arc::clone(&hub),
+            shown,
+            openers,
+        };
         Handle {
             hub,
-            reads: Arc::new(Shelf { shown, openers }),
+            reads: Arc::new(shelf),
         }
     }
 
     /// Has a person's command carried out; answers when it is on disk.
     ///
     /// # Errors
-    /// Why it was not carried out. [`Reason::NotSaved`] also when the node ended before it
-    /// could say: asking again with the same entry id writes nothing twice.
+    /// Why it was not carried out. [`Reason::NotSaved`] when the node ended before it could say
+    /// whether it was: asking again with the same entry id writes nothing twice.
     pub async fn command(&self, request: Request) -> Result<Saved, NotDone> {
         self.must_run().map_err(NotDone::Reason)?;
         let permit = Arc::clone(&self.hub.commands).try_acquire_owned();
@@ -148,7 +252,8 @@ impl Handle {
     /// Keeps a statement of the authority and passes it on; answers when it is on disk.
     ///
     /// # Errors
-    /// Why it was not kept.
+    /// Why it was not kept. [`Reason::NotSaved`] when the node ended before it could say whether
+    /// it was.
     pub async fn state(&self, statement: SignedStatement) -> Result<(), Reason> {
         self.must_run()?;
         let _place = self.hub.commands.try_acquire().map_err(|_| Reason::Busy)?;
@@ -192,6 +297,22 @@ impl Handle {
     /// [`Reason::CannotOpen`] when the store cannot be read.
     pub async fn list(&self, scope: ScopeId) -> Result<Vec<Listed>, Reason> {
         self.reads.list(scope).await
+    }
+
+    /// A part of the documents of some scopes, by document id; nothing is opened.
+    ///
+    /// # Errors
+    /// [`Reason::CannotOpen`] when the store cannot be read.
+    pub async fn page(&self, of: PageOf) -> Result<Vec<Listed>, Reason> {
+        self.reads.page(of).await
+    }
+
+    /// Reads every row there is, and counts those that are not what was written, by table.
+    ///
+    /// # Errors
+    /// [`Reason::CannotOpen`] when the store cannot be read.
+    pub async fn damaged(&self) -> Result<BTreeMap<&'static str, u64>, Reason> {
+        self.reads.damaged().await
     }
 
     /// One document as lists show it; none when it is not here.
@@ -239,17 +360,52 @@ impl Handle {
         self.reads.recompute().await
     }
 
-    /// How every scope stands, between two turns.
+    /// Whether the node takes turns: it was not asked to stop, and does not hang in one. Nothing is
+    /// asked of its thread.
     ///
     /// # Errors
-    /// [`Reason::Busy`], [`Reason::Stopping`], or [`Reason::NotSaved`] when the store cannot be
+    /// [`Reason::Stopping`], or [`Reason::Busy`] when the last turn takes far too long.
+    pub fn ready(&self) -> Result<(), Reason> {
+        self.must_run()?;
+        if self.hub.hangs() {
+            return Err(Reason::Busy);
+        }
+        Ok(())
+    }
+
+    /// How every scope stands as of the last turn. The node's thread looks it up once per turn,
+    /// however many ask.
+    ///
+    /// # Errors
+    /// [`Reason::Busy`], [`Reason::Stopping`], or [`Reason::CannotOpen`] when the store cannot be
     /// read.
-    pub async fn sync(&self) -> Result<Vec<ScopeSync>, Reason> {
+    pub async fn sync(&self) -> Result<Arc<Vec<ScopeSync>>, Reason> {
+        if let Some(scopes) = self.hub.synced() {
+            self.must_live()?;
+            return Ok(scopes);
+        }
         let _place = self.hub.views.try_acquire().map_err(|_| Reason::Busy)?;
         let (answer, asked) = oneshot::channel();
         let put = self.hub.mailbox.put(Haste::First, Arrival::Sync { answer });
         put.map_err(|_| Reason::Stopping)?;
         asked.await.unwrap_or(Err(Reason::Stopping))
+    }
+
+    /// The same, a second old at most: for those who ask often and need no more.
+    ///
+    /// # Errors
+    /// As [`Handle::sync`].
+    pub async fn sync_lately(&self) -> Result<Arc<Vec<ScopeSync>>, Reason> {
+        self.must_live()?;
+        match self.hub.synced_within(FIGURES_AGE_MAX) {
+            Some(scopes) => Ok(scopes),
+            None => self.sync().await,
+        }
+    }
+
+    /// Why the centre is not reached; none while it is, and at a node that dials nobody.
+    pub fn unreached(&self) -> Option<Unreached> {
+        self.hub.unreached()
     }
 
     /// How often each reason was met since the start, as of the last turn.
@@ -309,6 +465,14 @@ impl Handle {
             running
         });
         self.hub.mailbox.stop();
+    }
+
+    /// Refuses when the node has ended; while it stops it still answers.
+    fn must_live(&self) -> Result<(), Reason> {
+        match *self.hub.life.borrow() {
+            Life::Running | Life::Stopping => Ok(()),
+            Life::Stopped | Life::Failed(_) => Err(Reason::Stopping),
+        }
     }
 
     fn must_run(&self) -> Result<(), Reason> {

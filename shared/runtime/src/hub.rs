@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use node::{
@@ -15,13 +16,17 @@ use node::{
     names::{DeviceId, Incarnation, Moment, Reason, StoreId, limits::FRAME_BYTES_MAX},
     protocol::{Directory, PublicKey, signed::device_id},
     store::StoreError,
+    views::ScopeSync,
 };
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::{
+    sync::{Semaphore, broadcast, watch},
+    task::JoinHandle,
+};
 
 use crate::{
     limits::{
         COMMANDS_MAX, INBOX_BYTES_MAX, LANE_INBOX_BYTES_MAX, LINKS_PER_DEVICE_MAX, NOTICES_MAX,
-        VERIFY_INLINE_BYTES_MAX, VIEWS_MAX,
+        SCANS_MAX, TURN_LATE, VERIFY_INLINE_BYTES_MAX, VIEWS_MAX,
     },
     link::{LANES, Outgoing, Traffic, index},
     mailbox::{Arrival, Haste, Mailbox, Permits},
@@ -72,6 +77,23 @@ struct Links {
     ended: [Traffic; 3],
 }
 
+/// Why the centre is not reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unreached {
+    /// When it was last tried.
+    pub at: Moment,
+    /// Why that failed, in words that quote nothing anybody sent.
+    pub why: &'static str,
+}
+
+/// How every scope stood after a turn, and when that was looked up.
+#[derive(Debug)]
+struct Synced {
+    turn: u64,
+    at: Instant,
+    scopes: Arc<Vec<ScopeSync>>,
+}
+
 /// Who the node is; fixed while it is open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Whoami {
@@ -91,6 +113,7 @@ pub(crate) struct Hub {
     pub(crate) life: watch::Sender<Life>,
     pub(crate) commands: Arc<Semaphore>,
     pub(crate) views: Arc<Semaphore>,
+    pub(crate) scans: Arc<Semaphore>,
     verifier: Mutex<Verifier>,
     directory: Mutex<Arc<Directory>>,
     counters: Mutex<Arc<BTreeMap<Reason, u64>>>,
@@ -98,6 +121,10 @@ pub(crate) struct Hub {
     /// Turns taken, and those that wrote something.
     turns: AtomicU64,
     commits: AtomicU64,
+    /// Since when the turn under way has been taken.
+    in_turn: Mutex<Option<Instant>>,
+    synced: Mutex<Option<Synced>>,
+    unreached: Mutex<Option<Unreached>>,
     links: Mutex<Links>,
     next_link: AtomicU64,
     /// Bytes received that wait for their turn: of live frames, and of all others.
@@ -113,12 +140,16 @@ impl Hub {
             life: watch::channel(Life::Running).0,
             commands: Arc::new(Semaphore::new(COMMANDS_MAX)),
             views: Arc::new(Semaphore::new(VIEWS_MAX)),
+            scans: Arc::new(Semaphore::new(SCANS_MAX)),
             verifier: Mutex::new(verifier),
             directory: Mutex::new(directory),
             counters: Mutex::default(),
             waiting: AtomicU64::new(0),
             turns: AtomicU64::new(0),
             commits: AtomicU64::new(0),
+            in_turn: Mutex::default(),
+            synced: Mutex::default(),
+            unreached: Mutex::default(),
             links: Mutex::default(),
             next_link: AtomicU64::new(1),
             inbox: [(); 2].map(|()| Arc::new(Semaphore::new(INBOX_BYTES_MAX))),
@@ -152,10 +183,59 @@ impl Hub {
         (turns, self.commits.load(Ordering::Relaxed))
     }
 
-    /// Counts a turn.
+    /// A turn begins.
+    pub(crate) fn begin_turn(&self) {
+        *lock(&self.in_turn) = Some(Instant::now());
+    }
+
+    /// Counts a turn that has ended.
     pub(crate) fn count_turn(&self, commits: u64) {
         self.turns.fetch_add(1, Ordering::Relaxed);
         self.commits.store(commits, Ordering::Relaxed);
+        *lock(&self.in_turn) = None;
+    }
+
+    /// Whether a turn has been under way for longer than any should take.
+    pub(crate) fn hangs(&self) -> bool {
+        lock(&self.in_turn).is_some_and(|since| since.elapsed() > TURN_LATE)
+    }
+
+    /// How every scope stands as of the last turn, if somebody has asked since.
+    pub(crate) fn synced(&self) -> Option<Arc<Vec<ScopeSync>>> {
+        let turn = self.turns.load(Ordering::Relaxed);
+        let synced = lock(&self.synced);
+        let synced = synced.as_ref().filter(|synced| synced.turn == turn)?;
+        Some(Arc::clone(&synced.scopes))
+    }
+
+    /// How every scope stood not longer ago than `age`, if somebody has asked since.
+    pub(crate) fn synced_within(&self, age: Duration) -> Option<Arc<Vec<ScopeSync>>> {
+        let synced = lock(&self.synced);
+        let synced = synced.as_ref().filter(|synced| synced.at.elapsed() < age)?;
+        Some(Arc::clone(&synced.scopes))
+    }
+
+    /// Keeps how every scope stands after this turn. Only the node's thread may say so, between
+    /// two turns.
+    pub(crate) fn show_sync(&self, scopes: Vec<ScopeSync>) -> Arc<Vec<ScopeSync>> {
+        let scopes = Arc::new(scopes);
+        *lock(&self.synced) = Some(Synced {
+            turn: self.turns.load(Ordering::Relaxed),
+            at: Instant::now(),
+            scopes: Arc::clone(&scopes),
+        });
+        scopes
+    }
+
+    /// Why the centre is not reached; none while it is, or before it was tried.
+    pub(crate) fn unreached(&self) -> Option<Unreached> {
+        *lock(&self.unreached)
+    }
+
+    /// Notes how the last attempt to reach the centre ended.
+    pub(crate) fn note_dial(&self, failed: Option<&'static str>) {
+        let at = shell::now();
+        *lock(&self.unreached) = failed.map(|why| Unreached { at, why });
     }
 
     /// Shows what a turn has changed, before anything of the turn is said: whoever answers a
@@ -265,19 +345,44 @@ impl Hub {
     }
 
     /// Verifies a frame: here when it is small, on a thread that may block when it is not.
-    async fn verify(&self, frame: Vec<u8>) -> Result<VerifiedFrame, Reason> {
+    fn verify(&self, frame: Vec<u8>) -> Verification {
         let verifier = self.verifier();
         if frame.len() <= VERIFY_INLINE_BYTES_MAX {
-            return verifier.frame(&frame);
+            return Verification::Done(Box::new(verifier.frame(&frame)));
         }
-        let verified = tokio::task::spawn_blocking(move || verifier.frame(&frame)).await;
-        verified.unwrap_or(Err(Reason::Malformed))
+        let verifying = tokio::task::spawn_blocking(move || verifier.frame(&frame));
+        Verification::UnderWay(verifying)
     }
 }
 
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Hub({})", self.whoami.device)
+    }
+}
+
+/// How far the verification of one frame is.
+#[derive(Debug)]
+enum Verification {
+    Done(Box<Result<VerifiedFrame, Reason>>),
+    UnderWay(JoinHandle<Result<VerifiedFrame, Reason>>),
+}
+
+/// A frame that has its room and is being verified.
+#[derive(Debug)]
+pub(crate) struct Verifying {
+    verification: Verification,
+    bytes: usize,
+    permits: Permits,
+}
+
+impl Verifying {
+    /// Waits until it is verified. May be given up and begun again.
+    pub(crate) async fn wait(&mut self) {
+        if let Verification::UnderWay(verifying) = &mut self.verification {
+            let verified = verifying.await.unwrap_or(Err(Reason::Malformed));
+            self.verification = Verification::Done(Box::new(verified));
+        }
     }
 }
 
@@ -292,15 +397,35 @@ pub(crate) struct LinkGuard {
 }
 
 impl LinkGuard {
-    /// Takes in a frame: waits until there is room for it, verifies it, hands it to the node.
+    /// Takes in a frame: waits until there is room for it, and has it verified.
     ///
     /// # Errors
     /// Why the conversation must end.
-    pub(crate) async fn receive(&self, lane: Lane, frame: Vec<u8>) -> Result<(), Reason> {
+    pub(crate) async fn verify(&self, lane: Lane, frame: Vec<u8>) -> Result<Verifying, Reason> {
         let bytes = frame.len();
         self.outgoing.count_received(lane, bytes + 4);
         let permits = self.room(lane, bytes).await.ok_or(Reason::Stopping)?;
-        let frame = self.hub.verify(frame).await?;
+        Ok(Verifying {
+            verification: self.hub.verify(frame),
+            bytes,
+            permits,
+        })
+    }
+
+    /// Hands a frame on to the node. Those of one lane must come in their order.
+    ///
+    /// # Errors
+    /// Why the conversation must end.
+    pub(crate) async fn hand_on(&self, lane: Lane, mut frame: Verifying) -> Result<(), Reason> {
+        frame.wait().await;
+        let Verifying {
+            verification: Verification::Done(verified),
+            bytes,
+            permits,
+        } = frame
+        else {
+            return Err(Reason::Malformed);
+        };
         let haste = if lane == Lane::Live {
             Haste::First
         } else {
@@ -308,7 +433,7 @@ impl LinkGuard {
         };
         let arrival = Arrival::Frame {
             link: self.link,
-            frame,
+            frame: (*verified)?,
             bytes,
             permits,
         };

@@ -39,8 +39,17 @@ pub(crate) const LINKS_PER_DEVICE_MAX: usize = 4;
 pub(crate) const HANDSHAKES_MAX: usize = 64;
 /// Handshakes at once from which on a caller must first prove its address.
 pub(crate) const HANDSHAKES_TRUSTING: usize = 16;
-/// Enrolments at once. They are rare, and each takes a turn and signs a certificate.
+/// Enrolments carried out at once. They are rare, and each takes a turn and signs a certificate.
 pub(crate) const ENROLMENTS_MAX: usize = 4;
+/// Callers without a certificate at once, who have said nothing yet. Each costs a connection; there
+/// are more places than for enrolments, so that strangers who say nothing keep nobody waiting.
+pub(crate) const STRANGERS_MAX: usize = 64;
+/// Those of them from one address. An office that sets its devices up together shares an address;
+/// one stranger cannot take all places.
+pub(crate) const STRANGERS_PER_ADDRESS_MAX: usize = 8;
+/// How long after the handshake such a caller may be silent: its request is ready before it dials,
+/// so this is three round trips on the worst link.
+pub(crate) const STRANGER_SILENT_MAX: Duration = Duration::from_secs(6);
 /// How long an enrolment may take from the handshake to its end: a turn and a slow link.
 pub(crate) const ENROLMENT_MAX: Duration = Duration::from_secs(30);
 
@@ -65,10 +74,23 @@ pub(crate) const INBOX_BYTES_MAX: usize = 32 << 20;
 /// a larger one on a thread that may block.
 pub(crate) const VERIFY_INLINE_BYTES_MAX: usize = 4 << 10;
 
+/// Frames of one lane that are verified at the same time: one more than the one that is waited for,
+/// so that a fill keeps two cores busy and holds no more room than it needs.
+pub(crate) const VERIFIED_AT_ONCE: usize = 2;
+
 /// Commands that may wait for their turn. A site types some tens a second at most.
 pub(crate) const COMMANDS_MAX: usize = 1_024;
-/// Questions that may wait for an opener.
+/// Questions that may wait for an opener or for the store.
 pub(crate) const VIEWS_MAX: usize = 256;
+/// Readings of a whole table at once. Each keeps a core busy, and more of them only compete with the
+/// node's own thread; what waits for its place gives up when its request does.
+pub(crate) const SCANS_MAX: usize = 2;
+/// How long a turn may take before the node no longer counts as ready: a thousand times what one
+/// takes, so it hangs in its disk.
+pub(crate) const TURN_LATE: Duration = Duration::from_secs(10);
+/// How old the figures of scopes may be that are told to everybody: a scraper asks every few
+/// seconds, and whoever asks without end costs the node's thread no more than one look in this time.
+pub(crate) const FIGURES_AGE_MAX: Duration = Duration::from_secs(1);
 /// Notices kept for a slow listener; older ones are dropped, and the listener is told how many.
 pub(crate) const NOTICES_MAX: usize = 1_024;
 /// Documents one opener keeps open: about 1 MB each at worst, 100 KB usually.
@@ -88,6 +110,11 @@ pub(crate) const SILENT_MIN: Duration = Duration::from_millis(500);
 /// How long a stop waits for threads to end. A turn takes milliseconds, an opening a second.
 pub(crate) const JOIN_MAX: Duration = Duration::from_secs(10);
 
+/// How long a listener that could not take a caller waits before it tries again: a process has too
+/// many files open, and some of them are closed within it.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Bytes of a socket's path, without its end: what the operating system has room for.
+pub(crate) const SOCKET_PATH_BYTES_MAX: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 /// One request or answer over the control socket: a list of a thousand devices is 300 KB.
 pub(crate) const CONTROL_LINE_BYTES_MAX: usize = 4 << 20;
 /// Commands that may speak to the running node at once.

@@ -62,7 +62,7 @@ pub(crate) enum Arrival {
     Opened { job: JobId, opened: Opened },
     /// Somebody wants to know how things stand.
     Sync {
-        answer: oneshot::Sender<Result<Vec<ScopeSync>, Reason>>,
+        answer: oneshot::Sender<Result<Arc<Vec<ScopeSync>>, Reason>>,
     },
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 
 use node::{
     Identity,
-    names::{SiteId, TenantId},
+    names::{Moment, SiteId, TenantId},
     protocol::{
         DeviceKey, PublicKey, SignedStatement, codec,
         enrol::{EnrolAnswer, TenantKey},
@@ -16,6 +16,8 @@ use node::{
     store::{Batch, Snapshot, Store, StoreError, Table},
 };
 use zeroize::Zeroizing;
+
+use crate::tls;
 
 const TENANT: &[u8] = b"shell tenant";
 const TENANT_KEY: &[u8] = b"shell tenant key";
@@ -84,6 +86,8 @@ pub struct Material {
 pub enum MaterialError {
     /// The store holds none: nothing was ever enrolled or initialised here.
     Missing,
+    /// The store holds the key of a device that no centre has answered yet.
+    Unfinished,
     /// Something that belongs to it is missing or cannot be read.
     Damaged(&'static str),
     /// The store could not be read.
@@ -96,6 +100,10 @@ impl fmt::Display for MaterialError {
             MaterialError::Missing => {
                 f.write_str("this store belongs to no device yet: run `enrol` or `init`")
             }
+            MaterialError::Unfinished => f.write_str(
+                "the enrolment of this device is not finished: run `enrol` again in this folder, \
+                 with the same code or a new one",
+            ),
             MaterialError::Damaged(what) => write!(
                 f,
                 "the store lacks {what} or it is damaged: restore a backup, or enrol again"
@@ -128,6 +136,37 @@ impl Material {
             statements: answer.statements,
             keys: None,
         }
+    }
+
+    /// Puts the key of a device into a new store, before anybody is asked to make it known: a code
+    /// is good for the device that used it, so the device must outlive the attempt.
+    ///
+    /// # Errors
+    /// Failures of the store.
+    pub fn begin<S: Store>(store: &mut S, device: &DeviceKey) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        batch.put(Table::Meta, DEVICE, 0, device.seed().as_slice());
+        batch.require_two_phase();
+        store.commit(batch)
+    }
+
+    /// The key of a device whose enrolment was begun and not finished, if that is what the store
+    /// holds.
+    ///
+    /// # Errors
+    /// Failures of the store.
+    pub fn begun<S: Store>(store: &S) -> Result<Option<DeviceKey>, MaterialError> {
+        let rows = Rows(store.snapshot()?);
+        if rows.one(TENANT)?.is_some() {
+            return Ok(None);
+        }
+        rows.key(DEVICE)
+    }
+
+    /// Until when the device's certificate lets it in; none when it does not do so at `now`. It is
+    /// found by asking what a peer would ask, so nothing here reads certificates.
+    pub fn certificate_ends(&self, now: Moment) -> Option<Moment> {
+        tls::valid_until(&self.device.public(), &self.chain, &self.ca, now)
     }
 
     /// Who the node on this store is.
@@ -191,7 +230,11 @@ impl Material {
     /// [`MaterialError`] says what is missing.
     pub fn load<S: Store>(store: &S) -> Result<Material, MaterialError> {
         let rows = Rows(store.snapshot()?);
-        let tenant = rows.one(TENANT)?.ok_or(MaterialError::Missing)?;
+        let tenant = match rows.one(TENANT)? {
+            Some(tenant) => tenant,
+            None if rows.one(DEVICE)?.is_some() => return Err(MaterialError::Unfinished),
+            None => return Err(MaterialError::Missing),
+        };
         let keys = match (rows.key(CA_KEY)?, rows.key(AUTHORITY_KEY)?) {
             (Some(ca), Some(authority)) => Some(CentreKeys { ca, authority }),
             (None, None) => None,
@@ -333,6 +376,21 @@ mod tests {
             keys.authority.public(),
             DeviceKey::from_seed(&[9; 32]).public()
         );
+    }
+
+    #[test]
+    fn an_enrolment_that_was_begun_is_the_same_device_later() {
+        let mut store = MemoryStore::default();
+        assert!(Material::begun(&store).unwrap().is_none());
+        let device = DeviceKey::from_seed(&[4; 32]);
+        Material::begin(&mut store, &device).unwrap();
+        let refused = Material::load(&store).err();
+        assert_eq!(refused, Some(MaterialError::Unfinished));
+        let begun = Material::begun(&store).unwrap().unwrap();
+        assert_eq!(begun.public(), device.public());
+        material().save(&mut store).unwrap();
+        assert!(Material::begun(&store).unwrap().is_none());
+        assert!(Material::load(&store).is_ok());
     }
 
     #[test]

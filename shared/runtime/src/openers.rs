@@ -3,7 +3,8 @@
 //! Opening is off the turn: it takes milliseconds, and Automerge may fail on what a peer sent in
 //! ways that no check foresees. Jobs are dealt out by document, so that one opener sees one
 //! document's jobs in order. A panic costs that opener its open documents and that job its
-//! result; the node and the other documents go on.
+//! result; the node and the other documents go on. What a panic says may quote a document: the
+//! programs set a hook that tells its place alone (`api::program::log`).
 
 use std::{
     collections::VecDeque,
@@ -74,8 +75,15 @@ impl<P> Queue<P> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds something to do; after a stop it is dropped, and whoever waits for it hears so.
     fn put(&self, work: Work<P>) {
-        self.lock().0.push_back(work);
+        let mut waiting = self.lock();
+        let (queue, stopping) = &mut *waiting;
+        if *stopping {
+            return;
+        }
+        queue.push_back(work);
+        drop(waiting);
         self.changed.notify_one();
     }
 
@@ -182,7 +190,7 @@ impl<P: Snapshot> Openers<P> {
         self.put(Work::Forget(document));
     }
 
-    /// Shows a document. The answer never comes when the openers stop first.
+    /// Shows a document. The channel closes without an answer when the openers stop first.
     pub(crate) fn view(
         &self,
         snapshot: Arc<P>,
@@ -193,7 +201,7 @@ impl<P: Snapshot> Openers<P> {
         asked
     }
 
-    /// Writes a document out. The answer never comes when the openers stop first.
+    /// Writes a document out. The channel closes without an answer when the openers stop first.
     pub(crate) fn export(
         &self,
         snapshot: Arc<P>,
@@ -322,6 +330,18 @@ mod tests {
         let queue = VecDeque::from([forget(1), view(1), view(2)]);
         assert_eq!(best(&queue), 0);
         assert_eq!(best(&VecDeque::<Work<()>>::new()), 0);
+    }
+
+    #[test]
+    fn nobody_waits_for_an_opener_that_has_stopped() {
+        let openers = Openers::start(&Arc::new(Mailbox::default())).expect("threads can be had");
+        openers.stop();
+        let document = DocumentId([1; 16]);
+        let mut asked = openers.view(Arc::new(Unreadable), document);
+        assert_eq!(
+            asked.try_recv().err(),
+            Some(oneshot::error::TryRecvError::Closed)
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod dial;
 mod listen;
+mod refusal;
 mod talk;
 
 use std::{
@@ -220,12 +221,16 @@ pub(crate) fn close(connection: &quinn::Connection, reason: Reason) {
     );
 }
 
-/// Why the other side ended a connection, in words for a log that quote nothing it sent.
+/// Why a connection ended, in words for a log that quote nothing it sent.
 pub(crate) fn why(error: &ConnectionError) -> &'static str {
     match error {
         ConnectionError::VersionMismatch => "no QUIC version in common",
-        ConnectionError::TransportError(_) => "the handshake or the transport failed",
-        ConnectionError::ConnectionClosed(_) => "the peer refused the connection",
+        ConnectionError::TransportError(error) => {
+            refusal::by_us(error.code.into(), error.reason.as_bytes())
+        }
+        ConnectionError::ConnectionClosed(close) => {
+            refusal::by_them(close.error_code.into(), &close.reason)
+        }
         ConnectionError::ApplicationClosed(close) => {
             let code = u16::try_from(close.error_code.into_inner()).unwrap_or(0);
             Reason::from_code(code).name()

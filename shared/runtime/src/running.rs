@@ -277,13 +277,16 @@ impl Running {
     }
 
     /// Stops: takes nothing new, finishes what it has, lets what was said reach its peers for
-    /// some seconds, and waits for the threads.
+    /// some seconds, and waits for the threads, though not for ever. A thread that does not end
+    /// keeps tokio's own runtime from ending too: end that by its `shutdown_timeout`.
     pub async fn stop(self) {
+        // What is dialled and not heard of needs no goodbye.
+        let in_touch = !self.hub.links().is_empty();
         self.handle.stop();
         if timeout(JOIN_MAX, self.ended()).await.is_err() {
             tracing::error!("the node's thread does not end; leaving without it");
         }
-        self.flush().await;
+        self.flush(in_touch).await;
         self.task.abort();
         let join = lock(&self.join).take();
         if let Some(join) = join {
@@ -295,8 +298,9 @@ impl Running {
         tracing::info!("stopped");
     }
 
-    /// Lets conversations end by themselves for a while, then closes the sockets.
-    async fn flush(&self) {
+    /// Lets conversations end by themselves for a while, then closes the sockets. `in_touch` says
+    /// whether anybody who was dialled may hear it.
+    async fn flush(&self, in_touch: bool) {
         let over = async {
             while !self.hub.links().is_empty() {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -304,13 +308,17 @@ impl Running {
         };
         let _ = timeout(FLUSH_MAX, over).await;
         let dialling = self.dialler.iter().flat_map(|dialler| dialler.endpoints());
-        for socket in self.sockets.iter().cloned().chain(dialling) {
+        let dialling = dialling.map(|socket| (socket, in_touch));
+        let listening = self.sockets.iter().cloned().map(|socket| (socket, true));
+        for (socket, heard) in listening.chain(dialling) {
             let stopping = node::names::Reason::Stopping;
             socket.close(
                 VarInt::from_u32(u32::from(stopping.code())),
                 stopping.name().as_bytes(),
             );
-            let _ = timeout(FLUSH_MAX, socket.wait_idle()).await;
+            if heard {
+                let _ = timeout(FLUSH_MAX, socket.wait_idle()).await;
+            }
         }
     }
 }

@@ -18,7 +18,10 @@ use zeroize::Zeroizing;
 
 pub use passphrase::Passphrase;
 
-use crate::{limits::KEY_FILE_BYTES_MAX, shell};
+use crate::{
+    limits::{KEY_FILE_BYTES_MAX, PASSPHRASE_BYTES_MAX, PASSPHRASE_CHARS_MIN},
+    shell,
+};
 
 /// Where the key of a store is to come from.
 #[derive(Debug)]
@@ -46,7 +49,12 @@ impl KeySource {
     /// [`SecretError`] says what is wrong and what to do.
     pub fn open(&self, data: &Path) -> Result<StoreKey, SecretError> {
         match self {
-            KeySource::File(path) => read_key_file(path, data),
+            KeySource::File(path) => match read_key_file(path, data) {
+                Err(SecretError::NoKeyFile(_)) if passphrase::made_by_one(data) => {
+                    Err(SecretError::PassphraseStore(data.to_owned()))
+                }
+                read => read,
+            },
             KeySource::Passphrase(passphrase) => passphrase.open(data),
         }
     }
@@ -82,8 +90,14 @@ pub enum SecretError {
     Inside(PathBuf),
     /// It does not hold a key.
     NotAKey(PathBuf),
-    /// The passphrase is too short for a new store, too long, or empty.
-    BadPassphrase,
+    /// The passphrase is too short for a new store.
+    ShortPassphrase,
+    /// The passphrase is longer than is read.
+    LongPassphrase,
+    /// There is no passphrase where one was to come from.
+    EmptyPassphrase,
+    /// There is no key file, and the store in this folder was created with a passphrase.
+    PassphraseStore(PathBuf),
     /// The two passphrases typed are not the same.
     NotRepeated,
     /// There is nobody to ask for a passphrase.
@@ -104,13 +118,11 @@ impl fmt::Display for SecretError {
                 "there is no key file {}: name the one this store was created with by --key",
                 path.display()
             ),
-            SecretError::KeyFileThere(path) => {
-                write!(
-                    f,
-                    "there is a file {} already: choose another name",
-                    path.display()
-                )
-            }
+            SecretError::KeyFileThere(path) => write!(
+                f,
+                "there is a file {} already: choose another name",
+                path.display()
+            ),
             SecretError::Readable(path, mode) => write!(
                 f,
                 "others may read the key file {0} (mode {mode:04o}): run `chmod 600 {0}`, and \
@@ -128,12 +140,26 @@ impl fmt::Display for SecretError {
                 "{} does not hold a key: a key file is 64 hexadecimal digits and nothing else",
                 path.display()
             ),
-            SecretError::BadPassphrase => {
-                f.write_str("the passphrase must have at least 12 characters: choose a longer one")
+            SecretError::ShortPassphrase => write!(
+                f,
+                "the passphrase must have at least {PASSPHRASE_CHARS_MIN} characters: choose a \
+                 longer one"
+            ),
+            SecretError::LongPassphrase => write!(
+                f,
+                "the passphrase has more than {PASSPHRASE_BYTES_MAX} bytes: hand over one line, \
+                 or use a key file"
+            ),
+            SecretError::EmptyPassphrase => {
+                f.write_str("the passphrase is empty: nothing was typed or handed over")
             }
-            SecretError::NotRepeated => {
-                f.write_str("the two passphrases are not the same: try again")
-            }
+            SecretError::PassphraseStore(path) => write!(
+                f,
+                "the store in {} was created with a passphrase: say --passphrase or \
+                 --passphrase-fd",
+                path.display()
+            ),
+            SecretError::NotRepeated => f.write_str("the two passphrases differ: try again"),
             SecretError::NoTerminal => f.write_str(
                 "there is no terminal to ask for the passphrase: hand it over by \
                  --passphrase-fd, or use a key file",

@@ -9,9 +9,12 @@
 //! the protocol and the certificate in one handshake, so the two are put together afterwards, in
 //! [`admit`] and nowhere else.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use node::protocol::{DeviceKey, PublicKey, enrol::Fingerprint};
+use node::{
+    names::Moment,
+    protocol::{DeviceKey, PublicKey, enrol::Fingerprint},
+};
 use rustls::{
     CertificateError as TlsCertificateError, ClientConfig, DigitallySignedStruct,
     DistinguishedName, Error, OtherError, RootCertStore, ServerConfig, SignatureScheme,
@@ -26,7 +29,10 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use crate::certificate::{CENTRE_NAME, CertificateError, fingerprint, public_key, tls_key};
+use crate::{
+    certificate::{CENTRE_NAME, CertificateError, fingerprint, public_key, tls_key},
+    limits::CA_DAYS,
+};
 
 /// Two nodes that know each other.
 const ALPN_NODE: &[u8] = b"ridgeway/1";
@@ -194,6 +200,35 @@ pub(crate) fn check_device(
     checked
         .map(|_| ())
         .map_err(|_| CertificateError::NotOurs.into())
+}
+
+/// Until when a peer would take this chain, to the minute; none when it would not at `now`.
+pub(crate) fn valid_until(
+    key: &PublicKey,
+    chain: &[Vec<u8>],
+    ca: &[u8],
+    now: Moment,
+) -> Option<Moment> {
+    const MINUTE: u64 = 60;
+    let valid = |second: u64| {
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(second));
+        check_device(key, chain, ca, at).is_ok()
+    };
+    let mut last = u64::try_from(now.0).ok()? / 1_000;
+    // No certificate outlives its authority.
+    let mut after = last + CA_DAYS * 24 * 60 * MINUTE;
+    if !valid(last) {
+        return None;
+    }
+    while after - last > MINUTE {
+        let middle = last + (after - last) / 2;
+        if valid(middle) {
+            last = middle;
+        } else {
+            after = middle;
+        }
+    }
+    Some(Moment(i64::try_from(last * 1_000).ok()?))
 }
 
 fn without_memory(mut config: ClientConfig, alpn: &[u8]) -> ClientConfig {

@@ -94,6 +94,11 @@ const TABLE: &[Row] = &[
         others: &[
             ("axum", "routes"),
             ("clap", "the options that both command lines share"),
+            (
+                "hyper",
+                "how long a request may take to be said; axum's own server does not ask",
+            ),
+            ("hyper-util", "hyper on tokio, as axum uses it"),
             ("serde", "bodies"),
             ("serde_json", "bodies"),
             ("tokio", "the runtime axum needs"),

@@ -24,7 +24,16 @@ pub(super) fn read(data: &Path) -> Result<(Said, Vec<String>), Failure> {
     let text = fs::read_to_string(&path).map_err(|_| about("cannot be read"))?;
     let table: toml::Table = match text.parse() {
         Ok(table) => table,
-        Err(error) => return Err(about(&format!("is not TOML: {}", error.message()))),
+        Err(error) => {
+            let place = error.span().map_or(0, |span| span.start);
+            let line = 1 + text
+                .bytes()
+                .take(place)
+                .filter(|byte| *byte == b'\n')
+                .count();
+            let what = error.message();
+            return Err(about(&format!("is not TOML at line {line}: {what}")));
+        }
     };
     let (mut said, mut mistakes) = (Said::new(), Vec::new());
     for (name, value) in table {
@@ -33,7 +42,7 @@ pub(super) fn read(data: &Path) -> Result<(Said, Vec<String>), Failure> {
                 said.insert(name, values);
             }
             None => mistakes.push(format!(
-                "`{name}` in the file must be a text, a number or a list"
+                "`{name}` in the file must be a text, a whole number, or a list of texts"
             )),
         }
     }
@@ -52,5 +61,32 @@ fn values(value: &toml::Value) -> Option<Vec<String>> {
         | toml::Value::Boolean(_)
         | toml::Value::Datetime(_)
         | toml::Value::Table(_) => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_are_where_they_are_said_to_be() {
+        let data = std::env::temp_dir().join(format!("ridgeway-file-{}", std::process::id()));
+        fs::create_dir_all(&data).unwrap();
+        fs::write(data.join(NAME), "http = \"127.0.0.1:1\"\n\nhosts = [\n").unwrap();
+        let words = read(&data).unwrap_err().words;
+        assert!(
+            words.contains("line 3") || words.contains("line 4"),
+            "{words}"
+        );
+        fs::write(data.join(NAME), "hosts = [1]\n").unwrap();
+        let (said, mistakes) = read(&data).unwrap();
+        assert!(said.is_empty());
+        assert!(
+            mistakes
+                .iter()
+                .any(|words| words.contains("a list of texts"))
+        );
+        fs::remove_dir_all(&data).unwrap();
     }
 }

@@ -2,13 +2,15 @@
 //! holds it.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use node::{
     names::StoreId,
-    store::{Config, RedbStore, Sealed, StoreError},
+    protocol::DeviceKey,
+    store::{Config, RedbStore, Sealed, Store as _, StoreError, Table, each},
 };
 use runtime::{
     ControlError, EnrolError, FolderLock, KeySource, Material, MaterialError, SecretError,
@@ -17,7 +19,7 @@ use runtime::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Failure, from_line};
+use super::{Failure, from_line, inspect};
 
 /// The store's file in the folder.
 pub const STORE_FILE: &str = "store.redb";
@@ -28,6 +30,10 @@ const STARTING_MAX: Duration = Duration::from_secs(5);
 
 /// How often it looks.
 const STARTING_LOOK: Duration = Duration::from_millis(20);
+
+/// How long before a device's certificate ends it may be enrolled again in place, and its operator
+/// is told to: two months, so that somebody is there to do it.
+pub const ENROL_AGAIN_MS: i64 = 60 * 24 * 60 * 60 * 1_000;
 
 /// The sealed store of a node.
 pub type Store = Sealed<RedbStore>;
@@ -60,17 +66,111 @@ pub fn take_new(data: &Path) -> Result<FolderLock, Failure> {
 /// # Errors
 /// When the key cannot be had, or the store not be written.
 pub fn create(lock: &FolderLock, key: &KeySource, material: &Material) -> Result<bool, Failure> {
+    let (store, fresh) = create_with(lock, key, |store| material.save(store))?;
+    store.into_inner().close()?;
+    Ok(fresh)
+}
+
+/// Creates the store with what `fill` puts there, and leaves it open.
+fn create_with(
+    lock: &FolderLock,
+    key: &KeySource,
+    fill: impl FnOnce(&mut Store) -> Result<(), StoreError>,
+) -> Result<(Store, bool), Failure> {
     let data = lock.path();
     let fresh = matches!(key, KeySource::File(path) if !path.exists());
     let key = key.create(data)?;
-    let sealed = RedbStore::create_file(&store_file(data), Config::default(), |store| {
+    let store = RedbStore::create_file(&store_file(data), Config::default(), |store| {
         let id = StoreId(shell::entropy());
         let mut store = Sealed::create(store, &key, id, Box::new(shell::fill))?;
-        material.save(&mut store)?;
+        fill(&mut store)?;
         Ok(store)
     })?;
-    sealed.into_inner().close()?;
-    Ok(fresh)
+    Ok((store, fresh))
+}
+
+/// A device that is about to be made known. Its key is on disk.
+#[derive(Debug)]
+pub struct Begun {
+    /// The folder.
+    pub lock: FolderLock,
+    /// Its store, opened.
+    pub store: Store,
+    /// Its key.
+    pub device: DeviceKey,
+    /// What it was made of before, if it was known already and its certificate ends soon.
+    pub before: Option<Material>,
+    /// Whether its key file was made.
+    pub made_key: bool,
+}
+
+/// Begins an enrolment, or finds the one that was begun in this folder and not finished. All that
+/// can fail here fails before a code is used up; and whoever begins again is the same device, which
+/// the code still lets in.
+///
+/// # Errors
+/// When a device works here already, the key cannot be had, or the store not be written.
+pub fn begin(data: &Path, key: &KeySource) -> Result<Begun, Failure> {
+    let there = store_file(data).try_exists()?;
+    let taken = || match there {
+        true => Failure::refused(StoreError::AlreadyThere),
+        false => ControlError::Running(data.to_owned()).into(),
+    };
+    let lock = FolderLock::take(data)?.ok_or_else(taken)?;
+    if !there {
+        let device = DeviceKey::from_seed(&shell::entropy());
+        let (store, made_key) = create_with(&lock, key, |store| Material::begin(store, &device))?;
+        return Ok(Begun {
+            lock,
+            store,
+            device,
+            before: None,
+            made_key,
+        });
+    }
+    let store = open_store(&lock, key)?;
+    let (device, before) = match Material::begun(&store)? {
+        Some(device) => (device, None),
+        None => {
+            let before = Material::load(&store)?;
+            let soon = shell::now().plus_ms(ENROL_AGAIN_MS);
+            let lasts = before
+                .certificate_ends(shell::now())
+                .is_some_and(|end| end > soon);
+            if before.keys.is_some() || lasts {
+                return Err(Failure::refused(StoreError::AlreadyThere));
+            }
+            (DeviceKey::from_seed(&before.device.seed()), Some(before))
+        }
+    };
+    Ok(Begun {
+        lock,
+        store,
+        device,
+        before,
+        made_key: false,
+    })
+}
+
+/// Checks the store as it lies on the disk: what its file's structure says, and every row. Only
+/// while nothing runs on it.
+///
+/// # Errors
+/// What is damaged, with counts where rows are.
+pub fn check(lock: &FolderLock, key: &KeySource) -> Result<(), Failure> {
+    let mut store = open_store(lock, key)?;
+    let snapshot = store.snapshot()?;
+    let mut damaged = BTreeMap::new();
+    for table in Table::ALL {
+        let count = each(&snapshot, *table, |_| ())?;
+        if count > 0 {
+            damaged.insert(table.name(), count);
+        }
+    }
+    drop(snapshot);
+    inspect::whole(&damaged)?;
+    store.verify()?;
+    Ok(store.into_inner().close()?)
 }
 
 /// Opens the store, and reads what the device is made of.
@@ -78,15 +178,19 @@ pub fn create(lock: &FolderLock, key: &KeySource, material: &Material) -> Result
 /// # Errors
 /// When the key does not fit, or the store or what is in it is damaged.
 pub fn open(lock: &FolderLock, key: &KeySource) -> Result<(Store, Material), Failure> {
+    let store = open_store(lock, key)?;
+    let material = Material::load(&store)?;
+    Ok((store, material))
+}
+
+fn open_store(lock: &FolderLock, key: &KeySource) -> Result<Store, Failure> {
     let data = lock.path();
     let key = key.open(data)?;
     let store = RedbStore::open_file(&store_file(data), Config::default())?;
     if store.was_repaired() {
         tracing::warn!("the last stop was unclean; everything was checked and is in order");
     }
-    let store = Sealed::open(store, &key, Box::new(shell::fill))?;
-    let material = Material::load(&store)?;
-    Ok((store, material))
+    Ok(Sealed::open(store, &key, Box::new(shell::fill))?)
 }
 
 /// How a command got to a node.

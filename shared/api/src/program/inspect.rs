@@ -1,7 +1,7 @@
 //! What both binaries tell about their node: how far it agrees with its peers, and whether its
 //! proofs hold when they are computed again from what is stored.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use node::names::ScopeId;
 use runtime::Handle;
@@ -20,11 +20,13 @@ pub async fn status(handle: &Handle) -> Result<Value, Failure> {
 }
 
 /// The digest of every scope beside the same computed again from the stored chunks and
-/// placements, by a path of its own. Reads the whole store.
+/// placements, by a path of its own; before that, every row of the store is read. What the file's
+/// own structure says can be checked only while nothing runs: [`super::folder::check`].
 ///
 /// # Errors
-/// When the store cannot be read, or a digest does not hold.
+/// When the store cannot be read, a row is not what was written, or a digest does not hold.
 pub async fn verify(handle: &Handle) -> Result<Value, Failure> {
+    whole(&handle.damaged().await?)?;
     let kept = Handle::sync(handle).await?;
     let again = handle.recompute().await?;
     let mut rows = Vec::new();
@@ -59,6 +61,24 @@ pub async fn verify(handle: &Handle) -> Result<Value, Failure> {
     Err(Failure::new(Exit::Failure, words))
 }
 
+/// Fails when rows are damaged, and says how many of what.
+pub(super) fn whole(damaged: &BTreeMap<&'static str, u64>) -> Result<(), Failure> {
+    if damaged.is_empty() {
+        return Ok(());
+    }
+    let tables = damaged
+        .iter()
+        .map(|(table, count)| format!("{count} of {table}"));
+    let tables = tables.collect::<Vec<_>>().join(", ");
+    Err(Failure::new(
+        Exit::Failure,
+        format!(
+            "rows are not what was written ({tables}): keep the folder as it is, check the disk, \
+             and tell whoever looks after this program"
+        ),
+    ))
+}
+
 /// [`status`] for a person.
 pub fn status_text(view: &Value) -> String {
     let mut text = String::new();
@@ -89,6 +109,15 @@ fn write_status(out: &mut String, view: &Value) -> std::fmt::Result {
     };
     writeln!(out, "waiting for the centre: {}", said(view, "waiting"))?;
     writeln!(out, "in touch with: {}", list("links").count())?;
+    if let Some(unreached) = view
+        .get("unreached")
+        .filter(|unreached| unreached.is_object())
+    {
+        writeln!(out, "the centre is not reached: {}", said(unreached, "why"))?;
+    }
+    for warning in list("warnings").filter_map(Value::as_str) {
+        writeln!(out, "{warning}")?;
+    }
     for scope in list("scopes") {
         let digest: String = said(scope, "digest").chars().take(16).collect();
         let peers = scope
@@ -119,4 +148,30 @@ pub fn verify_text(view: &Value) -> String {
         .and_then(Value::as_array)
         .map_or(0, Vec::len);
     format!("{scopes} scopes hold what their digests say\n")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_rows_are_counted_by_table() {
+        assert_eq!(whole(&BTreeMap::new()), Ok(()));
+        let damaged = [("run", 2), ("summary", 1)].into();
+        let words = whole(&damaged).unwrap_err().words;
+        assert!(words.contains("2 of run, 1 of summary"), "{words}");
+    }
+
+    #[test]
+    fn a_status_says_why_nobody_is_in_touch() {
+        let view = json!({
+            "node": { "role": "edge" }, "links": [], "scopes": [],
+            "unreached": { "at": 1, "why": "nobody answers" },
+            "warnings": ["look here"],
+        });
+        let text = status_text(&view);
+        assert!(text.contains("not reached: nobody answers\n"), "{text}");
+        assert!(text.contains("look here\n"), "{text}");
+    }
 }

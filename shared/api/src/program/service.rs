@@ -7,7 +7,12 @@ use runtime::{Answer, ControlServer, FolderLock, Handle, Life, Running, shell};
 use serde_json::{Value, json};
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{Exit, Failure, asked_to_stop, listen, serve, to_line};
+use super::{
+    Exit, Failure, export,
+    http::{listen, serve},
+    process::Stop,
+    to_line,
+};
 use crate::{Access, token::Token};
 
 /// How long requests under way may take to finish once the node stops.
@@ -48,6 +53,18 @@ pub struct Ready {
 }
 
 impl Ready {
+    /// The same for a person: what may be asked where, and with what.
+    pub fn to_text(&self, who: &str) -> String {
+        let quic = self
+            .quic
+            .map_or_else(String::new, |quic| format!(", QUIC {quic}"));
+        format!(
+            "The {who} is ready: http://{}{quic}\nThe token of its API is in {}\n",
+            self.http,
+            self.token.display()
+        )
+    }
+
     /// The same for a program to read: one line.
     pub fn to_json(&self) -> Value {
         let me = self.handle.whoami();
@@ -65,8 +82,8 @@ impl Ready {
     }
 }
 
-/// Serves until SIGINT, SIGTERM or the end of the node, then stops everything in order: no new
-/// requests, those under way finish, the node takes its last turn, its peers hear the rest.
+/// Serves until the process is asked to stop or the node ends, then stops everything in order: no
+/// new requests, those under way finish, the node takes its last turn, its peers hear the rest.
 ///
 /// # Errors
 /// When something cannot be started, or the node ends by itself.
@@ -74,10 +91,12 @@ pub async fn run(
     lock: FolderLock,
     running: Running,
     surface: Surface,
+    stop: Stop,
     ready: impl FnOnce(&Ready),
 ) -> Result<(), Failure> {
-    let served = serve_until_stopped(&lock, &running, surface, ready).await;
+    let served = serve_until_stopped(&lock, &running, surface, stop, ready).await;
     running.stop().await;
+    export::clear_spool(lock.path());
     drop(lock);
     served
 }
@@ -86,6 +105,7 @@ async fn serve_until_stopped(
     lock: &FolderLock,
     running: &Running,
     surface: Surface,
+    mut stop: Stop,
     ready: impl FnOnce(&Ready),
 ) -> Result<(), Failure> {
     let Surface {
@@ -104,14 +124,12 @@ async fn serve_until_stopped(
         tracing::warn!(%http, "HTTP is open to the network without TLS; put a proxy before it");
     }
     let router = router(Access::new(token, hosts));
-    let (stop, stopped) = oneshot::channel::<()>();
+    let (last, was_last) = oneshot::channel::<()>();
     let server = tokio::spawn(serve(listener, router, async {
         // Dropping the other end means the same as sending.
-        let _ = stopped.await;
+        let _ = was_last.await;
     }));
     let control = ControlServer::start(lock, Arc::new(Lines(commands)))?;
-    let signal = asked_to_stop();
-    tokio::pin!(signal);
     ready(&Ready {
         http,
         quic: running.quic_addr(),
@@ -119,12 +137,12 @@ async fn serve_until_stopped(
         handle: running.handle(),
     });
     let ended = tokio::select! {
-        asked = &mut signal => asked.map_err(Failure::from),
+        () = stop.asked() => Ok(()),
         life = running.ended() => Err(ended_by_itself(life)),
     };
     tracing::info!("stopping");
     drop(control);
-    drop(stop);
+    drop(last);
     if timeout(LAST_REQUESTS_MAX, server).await.is_err() {
         tracing::warn!("some requests did not finish in time");
     }

@@ -15,6 +15,8 @@ use super::{
 
 /// What a person calls the variables of a process.
 const ENVIRONMENT: &str = "environment";
+/// What a person calls `ridgeway.toml`.
+const FILE: &str = "file";
 
 /// What a place says: a name, and one or more values.
 pub type Said = BTreeMap<String, Vec<String>>;
@@ -33,6 +35,8 @@ pub struct Setting {
 pub struct Settings {
     /// The places, the strongest first, each with what a person calls it.
     places: [(&'static str, Said); 3],
+    /// Where the file lies: a relative path in it leads on from there.
+    folder: PathBuf,
     mistakes: Vec<String>,
 }
 
@@ -45,6 +49,7 @@ impl Settings {
         let (said, mistakes) = file::read(data)?;
         let mut settings = Settings::new(known, flags, |name| std::env::var(name).ok(), said);
         settings.mistakes.extend(mistakes);
+        settings.folder = data.to_owned();
         Ok(settings)
     }
 
@@ -68,7 +73,8 @@ impl Settings {
         });
         let environment = environment.collect();
         Settings {
-            places: [("flag", flags), (ENVIRONMENT, environment), ("file", file)],
+            places: [("flag", flags), (ENVIRONMENT, environment), (FILE, file)],
+            folder: PathBuf::new(),
             mistakes,
         }
     }
@@ -84,6 +90,18 @@ impl Settings {
             self.wrong(setting, place);
         }
         value
+    }
+
+    /// A path; in the file a relative one leads on from the file's own folder, and elsewhere from
+    /// where the command was given.
+    pub fn path(&mut self, setting: Setting) -> Option<PathBuf> {
+        let in_file = self.said(setting).is_some_and(|(place, _)| place == FILE);
+        let path: PathBuf = self.one(setting)?;
+        Some(if in_file {
+            self.folder.join(path)
+        } else {
+            path
+        })
     }
 
     /// A setting that may have several values; empty when nobody says it.
@@ -226,7 +244,7 @@ impl General {
     pub fn of(settings: &mut Settings) -> General {
         General {
             hosts: settings.many(HOSTS),
-            key: settings.one(KEY),
+            key: settings.path(KEY),
             log: settings.one(LOG).unwrap_or_default(),
             log_filter: settings.one(LOG_FILTER).map(|Filter(text)| text),
         }
@@ -278,6 +296,22 @@ mod tests {
         assert_eq!(port(read(Said::new(), Some(variable), in_file())), Some(2));
         assert_eq!(port(read(Said::new(), None, in_file())), Some(3));
         assert_eq!(port(read(Said::new(), None, Said::new())), None);
+    }
+
+    #[test]
+    fn a_path_in_the_file_leads_on_from_the_file() {
+        let path = |flags: Said, file: Said| {
+            let mut settings = Settings::new(&[KEY], flags, |_| None, file);
+            settings.folder = PathBuf::from("/srv/site");
+            settings.path(KEY)
+        };
+        let relative = || said("key", &["../x.key"]);
+        let in_file = path(Said::new(), relative());
+        assert_eq!(in_file, Some(PathBuf::from("/srv/site/../x.key")));
+        let absolute = path(Said::new(), said("key", &["/etc/x.key"]));
+        assert_eq!(absolute, Some(PathBuf::from("/etc/x.key")));
+        let by_flag = path(relative(), said("key", &["other"]));
+        assert_eq!(by_flag, Some(PathBuf::from("../x.key")));
     }
 
     #[test]

@@ -3,11 +3,15 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use node::{
     NotDone, Side,
-    names::Reason,
+    names::{DocumentId, Reason},
     protocol::{PublicKey, signed::device_id},
     store::{Batch, MemorySnapshot, MemoryStore, Store, StoreError},
     views::EntryState,
@@ -15,7 +19,7 @@ use node::{
 use tokio::{io::duplex, task::JoinSet, time::timeout};
 
 use crate::{
-    Handle, Life,
+    Handle, Life, PageOf,
     hub::{Hub, LinkGuard},
     link::{LANES, read_frame, read_lane, write_lane},
     running::{Core, open},
@@ -39,7 +43,10 @@ fn wire(one: (&Arc<Hub>, PublicKey), other: (&Arc<Hub>, PublicKey)) -> JoinSet<(
             tasks.spawn(async move {
                 let lane = read_lane(&mut far).await.unwrap();
                 while let Ok(Some(frame)) = read_frame(&mut far).await {
-                    if to.receive(lane, frame).await.is_err() {
+                    let Ok(frame) = to.verify(lane, frame).await else {
+                        return;
+                    };
+                    if to.hand_on(lane, frame).await.is_err() {
                         return;
                     }
                 }
@@ -83,9 +90,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 
 async fn digest(handle: &Handle) -> Option<(node::protocol::Digest, u64)> {
     let scopes = handle.sync().await.ok()?;
-    let scope = scopes
-        .into_iter()
-        .find(|scope| scope.scope == site_scope())?;
+    let scope = scopes.iter().find(|scope| scope.scope == site_scope())?;
     Some((scope.digest, scope.count))
 }
 
@@ -159,13 +164,74 @@ async fn a_command_asked_twice_is_carried_out_once() {
         .unwrap();
 }
 
-/// A store that fails after so many commits.
-struct Failing(MemoryStore, usize);
+#[tokio::test(flavor = "multi_thread")]
+async fn how_things_stand_is_looked_up_once_a_turn() {
+    let edge = Station::new(&Organisation::new().edge());
+    assert_eq!(edge.handle.ready(), Ok(()));
+    until("two questions between two turns", async || {
+        let first = edge.handle.sync().await.unwrap();
+        Arc::ptr_eq(&first, &edge.handle.sync().await.unwrap())
+    })
+    .await;
+    let before = edge.handle.sync().await.unwrap();
+    edge.handle.command(open_case()).await.unwrap();
+    // Whoever was answered sees what they did; who asks in passing may see what was before.
+    assert_eq!(digest(&edge.handle).await.unwrap().1, 1);
+    let lately = edge.handle.sync_lately().await.unwrap();
+    assert!(!Arc::ptr_eq(&before, &lately));
+    let handle = edge.handle.clone();
+    tokio::task::spawn_blocking(move || edge.end())
+        .await
+        .unwrap();
+    assert_eq!(handle.ready(), Err(Reason::Stopping));
+    assert_eq!(handle.sync().await.err(), Some(Reason::Stopping));
+    assert_eq!(
+        handle.view(DocumentId([1; 16])).await.err(),
+        Some(Reason::Stopping)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_holds_what_was_asked_for() {
+    let edge = Station::new(&Organisation::new().edge());
+    let mut opened = BTreeSet::new();
+    for _ in 0..5 {
+        opened.insert(edge.handle.command(open_case()).await.unwrap().document);
+    }
+    let (mut seen, mut after) = (Vec::new(), None);
+    for _ in 0..3 {
+        let of = PageOf {
+            scopes: [site_scope()].into(),
+            after,
+            limit: 2,
+            keep: Box::new(|_| true),
+        };
+        let page = edge.handle.page(of).await.unwrap();
+        seen.extend(page.iter().map(|row| row.document));
+        after = seen.last().copied();
+    }
+    assert_eq!(seen, opened.into_iter().collect::<Vec<_>>());
+    let elsewhere = PageOf {
+        scopes: ["site:bath".parse().unwrap()].into(),
+        after: None,
+        limit: 2,
+        keep: Box::new(|_| true),
+    };
+    assert_eq!(edge.handle.page(elsewhere).await, Ok(Vec::new()));
+    assert_eq!(edge.handle.damaged().await, Ok(BTreeMap::new()));
+    tokio::task::spawn_blocking(move || edge.end())
+        .await
+        .unwrap();
+}
+
+/// A store that fails after so many commits: with an error, or with a panic.
+struct Failing(MemoryStore, usize, bool);
 
 impl Store for Failing {
     type Snapshot = MemorySnapshot;
 
     fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
+        assert!(!self.2 || self.1 > 0, "this store panics");
         self.1 = self.1.checked_sub(1).ok_or(StoreError::Full)?;
         self.0.commit(batch)
     }
@@ -181,13 +247,26 @@ impl Store for Failing {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_store_ends_the_node_and_nothing_is_said() {
+    ends_by_itself(false, StoreError::Full).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_ends_the_node_and_nobody_waits_for_it() {
+    ends_by_itself(true, StoreError::Dead).await;
+}
+
+async fn ends_by_itself(panics: bool, with: StoreError) {
     let material = Organisation::new().edge();
-    let (core, handle) = open(Failing(MemoryStore::default(), 1), &material).unwrap();
+    let store = Failing(MemoryStore::default(), 1, panics);
+    let (core, handle) = open(store, &material).unwrap();
     let asked = timeout(LONG, handle.command(open_case())).await.unwrap();
     assert_eq!(asked, Err(NotDone::Reason(Reason::NotSaved)));
     let mut life = handle.life();
     let ended = life.wait_for(|life| matches!(life, Life::Failed(_))).await;
-    assert_eq!(*ended.unwrap(), Life::Failed(StoreError::Full));
+    assert_eq!(*ended.unwrap(), Life::Failed(with));
+    let late = timeout(LONG, handle.command(open_case())).await.unwrap();
+    assert_eq!(late, Err(NotDone::Reason(Reason::Stopping)));
+    assert_eq!(handle.ready(), Err(Reason::Stopping));
     tokio::task::spawn_blocking(move || core.join())
         .await
         .unwrap();

@@ -91,26 +91,25 @@ impl Dialler {
     }
 }
 
-/// Keeps one conversation with the centre until the node stops.
+/// Keeps one conversation with the centre until the node stops. A dial that is under way then is
+/// given up.
 pub(crate) async fn keep_dialling(dialler: Arc<Dialler>, centre: Vec<String>, hub: Arc<Hub>) {
     let mut life = hub.life.subscribe();
     let mut failures: u32 = 0;
     while hub.is_running() {
-        let began = Instant::now();
-        match dialler.dial(&centre).await {
-            Ok(connection) => match admitted(&connection) {
-                Ok(Admitted::Node(peer)) => {
-                    converse(connection, peer, Side::Dialled, &hub).await;
-                }
-                Ok(Admitted::Enrol) | Err(_) => tracing::warn!("the centre shows no certificate"),
-            },
-            Err(error) => tracing::info!(failures, error, "the centre is not reached"),
-        }
-        failures = if began.elapsed() >= BACKOFF_RESET {
-            0
-        } else {
-            failures + 1
+        let dialled = tokio::select! {
+            dialled = dialler.dial(&centre) => dialled,
+            _ = life.wait_for(|life| *life != Life::Running) => return,
         };
+        let lasted = match dialled {
+            Ok(connection) => talk(connection, &hub).await,
+            Err(error) => {
+                tracing::info!(failures, error, "the centre is not reached");
+                hub.note_dial(Some(error));
+                Duration::ZERO
+            }
+        };
+        failures = failures_after(failures, lasted);
         let chance = u64::from_le_bytes(shell::entropy());
         let wait = backoff(failures.saturating_sub(1), chance);
         // Either the wait is over, or there is nothing to wait for any more.
@@ -118,9 +117,43 @@ pub(crate) async fn keep_dialling(dialler: Arc<Dialler>, centre: Vec<String>, hu
     }
 }
 
+/// Holds the conversation that a dial began; answers how long it lasted.
+async fn talk(connection: Connection, hub: &Arc<Hub>) -> Duration {
+    let began = Instant::now();
+    let ended = match admitted(&connection) {
+        Ok(Admitted::Node(peer)) => {
+            hub.note_dial(None);
+            converse(connection, peer, Side::Dialled, hub).await
+        }
+        Ok(Admitted::Enrol) | Err(_) => {
+            tracing::warn!("the centre shows no certificate");
+            "the centre shows no certificate"
+        }
+    };
+    hub.note_dial(Some(ended));
+    began.elapsed()
+}
+
+/// Failures in a row after a conversation that lasted so long. A dial that took long is no
+/// conversation: where nobody answers every dial takes long, and the wait must grow all the same.
+fn failures_after(failures: u32, lasted: Duration) -> u32 {
+    if lasted >= BACKOFF_RESET {
+        0
+    } else {
+        failures.saturating_add(1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_long_conversation_makes_the_wait_short_again() {
+        assert_eq!(failures_after(3, Duration::ZERO), 4);
+        assert_eq!(failures_after(u32::MAX, Duration::ZERO), u32::MAX);
+        assert_eq!(failures_after(3, BACKOFF_RESET), 0);
+    }
 
     #[test]
     fn waits_grow_to_a_bound_and_are_spread() {

@@ -1,6 +1,10 @@
 //! Listening: who is let in, how many at once, and how long each phase may take.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex},
+};
 
 use node::{Side, names::Reason};
 use quinn::{Endpoint, Incoming};
@@ -12,8 +16,11 @@ use tokio::{
 use super::{admitted, close, talk::converse, why};
 use crate::{
     enrol::{Redeem, receive},
-    hub::Hub,
-    limits::{ENROLMENTS_MAX, HANDSHAKE_MAX, HANDSHAKES_MAX, HANDSHAKES_TRUSTING, LINKS_MAX},
+    hub::{Hub, lock},
+    limits::{
+        ENROLMENTS_MAX, HANDSHAKE_MAX, HANDSHAKES_MAX, HANDSHAKES_TRUSTING, LINKS_MAX,
+        STRANGERS_MAX, STRANGERS_PER_ADDRESS_MAX,
+    },
     tls::Admitted,
 };
 
@@ -21,7 +28,62 @@ use crate::{
 struct Places {
     handshakes: Arc<Semaphore>,
     links: Arc<Semaphore>,
+    strangers: Arc<Strangers>,
     enrolments: Arc<Semaphore>,
+}
+
+/// Callers without a certificate, by where they call from.
+#[derive(Debug, Default)]
+struct Strangers(Mutex<BTreeMap<IpAddr, usize>>);
+
+/// The place of one such caller, for as long as this lives.
+#[derive(Debug)]
+struct Stranger {
+    among: Arc<Strangers>,
+    origin: IpAddr,
+}
+
+impl Strangers {
+    /// A place for one more, if there is any.
+    fn enter(self: &Arc<Strangers>, address: IpAddr) -> Option<Stranger> {
+        let origin = origin(address);
+        let mut here = lock(&self.0);
+        if here.values().sum::<usize>() >= STRANGERS_MAX {
+            return None;
+        }
+        let same = here.entry(origin).or_default();
+        if *same >= STRANGERS_PER_ADDRESS_MAX {
+            return None;
+        }
+        *same += 1;
+        Some(Stranger {
+            among: Arc::clone(self),
+            origin,
+        })
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let mut here = lock(&self.among.0);
+        let left = here.get(&self.origin).map_or(0, |same| same - 1);
+        if left == 0 {
+            here.remove(&self.origin);
+        } else {
+            here.insert(self.origin, left);
+        }
+    }
+}
+
+/// Whoever has an IPv6 network has all of its addresses, so a network counts as one.
+fn origin(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(six) => match six.to_ipv4_mapped() {
+            Some(four) => IpAddr::V4(four),
+            None => IpAddr::V6(Ipv6Addr::from(u128::from(six) >> 64 << 64)),
+        },
+    }
 }
 
 /// Lets callers in until the endpoint is closed.
@@ -29,6 +91,7 @@ pub(crate) async fn listen(endpoint: Endpoint, hub: Arc<Hub>, enrol: Arc<dyn Red
     let places = Arc::new(Places {
         handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
         links: Arc::new(Semaphore::new(LINKS_MAX)),
+        strangers: Arc::default(),
         enrolments: Arc::new(Semaphore::new(ENROLMENTS_MAX)),
     });
     while let Some(incoming) = endpoint.accept().await {
@@ -74,16 +137,43 @@ async fn let_in(
             return;
         }
     };
-    let places = match kind {
-        Admitted::Node(_) => &places.links,
-        Admitted::Enrol => &places.enrolments,
-    };
-    let Ok(_place) = Arc::clone(places).try_acquire_owned() else {
-        close(&connection, Reason::Busy);
-        return;
-    };
     match kind {
-        Admitted::Node(peer) => converse(connection, peer, Side::Answered, hub).await,
-        Admitted::Enrol => receive(connection, enrol).await,
+        Admitted::Node(peer) => {
+            let Ok(_place) = Arc::clone(&places.links).try_acquire_owned() else {
+                close(&connection, Reason::Busy);
+                return;
+            };
+            converse(connection, peer, Side::Answered, hub).await;
+        }
+        Admitted::Enrol => {
+            let Some(_place) = places.strangers.enter(connection.remote_address().ip()) else {
+                close(&connection, Reason::Busy);
+                return;
+            };
+            receive(connection, enrol, Arc::clone(&places.enrolments)).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_stranger_does_not_take_all_places() {
+        let strangers = Arc::new(Strangers::default());
+        let here = IpAddr::from([192, 0, 2, 1]);
+        let mut inside: Vec<_> = (0..STRANGERS_PER_ADDRESS_MAX)
+            .map(|_| strangers.enter(here))
+            .collect();
+        assert!(inside.iter().all(Option::is_some));
+        assert!(strangers.enter(here).is_none());
+        let six = |last| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]);
+        assert_eq!(origin(six(1)), origin(six(2)));
+        assert!(strangers.enter(six(1)).is_some());
+        inside.pop();
+        assert!(strangers.enter(here).is_some());
+        drop(inside);
+        assert!(lock(&strangers.0).is_empty());
     }
 }

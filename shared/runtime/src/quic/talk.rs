@@ -1,6 +1,8 @@
 //! A conversation over one connection: three streams out, three streams in.
 
 use std::{
+    collections::VecDeque,
+    future::Future,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -18,8 +20,8 @@ use tokio::{
 
 use super::{close, why};
 use crate::{
-    hub::{Hub, LinkGuard},
-    limits::{FIRST_FRAME_MAX, FLUSH_MAX, SILENT_MIN, SILENT_ROUND_TRIPS},
+    hub::{Hub, LinkGuard, Verifying},
+    limits::{FIRST_FRAME_MAX, FLUSH_MAX, SILENT_MIN, SILENT_ROUND_TRIPS, VERIFIED_AT_ONCE},
     link::{LANES, LinkError, index, read_frame, read_lane, write_lane},
 };
 
@@ -39,11 +41,17 @@ enum End {
 /// Streams of one conversation in one direction; each gives back how it ended.
 type Streams = JoinSet<Result<(), End>>;
 
-/// Holds a conversation until it ends, whoever ends it. The peer's key is proved.
-pub(super) async fn converse(connection: Connection, peer: PublicKey, side: Side, hub: &Arc<Hub>) {
+/// Holds a conversation until it ends, whoever ends it; answers why it did. The peer's key is
+/// proved.
+pub(super) async fn converse(
+    connection: Connection,
+    peer: PublicKey,
+    side: Side,
+    hub: &Arc<Hub>,
+) -> &'static str {
     let Some(guard) = hub.link_up(peer, side) else {
         close(&connection, Reason::Stopping);
-        return;
+        return Reason::Stopping.name();
     };
     let guard = Arc::new(guard);
     let (link, device) = (guard.link.0, guard.device);
@@ -60,6 +68,7 @@ pub(super) async fn converse(connection: Connection, peer: PublicKey, side: Side
     };
     close(&connection, reason);
     tracing::info!(link, %device, why, "a conversation has ended");
+    why
 }
 
 async fn carry(connection: &Connection, guard: &Arc<LinkGuard>) -> End {
@@ -188,9 +197,56 @@ async fn read_stream(
     if begun.fetch_or(bit, Ordering::AcqRel) & bit != 0 {
         return Err(End::Broken(LinkError::BadLane));
     }
-    while let Some(frame) = read_frame(stream).await.map_err(End::Broken)? {
+    let mut ahead = VecDeque::new();
+    loop {
+        let next = read_frame(stream);
+        let next = while_handing_on(next, lane, guard, &mut ahead).await?;
+        let Some(frame) = next.map_err(End::Broken)? else {
+            break;
+        };
         heard.notify_one();
-        guard.receive(lane, frame).await.map_err(End::Ours)?;
+        while ahead.len() >= VERIFIED_AT_ONCE {
+            hand_on_first(lane, guard, &mut ahead).await?;
+        }
+        let verifying = guard.verify(lane, frame);
+        let verifying = while_handing_on(verifying, lane, guard, &mut ahead).await?;
+        ahead.push_back(verifying.map_err(End::Ours)?);
+    }
+    while !ahead.is_empty() {
+        hand_on_first(lane, guard, &mut ahead).await?;
     }
     Ok(())
+}
+
+/// Waits for something, and meanwhile hands on what is verified: no frame waits for the one behind
+/// it, and none holds its room while the next waits for some.
+async fn while_handing_on<T>(
+    something: impl Future<Output = T>,
+    lane: Lane,
+    guard: &LinkGuard,
+    ahead: &mut VecDeque<Verifying>,
+) -> Result<T, End> {
+    tokio::pin!(something);
+    loop {
+        tokio::select! {
+            done = &mut something => return Ok(done),
+            handed_on = hand_on_first(lane, guard, ahead), if !ahead.is_empty() => handed_on?,
+        }
+    }
+}
+
+/// Hands the first of the frames on, once it is verified. May be given up and begun again.
+async fn hand_on_first(
+    lane: Lane,
+    guard: &LinkGuard,
+    ahead: &mut VecDeque<Verifying>,
+) -> Result<(), End> {
+    if let Some(first) = ahead.front_mut() {
+        first.wait().await;
+    }
+    match ahead.pop_front() {
+        // It is verified, so that this waits for nothing.
+        Some(first) => guard.hand_on(lane, first).await.map_err(End::Ours),
+        None => Ok(()),
+    }
 }

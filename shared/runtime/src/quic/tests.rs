@@ -21,6 +21,8 @@ use crate::{
     testing::{Folder, Kept, Organisation, add_note, open_case},
 };
 
+mod refused;
+
 const LONG: Duration = Duration::from_secs(30);
 
 fn anywhere() -> SocketAddr {

@@ -37,10 +37,13 @@ impl Passphrase {
     /// A passphrase that somebody has typed elsewhere.
     ///
     /// # Errors
-    /// [`SecretError::BadPassphrase`] when it is empty or absurdly long.
+    /// [`SecretError::EmptyPassphrase`], [`SecretError::LongPassphrase`].
     pub fn new(text: Zeroizing<String>) -> Result<Passphrase, SecretError> {
-        if text.is_empty() || text.len() > PASSPHRASE_BYTES_MAX {
-            return Err(SecretError::BadPassphrase);
+        if text.is_empty() {
+            return Err(SecretError::EmptyPassphrase);
+        }
+        if text.len() > PASSPHRASE_BYTES_MAX {
+            return Err(SecretError::LongPassphrase);
         }
         Ok(Passphrase(text))
     }
@@ -49,7 +52,7 @@ impl Passphrase {
     /// end of its first line.
     ///
     /// # Errors
-    /// [`SecretError::Io`], [`SecretError::BadPassphrase`].
+    /// [`SecretError::Io`], and as [`Passphrase::new`].
     pub fn from_descriptor(number: u32) -> Result<Passphrase, SecretError> {
         let path = PathBuf::from(format!("/dev/fd/{number}"));
         let file = fs::File::open(&path).map_err(at(&path))?;
@@ -61,7 +64,7 @@ impl Passphrase {
     /// Asks for it on the terminal, without showing what is typed; twice for a new store.
     ///
     /// # Errors
-    /// [`SecretError::NoTerminal`], [`SecretError::NotRepeated`], [`SecretError::BadPassphrase`].
+    /// [`SecretError::NoTerminal`], [`SecretError::NotRepeated`], and as [`Passphrase::new`].
     pub fn ask(new: bool) -> Result<Passphrase, SecretError> {
         if !io::stdin().is_terminal() {
             return Err(SecretError::NoTerminal);
@@ -90,7 +93,7 @@ impl Passphrase {
     /// The key of a store that is about to be created.
     pub(super) fn create(&self, data: &Path) -> Result<StoreKey, SecretError> {
         if self.0.chars().count() < PASSPHRASE_CHARS_MIN {
-            return Err(SecretError::BadPassphrase);
+            return Err(SecretError::ShortPassphrase);
         }
         let recipe = Recipe {
             memory_kib: MEMORY_KIB,
@@ -111,6 +114,11 @@ impl Passphrase {
             .map_err(|_| SecretError::Memory)?;
         Ok(StoreKey::from_bytes(*key))
     }
+}
+
+/// Whether the store in a folder was created with a passphrase.
+pub(super) fn made_by_one(data: &Path) -> bool {
+    data.join(FILE).is_file()
 }
 
 impl fmt::Debug for Passphrase {
@@ -255,8 +263,27 @@ mod tests {
     fn a_new_passphrase_must_be_long_enough() {
         let data = Folder::new();
         let refused = passphrase("hunter2").create(data.path());
-        assert!(matches!(refused, Err(SecretError::BadPassphrase)));
-        assert!(Passphrase::new(Zeroizing::new(String::new())).is_err());
+        assert!(matches!(refused, Err(SecretError::ShortPassphrase)));
+        let new = |text: String| Passphrase::new(Zeroizing::new(text)).err();
+        assert!(matches!(
+            new(String::new()),
+            Some(SecretError::EmptyPassphrase)
+        ));
+        let long = new("x".repeat(PASSPHRASE_BYTES_MAX + 1));
+        assert!(matches!(long, Some(SecretError::LongPassphrase)));
+    }
+
+    #[test]
+    fn a_store_made_with_a_passphrase_says_so_when_a_key_file_is_missing() {
+        let (data, elsewhere) = (Folder::new(), Folder::new());
+        let file = crate::KeySource::File(elsewhere.path().join("site.key"));
+        assert!(matches!(
+            file.open(data.path()),
+            Err(SecretError::NoKeyFile(_))
+        ));
+        fs::write(data.path().join(FILE), "").unwrap();
+        let refused = file.open(data.path()).err().unwrap();
+        assert!(matches!(refused, SecretError::PassphraseStore(_)));
     }
 
     #[test]

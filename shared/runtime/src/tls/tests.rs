@@ -157,6 +157,18 @@ fn a_certificate_that_is_not_valid_yet_is_refused() {
 }
 
 #[test]
+fn the_end_of_a_certificate_is_known_to_the_minute() {
+    let (ours, now) = (organisation(1), shell::now());
+    let chain = ours.device(9);
+    let ends = |at| valid_until(&key(9).public(), &chain, ours.authority.certificate(), at);
+    let days = i64::try_from(crate::limits::CERTIFICATE_DAYS).unwrap();
+    let end = now.plus_ms(days * 24 * 60 * 60 * 1_000);
+    let found = ends(now).unwrap();
+    assert!((end.0 - found.0).abs() <= 2 * 60 * 1_000, "{found:?}");
+    assert_eq!(ends(end.plus_ms(120_000)), None);
+}
+
+#[test]
 fn a_device_cannot_pass_for_the_centre() {
     let ours = organisation(1);
     let stolen = ours.device(9);
