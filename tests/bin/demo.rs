@@ -8,7 +8,7 @@ const USAGE: &str = "\
 The whole service on this machine: the centre and five site edges as processes,
 a made-up population that works for a week, and the proofs that nothing is lost.
 
-  cargo demo              about half a minute after the build
+  cargo demo              some ten seconds after the build
   cargo demo --fast       a shorter week
   cargo demo --seed N     another week; the same N is the same week
   cargo demo --keep       leave everything running afterwards

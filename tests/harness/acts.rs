@@ -2,7 +2,7 @@
 
 use domain::{By, Day};
 use names::{DocumentId, EntryId, Kind, ScopeId};
-use node::{Input, NotDone, Request, Saved, Target, Ticket, views};
+use node::{Input, NotDone, Opener, Request, Saved, Target, Ticket, views};
 
 use crate::{
     habits::Drawn,
@@ -24,7 +24,8 @@ impl World {
         self.agenda.after(1_000, Event::Act);
     }
 
-    /// Somebody does something, and what was waiting for this many acts happens.
+    /// Somebody does something, and what was waiting for this many acts happens. Where nobody can
+    /// do anything, because nothing runs, nothing is counted.
     pub(crate) fn act(&mut self) {
         if !self.acting {
             return;
@@ -32,6 +33,13 @@ impl World {
         let pause_ms = self.people_chance.below(2 * self.plan.pace_ms + 1);
         self.agenda
             .after(i64::try_from(pause_ms).unwrap_or(0), Event::Act);
+        let people = self.population.people();
+        let Some(person) = self.people_chance.pick(people).cloned() else {
+            return;
+        };
+        let Some((station, request, typed)) = self.draw_act(&person) else {
+            return;
+        };
         self.tally.acts += 1;
         let acts = self.tally.acts;
         self.plan_what_follows_act(acts);
@@ -43,20 +51,14 @@ impl World {
                 self.agenda.after(0, Event::Enrol { edge });
             }
         }
-        let people = self.population.people();
-        let Some(person) = self.people_chance.pick(people).cloned() else {
-            return;
-        };
-        if let Some((station, request, typed)) = self.draw_act(&person) {
-            self.ask(Asked {
-                station,
-                since: self.agenda.now(),
-                request,
-                typed,
-                tries: 0,
-                saved_at: None,
-            });
-        }
+        self.ask(Asked {
+            station,
+            since: self.agenda.now(),
+            request,
+            typed,
+            tries: 0,
+            saved_at: None,
+        });
     }
 
     /// What a person does, and where: nothing if no station of theirs runs.
@@ -84,7 +86,12 @@ impl World {
             .map(|(case, _)| *case)
             .collect();
         let (clock, memory) = (self.clock_at(station), self.population.memory(document));
-        let drawn = self.habits.go_on(kind, memory, &cases, clock);
+        // Opens it as this station has it now; by the time it is asked there may be more.
+        let mut look = || {
+            let seen = Opener::new(1).view(&snapshot, document);
+            seen.ok().map(|view| view.state)
+        };
+        let drawn = self.habits.go_on(kind, memory, &cases, clock, &mut look);
         Some(self.request(station, Target::Document(document), by, drawn))
     }
 
@@ -309,12 +316,10 @@ impl World {
     }
 
     fn was_refused(&mut self, asked: &Asked, why: &str) {
-        let code = asked.request.command.code();
-        self.population.refused(format!("{code}: {why}"));
         // What a station has called saved it cannot refuse when it is sent once more, unless its
         // disk was replaced since.
         let same = asked.saved_at == Some(asked.station);
-        if same && !self.mischief.was_restored(asked.station) && why != "busy" {
+        if same && !self.restored.was(asked.station) && why != "busy" {
             let name = station_name(asked.station);
             let entry = asked.request.entry;
             self.fail(

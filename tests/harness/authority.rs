@@ -28,6 +28,8 @@ pub struct Authority {
     incarnation: Incarnation,
     said: Vec<SignedStatement>,
     centre: Option<SignedStatement>,
+    /// What some edges are granted besides, against the plan.
+    misgranted: Vec<(usize, ScopeId)>,
 }
 
 impl Authority {
@@ -40,7 +42,13 @@ impl Authority {
             incarnation: Incarnation(chance.bytes()),
             said: Vec::new(),
             centre: None,
+            misgranted: Vec::new(),
         }
+    }
+
+    /// Will grant an edge a scope that it may not have by the plan: for a negative control.
+    pub fn misgrant(&mut self, edge: usize, scope: ScopeId) {
+        self.misgranted.push((edge, scope));
     }
 
     /// What every station knows.
@@ -120,11 +128,16 @@ impl Authority {
         now: Moment,
     ) -> SignedStatement {
         let site = plan.edges.get(edge).map_or(0, |edge| edge.site);
+        let mistaken = self.misgranted.iter().filter(|(whose, _)| *whose == edge);
+        let mistaken = mistaken.map(|(_, scope)| Grant {
+            scope: scope.clone(),
+            rights: EVERYDAY,
+        });
         let device = Device {
             key,
             kind: DeviceKind::Edge,
             name: format!("edge {edge}"),
-            grants: grants(plan, site),
+            grants: grants(plan, site).into_iter().chain(mistaken).collect(),
             site: plan.sites.get(site).map(|site| site.id.clone()),
             worker: None,
         };

@@ -3,6 +3,7 @@
 
 pub mod closing;
 pub mod desk;
+pub mod mishaps;
 pub mod proofs;
 pub mod screen;
 pub mod town;
@@ -47,11 +48,11 @@ pub fn run(wish: &Wish, screen: &mut Screen) -> Result<bool, String> {
     );
     screen.heading("A week of work");
     let record = week::run(&mut service, screen, wish.seed, wish.is_fast)?;
-    closing::tell(&mut service, screen, &record)?;
+    let arrived = closing::tell(&mut service, screen, &record)?;
     service.rest()?;
     let said = proofs::ask_all(&service)?;
     service.stop()?;
-    let holds = proofs::show(&service, screen, &said, &record)?;
+    let holds = proofs::show(&service, screen, &said, &record)? && arrived;
     screen.line("");
     let verdict = if holds {
         "All proofs hold."

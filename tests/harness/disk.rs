@@ -49,8 +49,31 @@ struct State {
     operations: u64,
     syncs: u64,
     lies_every: Option<u64>,
-    slow: bool,
+    crashed: Crashed,
     fault: Option<(u64, Fault)>,
+}
+
+/// What has become of changes that were not synced when the power was cut, over all crashes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Crashed {
+    /// Kept as they were made.
+    pub kept: u64,
+    /// Writes and changes of length of which nothing is left.
+    pub lost: u64,
+    /// Writes of which some sectors are left.
+    pub torn: u64,
+}
+
+impl Crashed {
+    /// Both together.
+    #[must_use]
+    pub fn with(self, other: Crashed) -> Crashed {
+        Crashed {
+            kept: self.kept + other.kept,
+            lost: self.lost + other.lost,
+            torn: self.torn + other.torn,
+        }
+    }
 }
 
 enum Change {
@@ -77,7 +100,7 @@ impl Disk {
         let mut state = self.state();
         let unsynced = std::mem::take(&mut state.unsynced);
         let image = std::mem::take(&mut state.durable);
-        let image = after_crash(image, unsynced, chance);
+        let image = after_crash(image, unsynced, chance, &mut state.crashed);
         state.live.clone_from(&image);
         state.durable = image;
         state.life += 1;
@@ -140,15 +163,15 @@ impl Disk {
         self.state().lies_every = Some(n);
     }
 
-    /// Marks the disk slow or not. It never waits by itself: time is the simulator's, which asks
-    /// [`Disk::is_slow`].
-    pub fn set_slow(&self, slow: bool) {
-        self.state().slow = slow;
+    /// What became of unsynced changes in all its crashes.
+    pub fn crashed(&self) -> Crashed {
+        self.state().crashed
     }
 
-    /// Whether the disk is marked slow.
-    pub fn is_slow(&self) -> bool {
-        self.state().slow
+    /// Writes words in plain behind everything that is stored, as a leak would. For negative
+    /// controls.
+    pub fn leak(&self, words: &str) {
+        self.state().live.extend_from_slice(words.as_bytes());
     }
 
     /// How often it was synced.
@@ -164,20 +187,6 @@ impl Disk {
     /// What a process reads now; what a thief would find.
     pub fn bytes(&self) -> Vec<u8> {
         self.state().live.clone()
-    }
-
-    /// Flips one bit of what is stored, in both images; `false` when the disk is shorter.
-    pub fn flip(&self, bit: u64) -> bool {
-        let mut state = self.state();
-        let at = usize::try_from(bit / 8).unwrap_or(usize::MAX);
-        let mask = 1u8 << (bit % 8);
-        let live = state.live.get_mut(at).map(|byte| *byte ^= mask).is_some();
-        let durable = state
-            .durable
-            .get_mut(at)
-            .map(|byte| *byte ^= mask)
-            .is_some();
-        live || durable
     }
 
     /// A panic in a test that holds the lock has been reported already.
@@ -203,6 +212,7 @@ fn after_crash(
     mut image: Vec<u8>,
     unsynced: Vec<Change>,
     chance: &mut dyn FnMut() -> u64,
+    crashed: &mut Crashed,
 ) -> Vec<u8> {
     // A kept write beyond the end is lost unless the length it needed was kept too; so lengths
     // are applied to a number, and bytes to an image as long as any of them.
@@ -215,13 +225,20 @@ fn after_crash(
                     let shrunk = to.min(image.len());
                     image.iter_mut().skip(shrunk).for_each(|byte| *byte = 0);
                     length = to;
+                    crashed.kept += 1;
+                } else {
+                    crashed.lost += 1;
                 }
             }
             Change::Write { offset, data } => {
                 if image.len() < offset + data.len() {
                     image.resize(offset + data.len(), 0);
                 }
-                keep_some(&mut image, offset, &data, &mut chance);
+                match keep_some(&mut image, offset, &data, &mut chance) {
+                    (0, _) => crashed.lost += 1,
+                    (_, 0) => crashed.kept += 1,
+                    _ => crashed.torn += 1,
+                }
             }
         }
     }
@@ -243,8 +260,14 @@ fn moody(chance: &mut dyn FnMut() -> u64) -> impl FnMut() -> u64 {
 const KEEP: u64 = 0;
 const DROP: u64 = 1;
 
-/// A write of which all, none or some sectors arrived.
-fn keep_some(image: &mut [u8], offset: usize, data: &[u8], chance: &mut dyn FnMut() -> u64) {
+/// A write of which all, none or some sectors arrived: how many did, and how many did not.
+fn keep_some(
+    image: &mut [u8],
+    offset: usize,
+    data: &[u8],
+    chance: &mut dyn FnMut() -> u64,
+) -> (u64, u64) {
+    let mut sectors = (0, 0);
     let fate = chance() % 3;
     let (whole, none) = (KEEP % 3, DROP % 3);
     let (mut at, mut rest) = (offset, data);
@@ -252,11 +275,16 @@ fn keep_some(image: &mut [u8], offset: usize, data: &[u8], chance: &mut dyn FnMu
         let in_sector = (SECTOR_BYTES - at % SECTOR_BYTES).min(rest.len());
         let (piece, later) = rest.split_at(in_sector);
         let kept = fate == whole || (fate != none && chance().is_multiple_of(2));
-        if kept && let Some(place) = image.get_mut(at..at + piece.len()) {
-            place.copy_from_slice(piece);
+        match image.get_mut(at..at + piece.len()) {
+            Some(place) if kept => {
+                place.copy_from_slice(piece);
+                sectors.0 += 1;
+            }
+            _ => sectors.1 += 1,
         }
         (at, rest) = (at + in_sector, later);
     }
+    sectors
 }
 
 struct Backend {

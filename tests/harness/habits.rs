@@ -2,9 +2,9 @@
 
 use domain::{
     AlertCode, Attendance, Attender, ChecklistItem, Command, ContactMode, Day, Field, Instrument,
-    OutcomePoint, SessionForm, Slot, Splice, Status, Text, Theme, TimeOfDay,
+    OutcomePoint, SessionForm, Slot, Splice, State, Status, Text, Theme, TimeOfDay,
 };
-use names::{DocumentId, Kind, Moment, WorkerId};
+use names::{DocumentId, EntryId, Kind, Moment, WorkerId};
 
 use crate::{
     chance::Chance,
@@ -18,6 +18,9 @@ pub struct Drawn {
     /// What was typed.
     pub typed: Option<String>,
 }
+
+/// Somebody looks at the record before deciding: what it says there, if it can be opened.
+pub type Look<'a> = dyn FnMut() -> Option<State> + 'a;
 
 /// Draws commands. Every text typed is different.
 #[derive(Debug)]
@@ -76,15 +79,59 @@ impl Habits {
         self.chance.pick(all).copied().unwrap_or(first)
     }
 
-    /// Somebody in a register. There are few, so that two facilitators mark the same one.
-    fn attender(&mut self, cases: &[DocumentId]) -> Attender {
-        match self.chance.pick(cases) {
-            Some(case) if self.chance.percent(50) => Attender::Person(*case),
-            Some(_) | None => {
-                let guest = format!("{MARKER}guest-{}", self.chance.below(4));
-                Attender::Guest(Text::from(guest))
-            }
+    /// Somebody in a register: a person with a case, or a guest who was entered. There are few, so
+    /// that two facilitators mark the same one.
+    fn attender(&mut self, memory: &Memory, cases: &[DocumentId]) -> Option<Attender> {
+        let person = self.chance.pick(cases).copied().map(Attender::Person);
+        let guest = self
+            .chance
+            .pick(&memory.guests)
+            .copied()
+            .map(Attender::Guest);
+        if self.chance.percent(50) {
+            person.or(guest)
+        } else {
+            guest.or(person)
         }
+    }
+
+    fn add_guest(&mut self, name: Text) -> Command {
+        Command::AddGuest {
+            name,
+            attendance: self.one(Attendance::Present, Attendance::ALL),
+            arrived: None,
+            left: None,
+        }
+    }
+
+    /// One of the values of a conflict, by somebody who has looked at all of them.
+    fn settle(&mut self, reason: Text, look: &mut Look<'_>) -> Option<Command> {
+        let conflicts = look()?.conflicts();
+        let conflict = self.chance.pick(&conflicts)?;
+        let seen: Vec<EntryId> = conflict.values.iter().map(|value| value.entry).collect();
+        Some(Command::Settle {
+            about: conflict.about.clone(),
+            keep: self.chance.pick(&seen).copied()?,
+            reason,
+            seen,
+        })
+    }
+
+    /// A review of an alert, by somebody who has looked at all that was said of it.
+    fn review(&mut self, reason: Text, look: &mut Look<'_>) -> Option<Command> {
+        let (code, clear) = (self.alert(), self.chance.percent(60));
+        let Some(State::Case(case)) = look() else {
+            return None;
+        };
+        let alert = case.alerts.get(&code)?;
+        let standing = alert.standing().into_iter().map(|raise| raise.entry);
+        let seen = standing.chain(alert.newest().iter().copied()).collect();
+        Some(Command::ReviewAlert {
+            code,
+            clear,
+            reason,
+            seen: Some(seen),
+        })
     }
 
     fn splices(&mut self, memory: &mut Memory) -> (Vec<Splice>, Option<String>) {
@@ -142,6 +189,7 @@ impl Habits {
         memory: &mut Memory,
         cases: &[DocumentId],
         now: Moment,
+        look: &mut Look<'_>,
     ) -> Drawn {
         if kind == Kind::CASE && self.chance.percent(25) {
             return self.note(now);
@@ -149,16 +197,16 @@ impl Habits {
         let words = self.words();
         let text = Text::from(&*words);
         let command = if kind == Kind::SESSION {
-            self.in_session(&text, memory, cases)
+            self.in_session(&text, memory, cases, look)
         } else {
-            self.in_case(&text, memory, now)
+            self.in_case(&text, memory, now, look)
         };
         match command {
             Some(command) => Drawn {
                 command,
                 typed: Some(words),
             },
-            None => self.plain(kind, memory, cases, now),
+            None => self.plain(kind, memory, cases, now, look),
         }
     }
 
@@ -177,11 +225,13 @@ impl Habits {
     }
 
     /// A command of a case, other than a note, into which something is typed.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one choice among all that can be asked of a case"
-    )]
-    fn in_case(&mut self, text: &Text, memory: &Memory, now: Moment) -> Option<Command> {
+    fn in_case(
+        &mut self,
+        text: &Text,
+        memory: &Memory,
+        now: Moment,
+        look: &mut Look<'_>,
+    ) -> Option<Command> {
         let note = self.chance.pick(&memory.notes).copied();
         let task = self.chance.pick(&memory.tasks).copied();
         let text = text.clone();
@@ -192,15 +242,7 @@ impl Habits {
                 detail: text,
                 review_by: Some(self.day(now)),
             },
-            35..43 => {
-                let clear = self.chance.percent(60);
-                Command::ReviewAlert {
-                    code: self.alert(),
-                    clear,
-                    reason,
-                    seen: None,
-                }
-            }
+            35..43 => self.review(reason, look)?,
             43..51 => Command::AddTask {
                 what: text,
                 due: Some(self.day(now)),
@@ -251,6 +293,7 @@ impl Habits {
                     value: text,
                 }
             }
+            86..91 => self.settle(reason, look)?,
             _ => return None,
         })
     }
@@ -270,13 +313,15 @@ impl Habits {
         text: &Text,
         memory: &Memory,
         cases: &[DocumentId],
+        look: &mut Look<'_>,
     ) -> Option<Command> {
         let pence = u32::try_from(self.chance.between(50, 2_000)).unwrap_or(50);
         let cash = self.chance.pick(&memory.cash).copied();
         let text = text.clone();
         Some(match self.chance.below(100) {
             0..25 => {
-                let from = self.chance.percent(50).then(|| self.attender(cases));
+                let named = self.chance.percent(50);
+                let from = self.attender(memory, cases).filter(|_| named);
                 Command::TakeCash {
                     pence,
                     from,
@@ -305,6 +350,13 @@ impl Habits {
                 form: self.one(SessionForm::PeerLed, SessionForm::ALL),
                 reason: text,
             },
+            48..54 => self.add_guest(text),
+            54..56 => Command::MatchGuest {
+                guest: self.chance.pick(&memory.guests).copied()?,
+                to: self.attender(memory, cases),
+                reason: text,
+            },
+            56..60 => self.settle(text, look)?,
             _ => return None,
         })
     }
@@ -316,24 +368,35 @@ impl Habits {
         memory: &mut Memory,
         cases: &[DocumentId],
         now: Moment,
+        look: &mut Look<'_>,
     ) -> Drawn {
         let command = match (kind == Kind::SESSION, self.chance.below(100)) {
             (_, 0..35) => {
                 let (splices, typed) = self.splices(memory);
-                return Drawn {
-                    command: Command::EditText {
-                        splices,
-                        length: None,
-                    },
-                    typed,
+                let text = look()
+                    .map(|state| state.prose().clone())
+                    .unwrap_or_default();
+                let command = Command::EditText {
+                    splices,
+                    seen: text.newest(),
+                    length: Some(text.length()),
                 };
+                return Drawn { command, typed };
             }
-            (true, 35..75) => Command::Mark {
-                attender: self.attender(cases),
-                attendance: self.one(Attendance::Present, Attendance::ALL),
-                arrived: None,
-                left: None,
-            },
+            (true, 35..75) => {
+                let Some(attender) = self.attender(memory, cases) else {
+                    let name = self.words();
+                    let command = self.add_guest(Text::from(&*name));
+                    let typed = Some(name);
+                    return Drawn { command, typed };
+                };
+                Command::Mark {
+                    attender,
+                    attendance: self.one(Attendance::Present, Attendance::ALL),
+                    arrived: None,
+                    left: None,
+                }
+            }
             (true, 75..83) => Command::CountCash {
                 pence: u32::try_from(self.chance.below(5_000)).unwrap_or(0),
             },
@@ -348,7 +411,7 @@ impl Habits {
                 total: u32::try_from(self.chance.below(22)).unwrap_or(0),
                 taken: Day::of(now),
                 point: self.one(OutcomePoint::Start, OutcomePoint::ALL),
-                replaces: None,
+                replaces: Vec::new(),
                 reason: Text::default(),
             },
             (false, _) => Command::AddTheme {

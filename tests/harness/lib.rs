@@ -13,12 +13,14 @@
 
 mod acts;
 pub mod authority;
+pub mod cargo;
 pub mod chance;
 pub mod clock;
 pub mod demo;
 pub mod disk;
 pub mod evidence;
 pub mod habits;
+mod judge;
 pub mod mischief;
 pub mod network;
 pub mod oracle;
@@ -27,9 +29,11 @@ pub mod people;
 pub mod promises;
 pub mod reader;
 pub mod report;
+mod restored;
 pub mod service;
 mod shell;
 pub mod sim;
+mod spoil;
 pub mod station;
 pub mod swarm;
 pub mod trace;

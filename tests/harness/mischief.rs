@@ -8,7 +8,7 @@ use store::StoreError;
 
 use crate::{
     chance::Chance,
-    disk::{Disk, Fault},
+    disk::Fault,
     network::{End, Quality, WireId},
     oracle::Oracle,
     station::Station,
@@ -54,9 +54,6 @@ pub struct Mischief {
     faults: Vec<State>,
     /// The fault that lies in wait or goes on at each station: one at a time.
     planted: BTreeMap<usize, usize>,
-    /// Copies of the centre's disk, by the fault that will put them back.
-    copies: BTreeMap<usize, Disk>,
-    restored: bool,
     healing: bool,
     chance: Chance,
 }
@@ -71,8 +68,6 @@ impl Mischief {
         Mischief {
             faults: plan.faults.iter().map(state).collect(),
             planted: BTreeMap::new(),
-            copies: BTreeMap::new(),
-            restored: false,
             healing: false,
             chance,
         }
@@ -91,11 +86,6 @@ impl Mischief {
             .filter(waits)
             .map(|state| state.plan.kind)
             .collect()
-    }
-
-    /// Whether a station's disk was ever replaced by an older copy.
-    pub fn was_restored(&self, station: usize) -> bool {
-        station == CENTRE && self.restored
     }
 
     fn plan(&self, number: usize) -> Option<FaultPlan> {
@@ -125,12 +115,6 @@ impl World {
             if state.plan.after_act == acts {
                 self.agenda.after(0, Event::Fault(number));
             }
-        }
-    }
-
-    pub(crate) fn copy_disk(&mut self, number: usize) {
-        if let Some(centre) = self.stations.first() {
-            self.mischief.copies.insert(number, centre.disk.copy());
         }
     }
 
@@ -375,10 +359,9 @@ impl World {
             FaultKind::PowerWhileIdle => self.die(plan.at, plan.lasts_ms, Station::power_cut),
             FaultKind::Restart => self.stop(plan.at, plan.lasts_ms),
             _ => {
-                let Some(copy) = self.mischief.copies.remove(&number) else {
+                if !self.put_back(number, plan) {
                     return false;
-                };
-                self.restore(plan.at, plan.lasts_ms, &copy);
+                }
             }
         }
         self.mischief.set(number, Stage::Over);
@@ -387,7 +370,7 @@ impl World {
     }
 
     /// A station dies in some way, and starts again after a while.
-    fn die(&mut self, number: usize, down_ms: i64, how: impl FnOnce(&mut Station)) {
+    pub(crate) fn die(&mut self, number: usize, down_ms: i64, how: impl FnOnce(&mut Station)) {
         let Some(station) = self.stations.get_mut(number) else {
             return;
         };
@@ -409,15 +392,6 @@ impl World {
             );
         }
         self.dead(number, down_ms);
-    }
-
-    /// A station's disk is replaced by an older copy of itself, and the node started again.
-    pub fn restore(&mut self, station: usize, down_ms: i64, copy: &Disk) {
-        self.die(station, down_ms, |station| station.restore(copy));
-        self.mischief.restored |= station == CENTRE;
-        if let Some(promises) = self.promises.get_mut(station) {
-            promises.forget();
-        }
     }
 
     /// A station is stopped in order: its wires are closed, and the other ends hear of it.

@@ -44,7 +44,7 @@ pub struct Quality {
 }
 
 /// A wire's number, which is also both nodes' number of the conversation.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct WireId(pub u64);
 
 /// What comes of a frame whose time has come.
@@ -75,6 +75,8 @@ struct Path {
     slow: Option<(Moment, Quality)>,
     stalled_until: Moment,
     down_until: Moment,
+    /// No wire will ever go over it.
+    is_gone: bool,
     /// Frames sent while slow, and frames held up by a stall, since the fault began.
     slowed: u64,
     stalled: u64,
@@ -119,6 +121,7 @@ impl Network {
             slow: None,
             stalled_until: Moment(0),
             down_until: Moment(0),
+            is_gone: false,
             slowed: 0,
             stalled: 0,
         };
@@ -139,7 +142,7 @@ impl Network {
     /// Whether an edge's path can carry a new wire now, and how long a handshake takes.
     pub fn handshake_ms(&self, edge: usize, now: Moment) -> Option<i64> {
         let path = self.paths.get(edge)?;
-        let passable = path.down_until <= now && path.stalled_until <= now;
+        let passable = !path.is_gone && path.down_until <= now && path.stalled_until <= now;
         passable.then(|| path.now(now).latency_ms.saturating_mul(2))
     }
 
@@ -156,6 +159,11 @@ impl Network {
         };
         self.wires.insert(id, wire);
         id
+    }
+
+    /// The wire that was opened last.
+    pub fn last_opened(&self) -> WireId {
+        WireId(self.opened)
     }
 
     /// The edge whose path a wire runs over.
@@ -307,6 +315,13 @@ impl Network {
     pub fn block(&mut self, edge: usize, until: Moment) {
         if let Some(path) = self.paths.get_mut(edge) {
             path.down_until = path.down_until.max(until);
+        }
+    }
+
+    /// No new wire over an edge's path ever again, whatever is healed: for a negative control.
+    pub fn bury(&mut self, edge: usize) {
+        if let Some(path) = self.paths.get_mut(edge) {
+            path.is_gone = true;
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{By, Role};
+use domain::{By, Command, Role};
 use names::{ChangeHash, DocumentId, EntryId, Moment, SiteId, WorkerId};
 use node::{Request, Saved, Ticket};
 
@@ -60,8 +60,8 @@ pub struct Kept {
     pub document: DocumentId,
     /// The entry.
     pub entry: EntryId,
-    /// The code of the command.
-    pub act: &'static str,
+    /// What was asked.
+    pub command: Command,
     /// What was typed.
     pub typed: Option<String>,
     /// Which station said so.
@@ -84,6 +84,8 @@ pub struct Memory {
     pub tasks: Vec<EntryId>,
     /// Cash that can be taken back.
     pub cash: Vec<EntryId>,
+    /// Guests in the register.
+    pub guests: Vec<EntryId>,
     /// Somebody deleted from the text, so that words typed earlier need not be there.
     pub rough: bool,
 }
@@ -96,7 +98,6 @@ pub struct Population {
     asked_ever: u64,
     kept: Vec<Kept>,
     memory: BTreeMap<DocumentId, Memory>,
-    refusals: BTreeMap<String, u64>,
 }
 
 const ROLES: [Role; 6] = [
@@ -134,7 +135,6 @@ impl Population {
             asked_ever: 0,
             kept: Vec::new(),
             memory: BTreeMap::new(),
-            refusals: BTreeMap::new(),
         }
     }
 
@@ -184,6 +184,7 @@ impl Population {
             "add-note" => Some(&mut memory.notes),
             "add-task" => Some(&mut memory.tasks),
             "take-cash" | "pay-out" => Some(&mut memory.cash),
+            "add-guest" => Some(&mut memory.guests),
             _ => None,
         };
         if let Some(list) = list {
@@ -192,18 +193,13 @@ impl Population {
         self.kept.push(Kept {
             document: saved.document,
             entry: saved.entry,
-            act,
+            command: asked.request.command.clone(),
             typed: asked.typed.clone(),
             station: asked.station,
             at,
             change: saved.change,
             gone: false,
         });
-    }
-
-    /// Counts a refusal.
-    pub fn refused(&mut self, why: String) {
-        *self.refusals.entry(why).or_default() += 1;
     }
 
     /// The list of everything that was saved.
@@ -219,10 +215,5 @@ impl Population {
     /// What is remembered of a document.
     pub fn memory(&mut self, document: DocumentId) -> &mut Memory {
         self.memory.entry(document).or_default()
-    }
-
-    /// How often each refusal was given.
-    pub fn refusals(&self) -> &BTreeMap<String, u64> {
-        &self.refusals
     }
 }

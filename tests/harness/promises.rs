@@ -10,10 +10,6 @@ use protocol::{Frame, message::Batch, signed::Run};
 
 use crate::evidence::Evidence;
 
-/// The frames in which a node says something of what it holds, by the number of their type:
-/// `Fill`, `Live` and `Held`. The others are not decoded here.
-const TELLING: [u8; 3] = [7, 8, 9];
-
 /// What one station has said.
 #[derive(Debug, Default)]
 pub struct Promises {
@@ -27,9 +23,6 @@ impl Promises {
     /// Notes what a frame says that has left the node; answers what it brings of that which the
     /// peer had missed: the document of each change.
     pub fn sent(&mut self, frame: &[u8]) -> Vec<DocumentId> {
-        if !frame.first().is_some_and(|number| TELLING.contains(number)) {
-            return Vec::new();
-        }
         match Frame::decode(frame) {
             Ok(Some(Frame::Held(held))) => {
                 for run in held.runs {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use automerge::{Automerge, ObjId, ObjType, ROOT, ReadDoc, ScalarValue, Value};
 use names::EntryId;
+use serde_json::{Value as Json, json};
 
 /// What one entry says.
 #[derive(Debug, Default)]
@@ -13,6 +14,8 @@ pub struct Line {
     pub act: String,
     /// Every text in it, one after the other.
     pub words: String,
+    /// Every scalar by its key; bytes as hexadecimal digits.
+    pub said: BTreeMap<String, Json>,
 }
 
 /// What a document says.
@@ -69,6 +72,7 @@ fn read_line(document: &Automerge, entry: &ObjId) -> Result<(EntryId, Line), Str
         let [(Value::Scalar(scalar), _)] = all.as_slice() else {
             return Err(format!("{} values under {key} of an entry", all.len()));
         };
+        line.said.insert(key.clone(), plain(scalar));
         match scalar.as_ref() {
             ScalarValue::Bytes(bytes) if key == "id" => {
                 id = bytes.as_slice().try_into().ok().map(EntryId);
@@ -83,4 +87,18 @@ fn read_line(document: &Automerge, entry: &ObjId) -> Result<(EntryId, Line), Str
     }
     id.map(|id| (id, line))
         .ok_or_else(|| "an entry without an id".to_owned())
+}
+
+/// A scalar as JSON has it.
+fn plain(scalar: &ScalarValue) -> Json {
+    match scalar {
+        ScalarValue::Str(words) => json!(words.as_str()),
+        ScalarValue::Int(number) => json!(number),
+        ScalarValue::Boolean(said) => json!(said),
+        ScalarValue::Bytes(bytes) => {
+            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            json!(digits)
+        }
+        _ => Json::Null,
+    }
 }

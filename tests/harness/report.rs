@@ -1,10 +1,16 @@
 //! What runs amounted to: figures of one, totals and medians of many.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, io::Write as _, time::Duration};
 
 use names::Reason;
 
-use crate::swarm::FaultKind;
+use crate::{disk::Crashed, swarm::FaultKind};
+
+/// Says something that is to be read even when a test passes: a count, or what was left out. What
+/// `println!` prints is captured then; this is not. A reader who has gone away does not matter.
+pub fn say(words: impl fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{words}");
+}
 
 /// What happened in one run.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +29,8 @@ pub struct Tally {
     pub commits: u64,
     /// Starts after the first.
     pub restarts: u64,
+    /// What became of unsynced writes when the power was cut.
+    pub crashed: Crashed,
     /// Wires opened.
     pub connections: u64,
     /// Frames that arrived, and their bytes.
@@ -33,6 +41,8 @@ pub struct Tally {
     pub frames_lost: u64,
     /// Changes that edges sent the centre because it had missed them.
     pub filled: u64,
+    /// Changes that the centre sent edges because they had missed them.
+    pub filled_down: u64,
     /// Exact comparisons begun, and documents that they named.
     pub repairs: u64,
     /// See `repairs`.
@@ -103,6 +113,12 @@ impl Totals {
         fired
     }
 
+    /// What became of unsynced writes in all runs.
+    pub fn crashed(&self) -> Crashed {
+        let all = self.runs.iter().map(|(tally, _)| tally.crashed);
+        all.fold(Crashed::default(), Crashed::with)
+    }
+
     fn column(&self, of: impl Fn(&Tally) -> u64) -> Column {
         let mut values: Vec<u64> = self.runs.iter().map(|(tally, _)| of(tally)).collect();
         values.sort_unstable();
@@ -146,6 +162,9 @@ impl fmt::Display for Totals {
         row("questions sent again", self.column(|t| t.resent))?;
         row("commits of all nodes", self.column(|t| t.commits))?;
         row("starts after a stop or crash", self.column(|t| t.restarts))?;
+        row("unsynced writes kept", self.column(|t| t.crashed.kept))?;
+        row("unsynced writes lost", self.column(|t| t.crashed.lost))?;
+        row("unsynced writes torn", self.column(|t| t.crashed.torn))?;
         row("wires opened", self.column(|t| t.connections))?;
         row("frames", self.column(|t| t.frames))?;
         row(
@@ -153,6 +172,7 @@ impl fmt::Display for Totals {
             self.column(|t| t.frames_lost),
         )?;
         row("changes filled in at the centre", self.column(|t| t.filled))?;
+        row("changes filled in at edges", self.column(|t| t.filled_down))?;
         row("exact comparisons", self.column(|t| t.repairs))?;
         row("documents they named", self.column(|t| t.repaired))?;
         row("documents at the centre", self.column(|t| t.documents))?;

@@ -10,6 +10,7 @@ pub mod binaries;
 pub mod client;
 pub mod folder;
 pub mod host;
+pub mod moment;
 pub mod person;
 pub mod process;
 pub mod proof;
@@ -21,6 +22,7 @@ pub mod warden;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
+use names::Moment;
 use serde_json::Value;
 
 use crate::chance::Chance;
@@ -29,7 +31,7 @@ use client::Client;
 use folder::Folder;
 use host::Host;
 use person::Person;
-use relay::{Network, Relay};
+use relay::{Network, Passed, Relay};
 use town::{Site, Town};
 use warden::Warden;
 
@@ -58,6 +60,7 @@ pub struct Service {
     pub edges: BTreeMap<&'static str, Edge>,
     network: Network,
     binaries: &'static Binaries,
+    filter: Option<&'static str>,
     seed: u64,
     /// The run's own folder.
     pub folder: Folder,
@@ -73,16 +76,31 @@ impl Service {
         name: &str,
         town: Town,
         seed: u64,
+        tell: impl FnMut(&str),
+    ) -> Result<Service, String> {
+        Service::begin_logging(name, town, seed, None, tell)
+    }
+
+    /// The same, with nodes that log what a filter lets through.
+    ///
+    /// # Errors
+    /// As [`Service::begin`].
+    pub fn begin_logging(
+        name: &str,
+        town: Town,
+        seed: u64,
+        filter: Option<&'static str>,
         mut tell: impl FnMut(&str),
     ) -> Result<Service, String> {
         let binaries = Binaries::build()?;
         let folder = Folder::new(name)?;
         let mut service = Service {
             warden: Warden::new()?,
-            centre: Host::new("centre", &binaries.server, folder.path()),
+            centre: Host::new("centre", &binaries.server, folder.path()).logging(filter),
             edges: BTreeMap::new(),
             network: Network::new()?,
             binaries,
+            filter,
             seed,
             folder,
         };
@@ -117,7 +135,7 @@ impl Service {
     }
 
     fn add_edge(&mut self, site: &Site, name: &'static str) -> Result<(), String> {
-        let host = Host::new(name, &self.binaries.edge, self.folder.path());
+        let host = Host::new(name, &self.binaries.edge, self.folder.path()).logging(self.filter);
         let relay = self.network.link_to(self.quic()?)?;
         // What the edge is told to dial is the relay.
         let address = relay.address().to_string();
@@ -178,6 +196,37 @@ impl Service {
         let edge = self.edges.get_mut(name).ok_or("no such edge")?;
         edge.host.start(&self.warden, &["--http", "127.0.0.1:0"])?;
         Ok(())
+    }
+
+    /// Cuts an edge off: nothing passes its link any more, and its program starts anew on its side
+    /// of the cut. A link that fails for a moment only delays QUIC, which sends again; here no
+    /// conversation survives, as after days without a line.
+    ///
+    /// # Errors
+    /// When it does not stop or start.
+    pub fn cut_off(&mut self, name: &str) -> Result<(), String> {
+        let edge = self.edge(name)?;
+        edge.relay.cut();
+        edge.host.stop()?;
+        self.start_edge(name)
+    }
+
+    /// That an edge which was cut off and is in touch again lost something to the cut, and speaks
+    /// with the centre in a conversation that began after `mended`.
+    ///
+    /// # Errors
+    /// When it was no real cut.
+    pub fn assert_rejoined(&self, name: &str, mended: Moment) -> Result<Passed, String> {
+        let edge = self.edges.get(name).ok_or("no such edge")?;
+        let passed = edge.relay.passed();
+        let links = proof::said(&edge.host.client()?)?.links;
+        if passed.dropped == 0 {
+            return Err(format!("{name} lost nothing to the cut"));
+        }
+        if links.is_empty() || links.iter().any(|since| *since < mended) {
+            return Err(format!("{name} speaks since {links:?}, mended {mended:?}"));
+        }
+        Ok(passed)
     }
 
     /// Stops every process, the edges first.

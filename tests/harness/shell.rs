@@ -159,10 +159,12 @@ impl World {
                 let (wire, to) = (WireId(link.0), end_of(number).other());
                 if let Some(promises) = self.promises.get_mut(number) {
                     let filled = promises.sent(&frame);
-                    if to == End::Centre {
-                        self.tally.filled += filled.len() as u64;
-                        self.filled.extend(filled);
-                    }
+                    let (count, documents) = match to {
+                        End::Centre => (&mut self.tally.filled, &mut self.filled.up),
+                        End::Edge => (&mut self.tally.filled_down, &mut self.filled.down),
+                    };
+                    *count += filled.len() as u64;
+                    documents.extend(filled);
                 }
                 if let Some(due) = self.network.send(wire, to, lane, frame, now) {
                     self.agenda.at(due, Event::Deliver { wire, to, lane });

@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use names::{DocumentId, Moment, StoreId, TenantId};
 use node::{Identity, Inbox, Input, Job, Node, Opened, Opener, Output, Verifier};
 use protocol::{PublicKey, SignedStatement, signed::DeviceKey};
-use store::{Config, RedbStore, Sealed, SealedSnapshot, StoreError, StoreKey};
+use store::{Config, RedbStore, Sealed, SealedSnapshot, Store as _, StoreError, StoreKey};
 
-use crate::{chance::Chance, disk::Disk};
+use crate::{chance::Chance, disk::Disk, evidence::Evidence};
 
 /// The store every station has: the real one, sealed, on a disk that can fail.
 pub type SimStore = Sealed<RedbStore>;
@@ -118,6 +118,19 @@ impl Station {
         now.plus_ms(self.skew_ms)
     }
 
+    /// What is on a disk of this station's, read without a node and without changing anything that
+    /// will be drawn. The disk should be a copy: opening one writes to it.
+    ///
+    /// # Errors
+    /// When what is on it cannot be opened or read.
+    pub fn look_at(&self, disk: &Disk) -> Result<Evidence, StoreError> {
+        let inner = RedbStore::open(disk.backend(), Config::default())?;
+        let mut nonces = Chance::new(self.life, "a look");
+        let entropy = Box::new(move |bytes: &mut [u8]| nonces.fill(bytes));
+        let store = Sealed::open(inner, &StoreKey::from_bytes(self.store_key), entropy)?;
+        Evidence::read(&store.snapshot()?)
+    }
+
     /// Opens the store that is on the disk, or makes one.
     ///
     /// # Errors
@@ -128,10 +141,8 @@ impl Station {
             ..Config::default()
         };
         let key = StoreKey::from_bytes(self.store_key);
-        let mut nonces = self.chance.clone();
         // The stream of nonces must never begin twice from one state.
-        self.chance.any();
-        nonces = Chance::new(nonces.any() ^ self.life, "nonces");
+        let mut nonces = Chance::new(self.chance.any() ^ self.life, "nonces");
         let entropy = Box::new(move |bytes: &mut [u8]| nonces.fill(bytes));
         if self.enrolled {
             return Sealed::open(RedbStore::open(self.disk.backend(), config)?, &key, entropy);

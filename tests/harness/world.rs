@@ -21,6 +21,7 @@ use crate::{
     people::{Asked, Population},
     promises::Promises,
     report::Tally,
+    restored::Restored,
     station::Station,
     swarm::{CENTRE, Plan},
     trace::{Print, Trace, station_name},
@@ -86,6 +87,15 @@ pub(crate) struct Dialling {
     pub(crate) under_way: bool,
 }
 
+/// Documents of which one side was sent what it had missed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Filled {
+    /// By edges, to the centre.
+    pub up: BTreeSet<DocumentId>,
+    /// By the centre, to edges.
+    pub down: BTreeSet<DocumentId>,
+}
+
 /// The centre, its edges, and everything between them.
 pub struct World {
     pub(crate) plan: Plan,
@@ -103,9 +113,9 @@ pub struct World {
     pub(crate) population: Population,
     pub(crate) habits: Habits,
     pub(crate) mischief: Mischief,
+    pub(crate) restored: Restored,
     pub(crate) promises: Vec<Promises>,
-    /// Documents of which edges sent the centre what it had missed.
-    pub(crate) filled: BTreeSet<DocumentId>,
+    pub(crate) filled: Filled,
     pub(crate) trace: Trace,
     pub(crate) tally: Tally,
     pub(crate) people_chance: Chance,
@@ -142,6 +152,7 @@ impl World {
             network: Network::new(qualities, Chance::new(seed, "network")),
             dialling: vec![Dialling::default(); plan.edges.len()],
             promises: (0..plan.stations()).map(|_| Promises::default()).collect(),
+            restored: Restored::default(),
             mischief: Mischief::new(&plan, Chance::new(seed, "mischief")),
             habits: Habits::new(Chance::new(seed, "habits"), workers, long_percent),
             trace: Trace::new(BEGINS, print),
@@ -151,7 +162,7 @@ impl World {
             invited: BTreeMap::new(),
             enrolling: BTreeMap::new(),
             statements: 0,
-            filled: BTreeSet::new(),
+            filled: Filled::default(),
             failure: None,
             people_chance,
             population,

@@ -11,6 +11,7 @@
 
 mod apart;
 mod demo;
+mod export;
 mod kill;
 mod restore;
 mod sealed;

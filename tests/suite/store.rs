@@ -8,7 +8,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use harness::disk::{Disk, Fault};
+use harness::{
+    chance::Chance,
+    disk::{Disk, Fault},
+    report::say,
+};
 use names::StoreId;
 use store::{
     Batch, Config, MemoryStore, RedbStore, Sealed, Snapshot as _, Store, StoreError, StoreKey,
@@ -17,26 +21,13 @@ use store::{
 
 type Durable = Sealed<RedbStore>;
 
-/// Numbers that look random and are the same each time (splitmix64).
-struct Chance(u64);
-
-impl Chance {
-    fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.draw() % bound
-    }
+fn chance(seed: u64) -> Chance {
+    Chance::new(seed, "store")
 }
 
 fn entropy(seed: u64) -> store::Entropy {
-    let mut chance = Chance(seed);
-    Box::new(move |out| out.fill_with(|| chance.draw().to_le_bytes()[0]))
+    let mut nonces = chance(seed);
+    Box::new(move |out| nonces.fill(out))
 }
 
 fn key() -> StoreKey {
@@ -87,7 +78,7 @@ struct Schedule {
 impl Schedule {
     fn new(seed: u64) -> Schedule {
         Schedule {
-            chance: Chance(seed),
+            chance: chance(seed),
             disk: Disk::new(),
             tally: Tally::default(),
             acknowledged: MemoryStore::new(),
@@ -119,7 +110,7 @@ impl Schedule {
             if cuts_left > 0 {
                 self.disk.fail_after(self.chance.below(16), Fault::Cut);
             }
-            let opened = open(&self.disk, self.created, self.chance.draw());
+            let opened = open(&self.disk, self.created, self.chance.any());
             match opened {
                 Ok(store) => {
                     self.disk.mend();
@@ -208,7 +199,7 @@ impl Schedule {
 
     fn crash(&mut self) {
         let chance = &mut self.chance;
-        self.disk.crash(&mut || chance.draw());
+        self.disk.crash(&mut || chance.any());
     }
 
     fn batch(&mut self) -> Batch {
@@ -219,7 +210,7 @@ impl Schedule {
             } else {
                 Table::Log
             };
-            let name = [b'n', self.chance.draw().to_le_bytes()[0] % 6];
+            let name = [b'n', self.chance.any().to_le_bytes()[0] % 6];
             let position = self.chance.below(8);
             if self.chance.below(5) == 0 {
                 batch.delete(table, name, position);
@@ -229,7 +220,7 @@ impl Schedule {
                     table,
                     name,
                     position,
-                    vec![self.chance.draw().to_le_bytes()[0]; bytes],
+                    vec![self.chance.any().to_le_bytes()[0]; bytes],
                 );
             }
         }
@@ -278,7 +269,7 @@ fn no_power_cut_loses_or_mixes_what_was_acknowledged() {
         sum.in_flight_kept += tally.in_flight_kept;
         sum.in_flight_lost += tally.in_flight_lost;
     }
-    println!("{sum:?}");
+    say(format!("{sum:?}"));
     let every_kind = [
         sum.commits,
         sum.cuts_in_creation,
@@ -314,8 +305,8 @@ fn a_creation_cut_anywhere_is_begun_again() {
             let disk = Disk::new();
             disk.fail_after(operations, Fault::Cut);
             finished |= open(&disk, false, seed).is_ok();
-            let mut chance = Chance(operations * 8 + seed);
-            disk.crash(&mut || chance.draw());
+            let mut drawn = chance(operations * 8 + seed);
+            disk.crash(&mut || drawn.any());
             let mut store = open(&disk, finished, seed).unwrap();
             assert_eq!(store.commit(one()), Ok(()));
             assert_eq!(store.verify(), Ok(()));
@@ -366,8 +357,8 @@ fn a_failing_disk_is_told_and_never_trusted_again() {
                 "a mended disk does not revive a store"
             );
             drop((held, store));
-            let mut chance = Chance(after);
-            disk.crash(&mut || chance.draw());
+            let mut drawn = chance(after);
+            disk.crash(&mut || drawn.any());
             let mut store = open(&disk, true, 2).unwrap();
             let read = store.snapshot().unwrap().get(Table::Meta, b"one", 0);
             assert_eq!(read, Ok(Some(b"one".to_vec())));

@@ -8,22 +8,23 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    env, fs,
-    path::PathBuf,
+    fs,
     time::Instant,
 };
 
 use automerge::{Automerge, ChangeHash as AutoHash, ReadDoc};
 use domain::{Command, Splice, State};
-use harness::pair::{BEGINS, CENTRE, Conversation, Party, Sent, scope, worker};
-use names::{ChangeHash, DocumentId, Moment, StoreId};
+use harness::{
+    cargo::{TRACE, shared},
+    pair::{BEGINS, CENTRE, Conversation, Party, Sent, scope, worker},
+    report::say,
+};
+use names::{ChangeHash, DocumentId, EntryId, Moment, StoreId};
 use node::{Lane, Target, views};
 use redb::backends::InMemoryBackend;
 use store::{Config, RedbStore, Sealed, StoreKey};
 
-/// The trace, within the shared folder.
-const TRACE: &str = "traces/friendsforever.json.gz";
-/// Its length; the published one has 26,078 transactions.
+/// The length of the trace; the published one has 26,078 transactions.
 const TRANSACTIONS: usize = 26_078;
 /// Far more than the trace takes when inflated.
 const INFLATED_MAX: usize = 64 << 20;
@@ -47,7 +48,9 @@ type Place = Party<Sealed<RedbStore>>;
 #[test]
 fn a_recorded_conversation_ends_with_its_text_on_both_nodes() {
     let Some(recording) = Recording::read() else {
-        println!("skipped: {TRACE} is not in $RIDGEWAY_SHARED or ../shared");
+        say(format!(
+            "skipped: {TRACE} is not in $RIDGEWAY_SHARED or ../shared"
+        ));
         return;
     };
     assert_eq!(recording.transactions.len(), TRANSACTIONS);
@@ -79,6 +82,8 @@ struct Replay {
     document: DocumentId,
     /// The change that began the case.
     opened: ChangeHash,
+    /// The entry of each transaction so far.
+    typed: Vec<EntryId>,
     /// Frames that each party has been sent and has not seen yet.
     under_way: [VecDeque<Sent>; 2],
     /// Changes of the other's that each party has seen.
@@ -101,6 +106,7 @@ impl Replay {
             conversation,
             document: saved.document,
             opened: saved.change.expect("opening a case makes a change"),
+            typed: Vec::with_capacity(TRANSACTIONS),
             under_way: Default::default(),
             seen: [0, 0],
             now: BEGINS,
@@ -114,14 +120,18 @@ impl Replay {
     fn type_in(&mut self, transaction: &Transaction, foreign: usize) -> ChangeHash {
         let agent = transaction.agent;
         self.bring(agent, foreign);
+        let looked_at = transaction.parents.iter();
+        let looked_at = looked_at.filter_map(|parent| self.typed.get(*parent).copied());
         let command = Command::EditText {
             splices: transaction.splices.clone(),
+            seen: looked_at.collect(),
             length: None,
         };
         let by = worker(&format!("w-{agent}"));
         let (document, now) = (self.document, self.now);
         let place = self.places.get_mut(agent).expect("two agents, two places");
         let saved = place.must(Target::Document(document), command, by, now);
+        self.typed.push(saved.entry);
         self.collect(agent);
         saved.change.expect("every transaction makes a change")
     }
@@ -275,9 +285,7 @@ fn check_history(exported: &[u8], end: &str, expected: &BTreeMap<AutoHash, BTree
 impl Recording {
     /// Reads the trace, where there is one.
     fn read() -> Option<Recording> {
-        let shared = env::var_os("RIDGEWAY_SHARED").map(PathBuf::from);
-        let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-        let packed = fs::read(shared.unwrap_or_else(beside).join(TRACE)).ok()?;
+        let packed = fs::read(shared(TRACE)?).expect("a file that can be read");
         let json = inflate(&packed);
         let json: serde_json::Value = serde_json::from_slice(&json).expect("the trace is JSON");
         let number = |value: &serde_json::Value| {

@@ -66,7 +66,7 @@ impl Station {
     /// How the site's scope stands here.
     async fn scope(&self) -> Outcome<ScopeSync> {
         let scopes = self.handle().sync().await.map_err(failed("the scopes"))?;
-        let ours = scopes.into_iter().find(|row| row.scope == scope());
+        let ours = scopes.iter().find(|row| row.scope == scope()).cloned();
         ours.ok_or_else(|| "the site's scope is not known".to_owned())
     }
 }

@@ -6,8 +6,8 @@
 //! drawn from a vocabulary of the same size. A register is opened and gets fifteen marks.
 
 use domain::{
-    Attendance, Attender, Command, ContactMode, Day, Instrument, OutcomePoint, SessionForm, Slot,
-    Splice, Text, TimeOfDay,
+    Attendance, Command, ContactMode, Day, Instrument, OutcomePoint, SessionForm, Slot, Splice,
+    Text, TimeOfDay,
 };
 use harness::chance::Chance;
 use names::{EntryId, WorkerId};
@@ -160,6 +160,7 @@ pub(crate) fn case(number: u64) -> Outcome<Vec<Step>> {
                     delete: 0,
                     insert: text(chance, PLAN_BYTES),
                 }],
+                seen: Vec::new(),
                 length: Some(0),
             },
             5 => total(chance, Instrument::Phq9, OutcomePoint::Start, on),
@@ -181,7 +182,7 @@ fn total(chance: &mut Chance, instrument: Instrument, point: OutcomePoint, taken
         total: u32::try_from(total).unwrap_or(least),
         taken,
         point,
-        replaces: None,
+        replaces: Vec::new(),
         reason: Text::default(),
     }
 }
@@ -205,8 +206,8 @@ pub(crate) fn register(number: u64) -> Outcome<Vec<Step>> {
     let mut steps = vec![step(chance, keeper.clone(), open)];
     for place in 1..REGISTER_CHANGES as u64 {
         let guest = format!("person-{:04}", number * 15 + place);
-        let mark = Command::Mark {
-            attender: Attender::Guest(Text::from(guest)),
+        let mark = Command::AddGuest {
+            name: Text::from(guest),
             attendance: chance.pick(&marks).copied().unwrap_or(Attendance::Present),
             arrived: None,
             left: None,

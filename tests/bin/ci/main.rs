@@ -2,7 +2,8 @@
 //!
 //! Runs the steps in order, prints each with its time, stops at the first that fails and says how
 //! to run that one again. What a machine lacks and nobody could install is skipped with a line
-//! that says so, never silently; `--strict` turns such a skip into a failure.
+//! that says so, never silently; `--strict` turns such a skip, of a step or of a part of one, into a
+//! failure.
 
 mod steps;
 mod tool;
@@ -43,7 +44,7 @@ Runs everything .ci/run checks, set-up included.
   --list        print the steps and what each of them checks
   --only STEP   run this step (may be repeated)
   --skip STEP   leave this step out (may be repeated)
-  --strict      a step that cannot run here is a failure
+  --strict      a step of which a part cannot run here is a failure
 ";
 
 fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String> {
@@ -107,11 +108,12 @@ struct Row {
 }
 
 fn run(asked: &Asked) -> ExitCode {
-    match tool::shared() {
-        Some(_) => println!("shared: found; the tests that replay recorded traces use it"),
+    match tool::trace() {
+        Some(_) => println!("shared: the recorded trace is there; a test replays it"),
         None => println!(
-            "shared: ../shared is not here (RIDGEWAY_SHARED names another place); \
-             the tests that need it say so and pass without"
+            "shared: {} is not in ../shared (RIDGEWAY_SHARED names another place); \
+             the test that needs it says so and passes without",
+            harness::cargo::TRACE
         ),
     }
     let mut rows = Vec::new();
@@ -133,6 +135,7 @@ fn run(asked: &Asked) -> ExitCode {
 fn row(step: &Step, took: Duration, result: Result<Outcome, String>, strict: bool) -> Row {
     let (word, note) = match result {
         Ok(Outcome::Passed) => ("passed", String::new()),
+        Ok(Outcome::PassedExcept(note)) if strict => ("FAILED", format!("strictly: {note}")),
         Ok(Outcome::PassedExcept(note)) => ("passed", note),
         Ok(Outcome::Skipped(why)) if strict => ("FAILED", format!("could not run here: {why}")),
         Ok(Outcome::Skipped(why)) => ("skipped", why),
@@ -185,7 +188,9 @@ fn summary(rows: &[Row]) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, STEPS, parse};
+    use std::time::Duration;
+
+    use super::{Asked, Outcome, STEPS, parse, row};
 
     fn asked(line: &str) -> Result<Asked, String> {
         parse(line.split_whitespace().map(str::to_owned))
@@ -206,6 +211,21 @@ mod tests {
         assert_eq!(steps("--only fmt --only wasm"), ["fmt", "wasm"]);
         assert_eq!(steps("--only fmt --only wasm --skip fmt"), ["wasm"]);
         assert!(!steps("--skip sim").contains(&"sim"));
+    }
+
+    #[test]
+    fn strictly_nothing_may_be_left_out() {
+        let left_out: [fn() -> Outcome; 2] = [
+            || Outcome::Skipped("not here".to_owned()),
+            || Outcome::PassedExcept("a part was not here".to_owned()),
+        ];
+        for outcome in left_out {
+            for (strict, failed) in [(false, false), (true, true)] {
+                let Some(step) = STEPS.first() else { return };
+                let row = row(step, Duration::ZERO, Ok(outcome()), strict);
+                assert_eq!(row.word == "FAILED", failed, "{}", row.note);
+            }
+        }
     }
 
     #[test]

@@ -1,27 +1,14 @@
 //! Running other programs: from the repository's root, announced, with an environment of our own.
 
 use std::{
-    env,
+    env, fs,
     path::PathBuf,
     process::{Command, Stdio},
 };
 
-/// What `cargo run` sets for the program it starts. Build scripts of some dependencies ask to be
-/// run again when one of these changes, so children that build must not see them.
-const SET_BY_CARGO_RUN: [&str; 5] = [
-    "CARGO_PKG_",
-    "CARGO_MANIFEST_",
-    "CARGO_CRATE_",
-    "CARGO_BIN_",
-    "CARGO_PRIMARY_",
-];
+use harness::cargo;
 
-/// The repository's root.
-pub(crate) fn root() -> PathBuf {
-    let tests = env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    tests.parent().map_or(tests.clone(), PathBuf::from)
-}
+pub(crate) use harness::cargo::root;
 
 /// Where build output goes: what the builder says, or `target`.
 pub(crate) fn target() -> PathBuf {
@@ -35,34 +22,24 @@ pub(crate) fn cache() -> Option<PathBuf> {
         .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
 }
 
-/// The folder of shared material: `RIDGEWAY_SHARED`, or `../shared` beside the repository.
-pub(crate) fn shared() -> Option<PathBuf> {
-    let named = env::var_os("RIDGEWAY_SHARED").map(PathBuf::from);
-    let folder = named.unwrap_or_else(|| root().join("../shared"));
-    folder.canonicalize().ok().filter(|folder| folder.is_dir())
+/// The recorded trace, where there is one.
+pub(crate) fn trace() -> Option<PathBuf> {
+    cargo::shared(cargo::TRACE)
 }
 
 /// A command that runs at the root, without what `cargo run` put into the environment.
 pub(crate) fn command(program: &str) -> Command {
-    let mut command = Command::new(program);
-    command.current_dir(root()).stdin(Stdio::null());
-    for (name, _) in env::vars_os() {
-        let text = name.to_string_lossy();
-        if SET_BY_CARGO_RUN
-            .iter()
-            .any(|prefix| text.starts_with(prefix))
-            || text == "OUT_DIR"
-        {
-            command.env_remove(&name);
-        }
-    }
-    if let Some(shared) = shared() {
+    let mut command = cargo::command(program);
+    command.stdin(Stdio::null());
+    // A test does not run where this does, so a path from here would mean another one there.
+    let shared = env::var_os("RIDGEWAY_SHARED").and_then(|named| fs::canonicalize(named).ok());
+    if let Some(shared) = shared {
         command.env("RIDGEWAY_SHARED", shared);
     }
     command
 }
 
-/// `cargo` with these arguments.
+/// Cargo with these arguments.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = command("cargo");
     command.args(args);

@@ -1,4 +1,4 @@
-//! The step `wasm`: every shared crate but `runtime` must compile for a browser.
+//! The step `wasm`: every shared crate but `runtime` and `api` must compile for a browser.
 //!
 //! The standard library of wasm32-unknown-unknown is found in one of three ways, tried in order:
 //! it is installed; rustup installs it; on Debian a second compiler is unpacked beside the first
@@ -101,15 +101,32 @@ fn debian() -> Result<Option<Command>, String> {
     if !tool::has("apt-get") || !tool::has("dpkg") {
         return Ok(None);
     }
+    // Debian names the folder of its libraries by the machine's triple, without the vendor.
+    let Some(libraries) = host().and_then(|host| multiarch(&host)) else {
+        return Ok(None);
+    };
     let compiler = unpacked()?;
     let mut cargo = check("wasm-debian");
     cargo.arg("-Zbuild-std=std,panic_abort");
     cargo.env("RUSTC", compiler.join("usr/bin/rustc"));
-    cargo.env("LD_LIBRARY_PATH", compiler.join("usr/lib/x86_64-linux-gnu"));
+    cargo.env("LD_LIBRARY_PATH", compiler.join("usr/lib").join(libraries));
     // The one place that may ask a stable compiler for an unstable flag: building the standard
     // library from source has no stable form.
     cargo.env("RUSTC_BOOTSTRAP", "1");
     Ok(Some(cargo))
+}
+
+/// The triple of this machine, as its compiler says it.
+fn host() -> Option<String> {
+    let said = tool::answer(tool::command("rustc").arg("-vV"))?;
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "))?;
+    Some(host.to_owned())
+}
+
+/// What Debian calls a machine; nothing for one that is no GNU system.
+fn multiarch(host: &str) -> Option<String> {
+    let (machine, system) = host.split_once("-unknown-")?;
+    (system == "linux-gnu").then(|| format!("{machine}-linux-gnu"))
 }
 
 /// The unpacked compiler, kept outside the clone because it is 850 MB and 150 MB to fetch. The
@@ -155,4 +172,20 @@ fn download(folder: &Path) -> Result<(), String> {
         tool::run(tool::command("apt-get").args(["--quiet=2", "update"]))?;
         fetch()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::multiarch;
+
+    #[test]
+    fn debian_has_a_name_of_its_own_for_a_machine() {
+        let named = |host| multiarch(host);
+        let intel = named("x86_64-unknown-linux-gnu");
+        assert_eq!(intel.as_deref(), Some("x86_64-linux-gnu"));
+        let arm = named("aarch64-unknown-linux-gnu");
+        assert_eq!(arm.as_deref(), Some("aarch64-linux-gnu"));
+        assert_eq!(named("x86_64-unknown-linux-musl"), None);
+        assert_eq!(named("aarch64-apple-darwin"), None);
+    }
 }

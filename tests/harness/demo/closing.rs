@@ -13,36 +13,63 @@ use super::{
 };
 use crate::service::{Service, client::Client, proof, relay::Passed, wait};
 
-/// Tells all of it.
+/// What an entry's node says of one that the centre has made durable.
+const AT_THE_CENTRE: &str = "at-the-centre";
+
+/// Tells all of it. Answers whether what merged is whole and everything has got to the centre.
 ///
 /// # Errors
 /// When a node does not answer as it should.
-pub fn tell(service: &mut Service, screen: &mut Screen, record: &Record) -> Result<(), String> {
-    merged(screen, record);
-    conflicts(&service.client("centre")?, screen)?;
-    reached(service, screen, record)?;
-    cost(service, screen)
+pub fn tell(service: &mut Service, screen: &mut Screen, record: &Record) -> Result<bool, String> {
+    let centre = service.client("centre")?;
+    let merged = merged(&centre, screen, record)?;
+    conflicts(&centre, screen)?;
+    let reached = reached(service, screen, record)?;
+    cost(service, screen)?;
+    Ok(merged && reached)
 }
 
-fn merged(screen: &mut Screen, record: &Record) {
+fn merged(centre: &Client, screen: &mut Screen, record: &Record) -> Result<bool, String> {
+    let mut documents: BTreeMap<DocumentId, BTreeSet<&str>> = BTreeMap::new();
+    for (node, written) in &record.written {
+        for written in written {
+            documents.entry(written.document).or_default().insert(node);
+        }
+    }
     let entries: usize = record.written.values().map(Vec::len).sum();
-    let documents: BTreeSet<DocumentId> = record
-        .written
-        .values()
-        .flatten()
-        .map(|written| written.document)
-        .collect();
     screen.heading("What merged");
     screen.prose(
         2,
         &format!(
-            "{entries} entries in {} cases and registers, written at {} nodes. {} of them were \
-             written at several nodes; each is one document now.",
+            "{entries} entries in {} cases and registers, written at {} nodes.",
             documents.len(),
             record.written.len(),
-            record.shared
         ),
     );
+    documents.retain(|_, nodes| nodes.len() > 1);
+    let (mut there, mut all) = (0, 0);
+    for document in documents.keys() {
+        let reach = reach(centre, *document)?;
+        for written in record.written.values().flatten() {
+            let is_of = written.document == *document;
+            all += usize::from(is_of);
+            there += usize::from(is_of && reach.get(written.entry.to_string()).is_some());
+        }
+    }
+    let holds = there == all && !documents.is_empty();
+    let words = format!(
+        "{} of them were written at several nodes; at the centre each is one document, with \
+         {there} of the {all} entries",
+        documents.len()
+    );
+    screen.verdict(holds, &words);
+    Ok(holds)
+}
+
+/// How far each entry of a document has got, as a node says.
+fn reach(client: &Client, document: DocumentId) -> Result<Value, String> {
+    let view = client.get_json(&format!("/api/v1/views/documents/{document}"))?;
+    Ok(view.get("reach").cloned().unwrap_or_default())
 }
 
 fn text(value: &Value, key: &str) -> String {
@@ -153,17 +180,18 @@ fn who_must_look(centre: &Client, row: &Value) -> Result<String, String> {
     ))
 }
 
-/// How far every entry got, as the node says at which it was made.
-fn reached(service: &Service, screen: &mut Screen, record: &Record) -> Result<(), String> {
+/// How far every entry got, as the node says at which it was made. Answers whether all are at the
+/// centre.
+fn reached(service: &Service, screen: &mut Screen, record: &Record) -> Result<bool, String> {
     screen.heading("How far every entry got");
+    let mut holds = true;
     for (node, written) in &record.written {
         let client = service.client(node)?;
         let mut states: BTreeMap<String, usize> = BTreeMap::new();
         let documents: BTreeSet<DocumentId> =
             written.iter().map(|written| written.document).collect();
         for document in documents {
-            let view = client.get_json(&format!("/api/v1/views/documents/{document}"))?;
-            let reach = view.get("reach").cloned().unwrap_or_default();
+            let reach = reach(&client, document)?;
             for written in written
                 .iter()
                 .filter(|written| written.document == document)
@@ -172,17 +200,20 @@ fn reached(service: &Service, screen: &mut Screen, record: &Record) -> Result<()
                 *states.entry(state).or_default() += 1;
             }
         }
+        let there = states.get(AT_THE_CENTRE) == Some(&written.len());
+        holds &= there;
         let states: Vec<String> = states
             .iter()
             .map(|(state, count)| format!("{count} {state}"))
             .collect();
-        screen.line(&format!(
-            "  {node:<10} {:>4} entries: {}",
+        let words = format!(
+            "{node:<10} {:>4} entries: {}",
             written.len(),
             states.join(", ")
-        ));
+        );
+        screen.verdict(there, &words);
     }
-    Ok(())
+    Ok(holds)
 }
 
 fn cost(service: &mut Service, screen: &mut Screen) -> Result<(), String> {

@@ -6,7 +6,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use domain::{
@@ -14,6 +14,7 @@ use domain::{
     OutcomePoint, SessionForm, Slot, Splice, Text, Theme,
 };
 use names::{DocumentId, EntryId};
+use serde_json::Value;
 
 use crate::{
     chance::Chance,
@@ -33,8 +34,18 @@ pub struct Switchboard {
     clients: Mutex<BTreeMap<String, Client>>,
     /// Entries that were acknowledged, over all nodes.
     pub written: AtomicUsize,
-    /// Requests that were sent again under their id after their node was killed.
+    /// Requests that had left in full when their node was killed, and were sent again.
     pub repeated: AtomicUsize,
+    own: Mutex<BTreeMap<String, Own>>,
+}
+
+/// What was written at one node.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Own {
+    /// Entries that were acknowledged.
+    pub written: usize,
+    /// How long the slowest of them took to be acknowledged.
+    pub slowest: Duration,
 }
 
 impl Switchboard {
@@ -56,6 +67,26 @@ impl Switchboard {
             .ok_or_else(|| format!("nobody knows where {node} is"))
     }
 
+    /// What was written at a node since this was last begun anew there.
+    pub fn own(&self, node: &str) -> Own {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.get(node).copied().unwrap_or_default()
+    }
+
+    /// Counts what is written at a node anew.
+    pub fn begin_anew(&self, node: &str) {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.insert(node.to_owned(), Own::default());
+    }
+
+    fn was_written(&self, node: &str, took: Duration) {
+        self.written.fetch_add(1, Ordering::SeqCst);
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = own.entry(node.to_owned()).or_default();
+        own.written += 1;
+        own.slowest = own.slowest.max(took);
+    }
+
     /// Sends a command until it is acknowledged: again under the same id when its node was
     /// killed before it could answer.
     fn send(
@@ -66,15 +97,17 @@ impl Switchboard {
         entry: EntryId,
         command: &Command,
     ) -> Result<DocumentId, String> {
+        let began = Instant::now();
         loop {
             let client = self.client(node)?;
             match send(&client, worker, whereto, entry, command) {
                 Ok(done) => {
-                    self.written.fetch_add(1, Ordering::SeqCst);
+                    self.was_written(node, began.elapsed());
                     return Ok(done.document);
                 }
-                Err(Failure::NoAnswer(_) | Failure::NotSent(_)) => {
-                    self.repeated.fetch_add(1, Ordering::SeqCst);
+                Err(failure @ (Failure::NoAnswer(_) | Failure::NotSent(_))) => {
+                    let had_left = usize::from(failure.was_in_flight());
+                    self.repeated.fetch_add(had_left, Ordering::SeqCst);
                     let back = wait::until(BACK_MAX, || {
                         let now = self.client(node).ok()?;
                         (now.address() != client.address()).then_some(())
@@ -153,6 +186,17 @@ impl<'a> Worker<'a> {
         self.does(Whereto::Document(document), command).map(|_| ())
     }
 
+    /// Looks at a document, as its node has it now.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub fn looks(&self, document: DocumentId) -> Result<Value, String> {
+        let path = format!("/api/v1/views/documents/{document}");
+        // The node may just have been killed, and be on its way back.
+        let view = || self.board.client(&self.node).ok()?.get_json(&path).ok();
+        wait::until(BACK_MAX, view).ok_or_else(|| format!("{} does not answer", self.node))
+    }
+
     /// Registers somebody who walks in: who it is, what was said, what is to be done.
     fn meets(&mut self, name: &str, day: Day) -> Result<DocumentId, String> {
         let source = self.types(format!("{name} walked in"));
@@ -222,7 +266,7 @@ impl<'a> Worker<'a> {
                 total: u32::try_from(self.chance.below(20)).unwrap_or(0),
                 taken: day,
                 point: OutcomePoint::Review,
-                replaces: None,
+                replaces: Vec::new(),
                 reason: Text::default(),
             },
             3 => {
@@ -233,8 +277,12 @@ impl<'a> Worker<'a> {
                     delete: 0,
                     insert,
                 }];
+                let plan = self.looks(case)?;
+                let newest = plan.pointer("/state/plan_edits/newest").cloned();
+                let seen = serde_json::from_value(newest.unwrap_or_default());
                 Command::EditText {
                     splices,
+                    seen: seen.map_err(|_| "a plan of no known form")?,
                     length: None,
                 }
             }
@@ -257,15 +305,10 @@ fn worker_id(code: &str) -> Result<names::WorkerId, String> {
         .map_err(|_| format!("{code} is no worker's code"))
 }
 
-/// A guest in a register.
-pub fn guest(name: &str) -> Attender {
-    Attender::Guest(Text::from(name))
-}
-
-/// A mark in a register.
-pub fn mark(name: &str, attendance: Attendance) -> Command {
+/// A mark in a register, beside somebody who has a case.
+pub fn mark(case: DocumentId, attendance: Attendance) -> Command {
     Command::Mark {
-        attender: guest(name),
+        attender: Attender::Person(case),
         attendance,
         arrived: None,
         left: None,
@@ -333,6 +376,11 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// The first of the people who are known here.
+    pub fn first_known(&self) -> Option<DocumentId> {
+        self.cases.first().map(|(case, _)| *case)
+    }
+
     /// A day's work. Answers the session that was held.
     ///
     /// # Errors
@@ -370,7 +418,7 @@ impl<'a> Desk<'a> {
 
     /// A session whose register both workers run at once, once one of them has begun it.
     fn session(&mut self, day: Day, venue: &str) -> Result<DocumentId, String> {
-        let mut known: Vec<String> = self.cases.iter().map(|(_, name)| name.clone()).collect();
+        let mut known = self.cases.clone();
         known.truncate(6);
         let (one, other) = known.split_at(known.len() / 2);
         let [first, second] = &mut self.workers;
@@ -398,13 +446,12 @@ impl<'a> Desk<'a> {
 fn run_register(
     worker: &mut Worker<'_>,
     register: DocumentId,
-    people: &[String],
+    people: &[(DocumentId, String)],
 ) -> Result<(), String> {
-    for name in people {
-        let name = worker.types(name.as_str());
-        worker.adds(register, &mark(name.as_str(), Attendance::Present))?;
-        let what = worker.types(format!("tea, from {}", name.as_str()));
-        let from = Some(guest(name.as_str()));
+    for (case, name) in people {
+        worker.adds(register, &mark(*case, Attendance::Present))?;
+        let what = worker.types(format!("tea, from {name}"));
+        let from = Some(Attender::Person(*case));
         worker.adds(
             register,
             &Command::TakeCash {

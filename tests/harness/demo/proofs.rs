@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use names::EntryId;
+use names::{DocumentId, EntryId, ScopeId};
 
-use super::{screen::Screen, week::Record};
+use super::{screen::Screen, town::TOWN, week::Record};
 use crate::service::{
     Service,
     proof::{self, DIRECTORY, Proof, Said},
@@ -17,16 +17,29 @@ use crate::service::{
 /// Shorter words might stand in a file by chance.
 const SEARCHED_BYTES_MIN: usize = 10;
 
-/// What the nodes say while they run, by name.
-pub type Sayings = BTreeMap<String, Said>;
+/// What the nodes say while they run.
+#[derive(Debug, Default)]
+pub struct Sayings {
+    /// Of their digests, by name.
+    said: BTreeMap<String, Said>,
+    /// What a scraper is told by all of them.
+    metrics: String,
+}
 
 /// Asks every node.
 ///
 /// # Errors
 /// When one does not answer.
 pub fn ask_all(service: &Service) -> Result<Sayings, String> {
-    let ask = |name: &str| Ok((name.to_owned(), proof::said(&service.client(name)?)?));
-    service.hosts().map(|host| ask(host.name())).collect()
+    let mut sayings = Sayings::default();
+    for host in service.hosts() {
+        let client = host.client()?;
+        sayings
+            .said
+            .insert(host.name().to_owned(), proof::said(&client)?);
+        sayings.metrics.push_str(&client.get("/metrics")?.text());
+    }
+    Ok(sayings)
 }
 
 /// Proves what there is to prove of a service that has stopped. Answers whether all of it holds.
@@ -43,7 +56,8 @@ pub fn show(
     let mut proofs = BTreeMap::new();
     for host in service.hosts() {
         screen.progress(&format!("  reading the store of {} ...", host.name()));
-        proofs.insert(host.name().to_owned(), proof::read(host)?);
+        let allowed = allowed(service, host.name())?;
+        proofs.insert(host.name().to_owned(), proof::read(host, &allowed)?);
     }
     let centre = proofs
         .remove(service.centre.name())
@@ -68,8 +82,19 @@ pub fn show(
     verdicts.scopes(&centre, &proofs);
     verdicts.heads(&centre, &proofs);
     verdicts.entries(&centre, record);
-    verdicts.seal(service, record)?;
+    verdicts.seal(service, record, &said.metrics)?;
     Ok(verdicts.holds)
+}
+
+/// The scopes that a node may read, from the town and not from the node: its site's, or at the
+/// centre every site's.
+fn allowed(service: &Service, name: &str) -> Result<BTreeSet<ScopeId>, String> {
+    let own = service.edges.get(name).map(|edge| edge.site);
+    let sites = TOWN.iter().map(|site| site.id);
+    let sites = sites.filter(|site| own.is_none_or(|own| own == *site));
+    let scope = |site| format!("site:{site}").parse::<ScopeId>();
+    let scopes: Result<BTreeSet<_>, _> = sites.map(scope).collect();
+    scopes.map_err(|error| error.to_string())
 }
 
 struct Verdicts<'a> {
@@ -98,7 +123,7 @@ impl Verdicts<'_> {
         let (mut digests, mut wrong) = (0, 0);
         for host in service.hosts() {
             let proof = edges.get(host.name()).unwrap_or(centre);
-            let Some(said) = said.get(host.name()) else {
+            let Some(said) = said.said.get(host.name()) else {
                 wrong += 1;
                 continue;
             };
@@ -117,10 +142,10 @@ impl Verdicts<'_> {
 
     fn scopes(&mut self, centre: &Proof, edges: &Edges) {
         let strays: usize = edges.values().map(|edge| edge.strays.len()).sum();
-        let held: usize = edges.values().map(|edge| edge.placed.len()).sum();
+        let held: usize = edges.values().map(|edge| edge.heads.len()).sum();
         let words = format!(
             "no edge holds a document outside its scopes ({held} looked at; the centre has {})",
-            centre.placed.len()
+            centre.heads.len()
         );
         self.add(strays + centre.strays.len() == 0 && held > 0, &words);
     }
@@ -140,31 +165,33 @@ impl Verdicts<'_> {
     }
 
     fn entries(&mut self, centre: &Proof, record: &Record) {
-        let written: BTreeSet<EntryId> = record
+        let written: BTreeSet<(DocumentId, EntryId)> = record
             .written
             .values()
             .flatten()
-            .map(|written| written.entry)
+            .map(|written| (written.document, written.entry))
             .collect();
-        let missing = written
-            .iter()
-            .filter(|entry| !centre.entries.contains(entry))
-            .count();
+        let missing = written.difference(&centre.entries).count();
         let words = format!(
-            "all {} entries that were acknowledged anywhere are in the centre's store",
+            "all {} entries that were acknowledged anywhere are in the centre's store, each in \
+             its document",
             written.len()
         );
         self.add(missing == 0 && !written.is_empty(), &words);
     }
 
-    /// What was typed is in no file; without the seal the same search finds all of it.
-    fn seal(&mut self, service: &Service, record: &Record) -> Result<(), String> {
+    /// What was typed is in no file and no metric; without the seal the same search finds all of it.
+    fn seal(&mut self, service: &Service, record: &Record, metrics: &str) -> Result<(), String> {
         let long = record
             .typed
             .iter()
             .filter(|words| words.len() >= SEARCHED_BYTES_MIN);
         let words: BTreeSet<&str> = long.map(String::as_str).collect();
-        let leaked = count_in(service.folder.path(), &words)?;
+        let leaked = count_in(service.folder.path(), &words)?
+            + words
+                .iter()
+                .filter(|typed| metrics.contains(**typed))
+                .count();
         let plain = service.folder.path().join("plain");
         std::fs::create_dir(&plain).map_err(|error| error.to_string())?;
         unseal(&service.centre, &plain.join("unsealed"))?;
@@ -172,8 +199,8 @@ impl Verdicts<'_> {
         std::fs::remove_dir_all(&plain).map_err(|error| error.to_string())?;
         let words_count = words.len();
         let words = format!(
-            "{leaked} of {words_count} texts that people typed are in any store file or log; a \
-             copy of the centre's store without its seal has {found}"
+            "{leaked} of {words_count} texts that people typed are in any store file, log or metric \
+             of the six; a copy of the centre's store without its seal has {found}"
         );
         self.add(leaked == 0 && found == words_count, &words);
         Ok(())

@@ -19,7 +19,6 @@ pub struct Screen {
 #[derive(Clone, Copy, Debug)]
 enum Colour {
     Bold = 1,
-    Dim = 2,
     Red = 31,
     Green = 32,
 }
@@ -61,12 +60,6 @@ impl Screen {
     pub fn heading(&mut self, words: &str) {
         let words = self.paint(Colour::Bold, words);
         self.line("");
-        self.line(&words);
-    }
-
-    /// Prints a line that is less important than the others.
-    pub fn aside(&mut self, words: &str) {
-        let words = self.paint(Colour::Dim, words);
         self.line(&words);
     }
 

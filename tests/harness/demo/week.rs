@@ -8,7 +8,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::atomic::Ordering,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use domain::{AlertCode, Attendance, Command, Day, Slot, Status, Text};
@@ -16,22 +16,14 @@ use names::{DocumentId, ScopeId};
 
 use super::{
     desk::{Desk, Load, Switchboard, Worker, Written, mark, open_session},
-    screen::{Screen, bytes},
+    mishaps::{self, KILLED},
+    screen::Screen,
     town::{DAYS, Names, TOWN, venues},
 };
 use crate::{
     chance::Chance,
     service::{Service, client::Client, person::Whereto, wait},
 };
-
-/// The sites whose links are cut from Wednesday to Friday.
-const APART: [&str; 2] = ["devizes", "kent"];
-/// The edge that is killed on Thursday.
-const KILLED: &str = "salisbury";
-/// The link that is slow on Saturday, and how slow each way.
-const SLOW: (&str, Duration) = ("bath", Duration::from_millis(100));
-/// Entries that are written on Thursday before the kill: somebody is always typing then.
-const BEFORE_THE_KILL: usize = 8;
 
 /// What the week came to.
 #[derive(Debug, Default)]
@@ -40,10 +32,6 @@ pub struct Record {
     pub written: BTreeMap<String, Vec<Written>>,
     /// Everything that was typed.
     pub typed: BTreeSet<String>,
-    /// Documents that were written at several nodes.
-    pub shared: usize,
-    /// Requests that were sent again after the kill.
-    pub repeated: usize,
 }
 
 /// A week under way.
@@ -55,7 +43,6 @@ struct Week<'a> {
     /// Those who work at the centre: on duty, and on the telephone.
     duty: Worker<'a>,
     phone: Worker<'a>,
-    chance: Chance,
     is_fast: bool,
     /// The case of somebody who moves between Devizes and Swindon.
     moving: Option<DocumentId>,
@@ -101,7 +88,6 @@ pub fn run(
         desks,
         duty,
         phone,
-        chance,
         is_fast,
         moving,
     };
@@ -113,18 +99,8 @@ pub fn run(
         .into_iter()
         .flat_map(|desk| desk.workers)
         .chain([duty, phone]);
-    let mut record = Record {
-        repeated: board.repeated.load(Ordering::SeqCst),
-        ..Record::default()
-    };
-    let mut nodes: BTreeMap<DocumentId, BTreeSet<String>> = BTreeMap::new();
+    let mut record = Record::default();
     for worker in workers {
-        for written in &worker.written {
-            nodes
-                .entry(written.document)
-                .or_default()
-                .insert(worker.node.clone());
-        }
         record
             .written
             .entry(worker.node)
@@ -132,7 +108,6 @@ pub fn run(
             .extend(worker.written);
         record.typed.extend(worker.typed);
     }
-    record.shared = nodes.values().filter(|nodes| nodes.len() > 1).count();
     Ok(record)
 }
 
@@ -142,8 +117,8 @@ impl Week<'_> {
             let day: Day = date.parse().map_err(|_| format!("{date} is no day"))?;
             let news = match name {
                 "Mon" => self.monday(day)?,
-                "Wed" => self.wednesday()?,
-                "Sat" => self.saturday()?,
+                "Wed" => mishaps::cut(self.service, self.board)?,
+                "Sat" => mishaps::slow_down(self.service, self.board)?,
                 _ => String::new(),
             };
             let before = self.board.written.load(Ordering::SeqCst);
@@ -152,16 +127,18 @@ impl Week<'_> {
                 ("Wed", Some(register)) => self.both_sides_of_a_cut(day, register)?,
                 ("Fri", _) => {
                     self.tell(name, before, "");
-                    self.links_come_back()?;
+                    self.screen.progress("       the links are back ...");
+                    let news = mishaps::mend(self.service)?;
+                    self.screen.prose(7, &news);
                     continue;
                 }
                 ("Sun", _) => self.somebody_settles()?,
                 _ => {}
             }
-            let news = if name == "Thu" {
-                self.after_the_kill()
-            } else {
-                news
+            let news = match name {
+                "Thu" => mishaps::after_the_kill(self.board)?,
+                "Sat" => mishaps::after_the_slow_day(self.board),
+                _ => news,
             };
             self.tell(name, before, &news);
         }
@@ -196,7 +173,9 @@ impl Week<'_> {
             others: if self.is_fast { 3 } else { 8 },
             session: matches!(name, "Tue" | "Wed" | "Sat"),
         };
+        let killed = name == "Thu";
         let before = self.board.written.load(Ordering::SeqCst);
+        self.board.begin_anew(KILLED);
         let Week {
             service,
             screen,
@@ -212,11 +191,15 @@ impl Week<'_> {
                     .get(number % halls.len())
                     .copied()
                     .unwrap_or("the hall");
+                let load = if killed && desk.site == KILLED {
+                    mishaps::load_of_the_killed(load)
+                } else {
+                    load
+                };
                 working.push(scope.spawn(move || Ok((desk.site, desk.day(day, venue, load)?))));
             }
-            let killed = name == "Thu";
             if killed {
-                kill_one(service, board, before)?;
+                mishaps::kill_one(service, board)?;
             }
             while working.iter().any(|thread| !thread.is_finished()) {
                 let entries = board.written.load(Ordering::SeqCst) - before;
@@ -285,13 +268,6 @@ impl Week<'_> {
         Ok("The centre opens a case that Devizes and Swindon share.".to_owned())
     }
 
-    fn wednesday(&mut self) -> Result<String, String> {
-        for site in APART {
-            self.service.edge(site)?.relay.cut();
-        }
-        Ok("The links of Devizes and Kent are cut; everybody goes on.".to_owned())
-    }
-
     /// What is done on both sides of a cut, with the same case and the same register.
     #[expect(
         clippy::too_many_lines,
@@ -301,18 +277,24 @@ impl Week<'_> {
         let case = self.moving.ok_or("no case is shared")?;
         let (code, slot) = (AlertCode::DoNotVisitAlone, Slot::Phone);
         let said = |digits: &str| Text::from(digits);
+        let mut attends = None;
         for desk in &mut self.desks {
+            let known = desk.first_known();
             let [worker, senior] = &mut desk.workers;
             match desk.site {
                 "devizes" => {
                     let reason = worker.types("the dog lives elsewhere now");
+                    let view = worker.looks(case)?;
+                    let seen = view.pointer("/state/alerts/0/in_view").cloned();
+                    let seen = serde_json::from_value(seen.unwrap_or_default())
+                        .map_err(|_| "an alert of no known form")?;
                     worker.adds(
                         case,
                         &Command::ReviewAlert {
                             code,
                             clear: true,
                             reason,
-                            seen: None,
+                            seen: Some(seen),
                         },
                     )?;
                     let value = worker.types("01380 496 0123");
@@ -362,8 +344,9 @@ impl Week<'_> {
                     )?;
                 }
                 "kent" => {
-                    worker.adds(register, &mark("Ottilie Umfreville", Attendance::Present))?;
-                    worker.typed.push("Ottilie Umfreville".to_owned());
+                    let somebody = known.ok_or("nobody is known in Kent")?;
+                    worker.adds(register, &mark(somebody, Attendance::Present))?;
+                    attends = Some(somebody);
                 }
                 _ => {}
             }
@@ -373,56 +356,13 @@ impl Week<'_> {
         let scope = "site:kent".parse().map_err(|_| "no scope".to_owned())?;
         let phone = &mut self.phone;
         let same = phone.does(Whereto::New(vec![scope]), &open_session(venue, day)?)?;
-        phone.adds(register, &mark("Ottilie Umfreville", Attendance::Apology))?;
+        let somebody = attends.ok_or("Kent has no desk")?;
+        phone.adds(register, &mark(somebody, Attendance::Apology))?;
         if same == register {
             Ok(())
         } else {
             Err("two registers of one session".to_owned())
         }
-    }
-
-    fn after_the_kill(&self) -> String {
-        let repeated = self.board.repeated.load(Ordering::SeqCst);
-        format!(
-            "Salisbury's edge is killed (SIGKILL) while people type, and started again. What it \
-             had not answered ({repeated} requests) is sent again under the same id."
-        )
-    }
-
-    fn links_come_back(&mut self) -> Result<(), String> {
-        let before: Vec<_> = APART
-            .iter()
-            .filter_map(|site| Some(self.service.edges.get(site)?.relay.passed()))
-            .collect();
-        let began = Instant::now();
-        for site in APART {
-            self.service.edge(site)?.relay.mend();
-        }
-        self.screen.progress("       the links are back ...");
-        self.service.rest()?;
-        let seconds = began.elapsed().as_secs_f64();
-        let mut carried = 0;
-        for (site, before) in APART.iter().zip(before) {
-            carried += self
-                .service
-                .edge(site)?
-                .relay
-                .passed()
-                .since(&before)
-                .bytes();
-        }
-        let words = format!(
-            "The links are back. All six nodes are equal {seconds:.1} s later, after {}.",
-            bytes(carried)
-        );
-        self.screen.prose(7, &words);
-        Ok(())
-    }
-
-    fn saturday(&mut self) -> Result<String, String> {
-        let (site, each_way) = SLOW;
-        self.service.edge(site)?.relay.delay(each_way);
-        Ok("Bath has a slow link: 100 ms each way. Nobody there notices.".to_owned())
     }
 
     /// Somebody who may looks at one of the conflicts and settles it.
@@ -432,24 +372,8 @@ impl Week<'_> {
         let client = self.board.client("centre")?;
         let settle = settle_phone(&client, case, &mut self.duty)?;
         self.duty.adds(case, &settle)?;
-        let (site, _) = SLOW;
-        self.service.edge(site)?.relay.delay(Duration::ZERO);
-        let _ = self.chance.any();
-        Ok(())
+        mishaps::speed_up(self.service)
     }
-}
-
-/// Kills an edge once work has begun, and starts it again.
-fn kill_one(service: &mut Service, board: &Switchboard, before: usize) -> Result<(), String> {
-    let begun = || {
-        let written = board.written.load(Ordering::SeqCst) - before;
-        (written >= BEFORE_THE_KILL).then_some(())
-    };
-    wait::until(crate::service::REST_MAX, begun).ok_or("nobody works on Thursday")?;
-    service.edge(KILLED)?.host.kill();
-    service.start_edge(KILLED)?;
-    board.set(KILLED, service.client(KILLED)?);
-    Ok(())
 }
 
 /// Keeps the number that Swindon was given.
@@ -475,9 +399,16 @@ fn settle_phone(
         .find(|value| value["site"] == "swindon");
     let keep = swindons.and_then(|value| value.get("entry")?.as_str()?.parse().ok());
     let about = phone.get("about").cloned().unwrap_or_default();
+    let values = phone.get("values").and_then(|values| values.as_array());
+    let entries = values
+        .into_iter()
+        .flatten()
+        .filter_map(|value| value.get("entry")?.as_str());
+    let seen = entries.filter_map(|entry| entry.parse().ok()).collect();
     Ok(Command::Settle {
         about: serde_json::from_value(about).map_err(|_| "a subject of no known form")?,
         keep: keep.ok_or("Swindon's number is not there")?,
         reason: worker.types("rang both numbers; only this one answers"),
+        seen,
     })
 }

@@ -1,21 +1,17 @@
 //! What survives a cut on this disk, and what may not.
 
 use super::*;
+use crate::chance::Chance;
 
-/// Numbers that look random and are the same each time.
 fn chance(seed: u64) -> impl FnMut() -> u64 {
-    let mut state = seed;
-    move || {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed ^ (mixed >> 31)
-    }
+    let mut chance = Chance::new(seed, "disk");
+    move || chance.any()
 }
 
 #[test]
 fn what_is_synced_survives_and_the_rest_may_not() {
     let (mut kept, mut dropped, mut torn, mut short) = (0, 0, 0, 0);
-    for seed in 0..400 {
+    for seed in 0..800 {
         let disk = Disk::new();
         let backend = disk.backend();
         backend.set_len(4_096).unwrap();
@@ -35,12 +31,16 @@ fn what_is_synced_survives_and_the_rest_may_not() {
             other => panic!("sectors hold {other:?}"),
         }
         short += u32::from(bytes.len() == 4_096);
+        let Crashed {
+            kept, lost, torn, ..
+        } = disk.crashed();
+        assert_eq!(kept + lost + torn, 3, "two writes and a length");
     }
     assert!(
         kept > 100 && dropped > 100 && torn > 30,
         "{kept} {dropped} {torn}"
     );
-    assert!((150..250).contains(&short), "{short}");
+    assert!((300..500).contains(&short), "{short}");
 }
 
 #[test]

@@ -1,13 +1,10 @@
 //! The two binaries, built by the cargo that runs us.
 
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::OnceLock,
-};
+use std::{path::PathBuf, process::Stdio, sync::OnceLock};
 
 use serde_json::Value;
+
+use crate::cargo;
 
 /// Where the binaries are.
 #[derive(Clone, Debug)]
@@ -48,23 +45,12 @@ const ARGUMENTS: [&str; 13] = [
 ];
 
 fn build() -> Result<Binaries, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or(Path::new("."));
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = Command::new(cargo);
+    let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut command = cargo::command(&program);
     command
         .args(ARGUMENTS)
-        .current_dir(root)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
-    // What cargo tells a program that it runs is about that program. Build scripts look at some of
-    // it, and would run again, with everything that depends on them.
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(is_about_this_program) {
-            command.env_remove(name);
-        }
-    }
     let output = command
         .output()
         .map_err(|error| format!("cargo cannot be run: {error}"))?;
@@ -76,15 +62,6 @@ fn build() -> Result<Binaries, String> {
         server: find(&messages, "server")?,
         edge: find(&messages, "edge")?,
     })
-}
-
-fn is_about_this_program(variable: &str) -> bool {
-    variable.starts_with("CARGO_PKG_")
-        || variable.starts_with("CARGO_MANIFEST_")
-        || matches!(
-            variable,
-            "CARGO_BIN_NAME" | "CARGO_CRATE_NAME" | "CARGO_PRIMARY_PACKAGE"
-        )
 }
 
 /// The program that cargo says it has built.

@@ -5,9 +5,11 @@
 //! that never left cannot have been.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -19,11 +21,13 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(40);
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
-/// A way to one node's API.
+/// A way to one node's API. Clones are the same way.
 #[derive(Clone)]
 pub struct Client {
     address: SocketAddr,
     token: String,
+    /// This side's ports of requests that have left in full and were not answered.
+    unanswered: Arc<Mutex<BTreeSet<u16>>>,
 }
 
 impl Client {
@@ -32,7 +36,14 @@ impl Client {
         Client {
             address,
             token: token.into(),
+            unanswered: Arc::default(),
         }
+    }
+
+    /// Requests that have left in full and were not answered: those that wait, and those whose
+    /// node died. Each is told by the port on this side.
+    pub fn unanswered(&self) -> BTreeSet<u16> {
+        self.ports().clone()
     }
 
     /// Where the node listens.
@@ -68,6 +79,12 @@ impl Client {
         self.ask("POST", path, &headers, body.to_string().as_bytes())
     }
 
+    fn ports(&self) -> std::sync::MutexGuard<'_, BTreeSet<u16>> {
+        self.unanswered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn ask(
         &self,
         method: &str,
@@ -97,14 +114,19 @@ impl Client {
         request.push_str("\r\n");
         let mut bytes = request.into_bytes();
         bytes.extend_from_slice(body);
+        let port = stream.local_addr().map_err(not_sent)?.port();
         stream.write_all(&bytes).map_err(not_sent)?;
+        self.ports().insert(port);
         let mut answer = Vec::new();
         let read = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
-        match (read, parse(&answer)) {
-            (_, Some(reply)) => reply.or_problem(),
-            (Err(error), None) => Err(Failure::NoAnswer(error.kind())),
-            (Ok(_), None) => Err(Failure::NoAnswer(io::ErrorKind::UnexpectedEof)),
-        }
+        let Some(reply) = parse(&answer) else {
+            let why = read.err().map(|error| error.kind());
+            return Err(Failure::NoAnswer(
+                why.unwrap_or(io::ErrorKind::UnexpectedEof),
+            ));
+        };
+        self.ports().remove(&port);
+        reply.or_problem(answer)
     }
 }
 
@@ -137,7 +159,8 @@ impl Reply {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    fn or_problem(self) -> Result<Reply, Failure> {
+    /// The reply if it is a success; `answer` is all of it as it came.
+    fn or_problem(self, answer: Vec<u8>) -> Result<Reply, Failure> {
         if (200..300).contains(&self.status) {
             return Ok(self);
         }
@@ -153,6 +176,7 @@ impl Reply {
             status: self.status,
             kind,
             detail,
+            answer,
         })
     }
 }
@@ -178,6 +202,8 @@ pub enum Failure {
         kind: String,
         /// A sentence for a person.
         detail: String,
+        /// The whole answer as it came, headers and all.
+        answer: Vec<u8>,
     },
     /// The answer is not what it should be.
     NotUnderstood,
@@ -207,6 +233,7 @@ impl fmt::Display for Failure {
                 status,
                 kind,
                 detail,
+                ..
             } => write!(f, "{status} {kind}: {detail}"),
             Failure::NotUnderstood => f.write_str("the answer is not what it should be"),
         }
@@ -257,6 +284,8 @@ mod tests {
             said
         });
         let reply = client.get("/healthz");
+        let answered = !reply.as_ref().is_err_and(Failure::was_in_flight);
+        assert_eq!(client.unanswered().is_empty(), answered);
         assert!(
             server
                 .join()

@@ -4,11 +4,18 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
 };
 
 /// The file in a folder that its run holds locked. The operating system lets go of it when the
 /// run ends, however it ends.
 const ALIVE: &str = "alive";
+
+/// What stands in the name of a folder that is not locked yet.
+const MAKING: &str = ".new";
+/// How long it may stand there: making a folder takes no second, even on a machine that is busy.
+const MAKING_MAX: Duration = Duration::from_secs(60);
 
 /// A folder for one run.
 #[derive(Debug)]
@@ -24,23 +31,34 @@ impl Folder {
     /// # Errors
     /// When it cannot be made.
     pub fn new(name: &str) -> Result<Folder, String> {
-        clear(name);
-        let mut number = 0;
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let making = format!("{name}{MAKING}");
+        clear(name, is_dead);
+        clear(&making, is_old);
         loop {
-            let path = base().join(format!("{name}-{}-{number}", std::process::id()));
-            match fs::create_dir(&path) {
-                Ok(()) => return Folder::take(path),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
-                Err(error) => return Err(format!("{} cannot be made: {error}", path.display())),
+            let number = MADE.fetch_add(1, Ordering::Relaxed);
+            let rest = format!("{}-{number}", std::process::id());
+            let (made, path) = (
+                base().join(format!("{making}-{rest}")),
+                base().join(format!("{name}-{rest}")),
+            );
+            match fs::create_dir(&made) {
+                Ok(()) if !path.exists() => return Folder::take(&made, path),
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(format!("{} cannot be made: {error}", made.display())),
             }
         }
     }
 
-    fn take(path: PathBuf) -> Result<Folder, String> {
+    /// Locks a folder that has just been made, and only then gives it the name by which others
+    /// would clear it away.
+    fn take(made: &Path, path: PathBuf) -> Result<Folder, String> {
         let failed = |error: std::io::Error| format!("{} is of no use: {error}", path.display());
-        owners_only(&path).map_err(failed)?;
-        let alive = File::create(path.join(ALIVE)).map_err(failed)?;
+        owners_only(made).map_err(failed)?;
+        let alive = File::create(made.join(ALIVE)).map_err(failed)?;
         alive.lock().map_err(failed)?;
+        fs::rename(made, &path).map_err(failed)?;
         Ok(Folder {
             path,
             keep: false,
@@ -78,19 +96,27 @@ fn base() -> PathBuf {
     }
 }
 
+/// Lets nobody but its owner into a folder.
+///
+/// # Errors
+/// When its rights cannot be changed.
 #[cfg(unix)]
-fn owners_only(path: &Path) -> std::io::Result<()> {
+pub fn owners_only(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))
 }
 
+/// Elsewhere folders are their owner's anyway.
+///
+/// # Errors
+/// Never.
 #[cfg(not(unix))]
-fn owners_only(_: &Path) -> std::io::Result<()> {
+pub fn owners_only(_: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Removes the folders of runs that are gone.
-fn clear(name: &str) {
+/// Removes the folders of this name that `is_over` says are nobody's any more.
+fn clear(name: &str, is_over: fn(&Path) -> bool) {
     let Ok(entries) = fs::read_dir(base()) else {
         return;
     };
@@ -102,22 +128,26 @@ fn clear(name: &str) {
                 own.strip_prefix(name)
                     .is_some_and(|rest| rest.starts_with('-'))
             });
-        if ours && is_dead(&path) {
+        if ours && is_over(&path) {
             let _ = fs::remove_dir_all(&path);
         }
     }
 }
 
-/// Whether nobody holds the folder. One without the file is just being made.
+/// Whether nobody holds the folder.
 fn is_dead(path: &Path) -> bool {
     File::open(path.join(ALIVE)).is_ok_and(|alive| alive.try_lock().is_ok())
+}
+
+/// Whether whoever was making this folder must have been killed.
+fn is_old(path: &Path) -> bool {
+    let made = fs::metadata(path).and_then(|about| about.modified());
+    made.is_ok_and(|made| made.elapsed().is_ok_and(|since| since > MAKING_MAX))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::service::wait;
 

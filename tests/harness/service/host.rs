@@ -21,6 +21,8 @@ pub struct Host {
     program: PathBuf,
     data: PathBuf,
     log: PathBuf,
+    /// What its nodes log, when it is not what they log by themselves.
+    filter: Option<&'static str>,
     running: Option<(Process, Started)>,
 }
 
@@ -32,8 +34,15 @@ impl Host {
             program: program.to_owned(),
             data: folder.join(name),
             log: folder.join(format!("{name}.log")),
+            filter: None,
             running: None,
         }
+    }
+
+    /// The same machine, whose nodes log what this filter lets through.
+    #[must_use]
+    pub fn logging(self, filter: Option<&'static str>) -> Host {
+        Host { filter, ..self }
     }
 
     /// What it is called.
@@ -117,6 +126,9 @@ impl Host {
             .arg(&self.data)
             .args(words)
             .arg("--json");
+        if let Some(filter) = self.filter {
+            command.env("RIDGEWAY_LOG_FILTER", filter);
+        }
         let mut process = Process::start(warden, &self.name, &mut command, &self.log)?;
         let started = process
             .started()
@@ -135,6 +147,16 @@ impl Host {
         self.running
             .as_mut()
             .is_some_and(|(process, _)| process.is_alive())
+    }
+
+    /// Stops time for its node, so that one moment of it can be looked at. Only a kill follows.
+    ///
+    /// # Errors
+    /// When it is not running, or does not stand still.
+    pub fn freeze(&self) -> Result<(), String> {
+        let running = self.running.as_ref();
+        let (process, _) = running.ok_or_else(|| format!("{} is not running", self.name))?;
+        process.freeze()
     }
 
     /// Kills its node with SIGKILL.

@@ -13,12 +13,14 @@ use std::{
 
 use serde_json::Value;
 
-use super::{wait, warden::Warden};
+use super::{moment, wait, warden::Warden};
 
 /// How long a process may take until it says that it has started: a store is checked first.
 const START_MAX: Duration = Duration::from_secs(30);
 /// How long a stop may take.
 const STOP_MAX: Duration = Duration::from_secs(30);
+/// How long a frozen process may take to stand still: its threads stop when they next run.
+const FREEZE_MAX: Duration = Duration::from_secs(10);
 /// Lines of JSON that may wait to be read here.
 const LINES_MAX: usize = 64;
 
@@ -109,11 +111,6 @@ impl Process {
         }
     }
 
-    /// The process's id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Whether it has not ended by itself.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
@@ -127,14 +124,24 @@ impl Process {
         self.join();
     }
 
+    /// Stops time for it with SIGSTOP, so that one moment of it can be looked at. Only a kill
+    /// follows.
+    ///
+    /// # Errors
+    /// When it cannot be done.
+    pub fn freeze(&self) -> Result<(), String> {
+        let id = self.child.id();
+        signal(id, "STOP")?;
+        let frozen = wait::until(FREEZE_MAX, || moment::is_frozen(id).then_some(()));
+        frozen.ok_or_else(|| format!("{} does not stand still", self.name))
+    }
+
     /// Asks it to stop with SIGTERM, and waits until it has.
     ///
     /// # Errors
     /// When it does not end, or not well.
     pub fn stop(mut self) -> Result<(), String> {
-        let id = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-s", "TERM", &id]).status();
-        asked.map_err(|error| format!("kill cannot be run: {error}"))?;
+        signal(self.child.id(), "TERM")?;
         let ended = wait::until(STOP_MAX, || self.child.try_wait().ok().flatten());
         let Some(status) = ended else {
             let name = self.name.clone();
@@ -150,6 +157,17 @@ impl Process {
             // It ends with the pipe, which has ended with the process.
             let _ = reader.join();
         }
+    }
+}
+
+/// Sends a signal with the shell's own `kill`: there need be no program of that name.
+fn signal(process: u32, name: &str) -> Result<(), String> {
+    let line = format!("kill -s {name} {process}");
+    let sent = Command::new("sh").args(["-c", &line]).status();
+    match sent {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("SIG{name} was not sent: {status}")),
+        Err(error) => Err(format!("sh cannot be run: {error}")),
     }
 }
 
@@ -202,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_process_tells_where_it_listens_and_is_stopped() {
-        let said = r#"echo starting; echo '{"http":"127.0.0.1:1"}'; echo oops >&2; exec sleep 600"#;
+        let said = r#"echo starting; echo oops >&2; echo '{"http":"127.0.0.1:1"}'; exec sleep 600"#;
         let (mut process, folder, _warden) = shell(said);
         let started = process.started().unwrap();
         assert_eq!((started.http.port(), started.quic), (1, None));

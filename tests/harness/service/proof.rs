@@ -1,7 +1,7 @@
 //! What nodes say of their digests, and what their stores prove once they have stopped.
 //!
 //! A running node keeps its digests as it goes. The proof opens its store without it and computes
-//! them again from the stored changes and placements; it reads every document through the public
+//! them again from the stored changes and placements ([`Evidence`]); it reads every document through the public
 //! Automerge library alone; and it looks for documents that the node had no right to hold.
 
 use std::{
@@ -11,18 +11,18 @@ use std::{
 };
 
 use automerge::Automerge;
-use names::{DocumentId, EntryId, ScopeId};
+use names::{DocumentId, EntryId, Moment, ScopeId};
 use node::{Opener, views};
 use protocol::{
     codec,
     directory::{Directory, SignedStatement},
-    signed::device_id,
 };
 use runtime::{KeySource, Material, shell};
 use serde_json::Value;
 use store::{Config, RedbStore, Sealed, Snapshot, Store, Table, each};
 
 use super::{client::Client, host::Host};
+use crate::evidence::Evidence;
 
 /// The directory's scope.
 pub const DIRECTORY: &str = "directory";
@@ -46,6 +46,8 @@ pub struct Said {
     pub scopes: BTreeMap<String, Sum>,
     /// Entries written there that the centre has not yet said it holds.
     pub waiting: u64,
+    /// Since when each of its conversations goes on.
+    pub links: Vec<Moment>,
 }
 
 /// Asks a running node.
@@ -67,32 +69,35 @@ fn read_said(view: &Value) -> Option<Said> {
         };
         scopes.insert(scope.get("scope")?.as_str()?.to_owned(), sum);
     }
+    let links = view.get("links")?.as_array()?.iter();
+    let since = links.map(|link| link.get("since")?.as_i64().map(Moment));
     Some(Said {
         scopes,
         waiting: view.get("waiting")?.as_u64()?,
+        links: since.collect::<Option<Vec<Moment>>>()?,
     })
 }
 
-/// What the store of a stopped node holds, read without the node.
+/// What the store of a stopped node holds, read without the node: signed placements and changes
+/// as they were stored, and everything else worked out from them anew.
 #[derive(Debug, Default)]
 pub struct Proof {
     /// Per scope, recomputed from stored changes, placements and statements.
     pub scopes: BTreeMap<String, Sum>,
-    /// Documents that stand in none of the scopes the node may read.
+    /// Documents that stand in none of the scopes that the node may read.
     pub strays: Vec<DocumentId>,
     /// Every document's heads, as the public Automerge library finds them.
     pub heads: BTreeMap<DocumentId, BTreeSet<String>>,
-    /// Every entry that the public Automerge library finds.
-    pub entries: BTreeSet<EntryId>,
-    /// The scopes each document stands in.
-    pub placed: BTreeMap<DocumentId, Vec<ScopeId>>,
+    /// Every entry that the public Automerge library finds, and where.
+    pub entries: BTreeSet<(DocumentId, EntryId)>,
 }
 
-/// Reads the store of a stopped node.
+/// Reads the store of a stopped node, which may read the scopes in `allowed`, whatever the node
+/// itself believes.
 ///
 /// # Errors
 /// What is not as it should be.
-pub fn read(host: &Host) -> Result<Proof, String> {
+pub fn read(host: &Host, allowed: &BTreeSet<ScopeId>) -> Result<Proof, String> {
     let store = open(host)?;
     let wrong = |what: String| format!("{}: {what}", host.name());
     let material = Material::load(&store).map_err(|error| wrong(error.to_string()))?;
@@ -107,17 +112,36 @@ pub fn read(host: &Host) -> Result<Proof, String> {
             count: directory.count(),
         },
     );
-    let sums = views::recompute(&snapshot).map_err(|error| wrong(error.to_string()))?;
-    for (scope, sum) in sums {
-        let sum = Sum {
-            digest: sum.digest.to_string(),
-            count: sum.count,
-        };
-        proof.scopes.insert(scope.to_string(), sum);
+    let evidence = Evidence::read(&snapshot).map_err(|error| wrong(error.to_string()))?;
+    if !evidence.unreadable.is_empty() {
+        return Err(wrong(evidence.unreadable.join(", ")));
     }
-    let mine = directory.scopes_of(&device_id(&material.device.public()));
-    read_documents(&snapshot, &mine, &mut proof).map_err(wrong)?;
+    add_up(&snapshot, &evidence, &mut proof).map_err(wrong)?;
+    let documents = evidence.documents().iter();
+    let strays = documents.filter(|(_, found)| found.scopes().is_disjoint(allowed));
+    proof.strays = strays.map(|(document, _)| *document).collect();
+    read_documents(&snapshot, &evidence, &mut proof).map_err(wrong)?;
     Ok(proof)
+}
+
+/// The digest of every scope in which a document stands. What the node's own code computes from
+/// the same rows must be the same.
+fn add_up<P: Snapshot>(snapshot: &P, evidence: &Evidence, proof: &mut Proof) -> Result<(), String> {
+    let found = evidence.documents().values();
+    let scopes: BTreeSet<ScopeId> = found.flat_map(|found| found.scopes()).collect();
+    let recomputed = views::recompute(snapshot).map_err(|error| error.to_string())?;
+    for scope in scopes.iter().chain(recomputed.keys()) {
+        let (digest, count) = evidence.digest(scope);
+        let again = recomputed.get(scope).map(|sum| (sum.digest, sum.count));
+        if again != Some((digest, count)) {
+            return Err(format!("the node computes another digest of {scope}"));
+        }
+        let digest = digest.to_string();
+        proof
+            .scopes
+            .insert(scope.to_string(), Sum { digest, count });
+    }
+    Ok(())
 }
 
 /// The store of a stopped node, unsealed with the key from its key file.
@@ -169,23 +193,11 @@ fn directory<P: Snapshot>(snapshot: &P, material: &Material) -> Result<Directory
 
 fn read_documents<P: Snapshot>(
     snapshot: &P,
-    mine: &BTreeSet<ScopeId>,
+    evidence: &Evidence,
     proof: &mut Proof,
 ) -> Result<(), String> {
-    let mut documents = Vec::new();
-    let damaged = each(snapshot, Table::Document, |row| {
-        documents.extend(<[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId));
-    });
-    if damaged.map_err(|error| error.to_string())? > 0 {
-        return Err("rows of documents are damaged".to_owned());
-    }
     let mut opener = Opener::new(OPEN_MAX);
-    for document in documents {
-        let scopes = views::scopes_of(snapshot, document).map_err(|error| error.to_string())?;
-        if !scopes.iter().any(|scope| mine.contains(scope)) {
-            proof.strays.push(document);
-        }
-        proof.placed.insert(document, scopes);
+    for document in evidence.documents().keys().copied() {
         let file = opener.export(snapshot, document);
         let file = file.map_err(|reason| format!("{document} cannot be exported: {reason}"))?;
         let public = Automerge::load(&file);
@@ -194,7 +206,8 @@ fn read_documents<P: Snapshot>(
         proof.heads.insert(document, heads);
         let pages = crate::reader::read(&file);
         let pages = pages.map_err(|problem| format!("{document}: {problem}"))?;
-        proof.entries.extend(pages.entries.into_keys());
+        let entries = pages.entries.into_keys().map(|entry| (document, entry));
+        proof.entries.extend(entries);
     }
     Ok(())
 }

@@ -18,9 +18,14 @@ use std::{
 use tokio::{
     net::UdpSocket,
     runtime::{Builder, Runtime},
+    sync::mpsc,
     task::JoinHandle,
+    time::Instant,
 };
 
+/// Datagrams that may wait in one direction, on a link with a delay: what a router keeps of some
+/// tenths of a second. Those that come when so many wait are lost.
+const WAITING_MAX: usize = 4_096;
 /// The largest datagram that UDP carries.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 
@@ -128,7 +133,7 @@ pub struct Passed {
     pub bytes_down: u64,
     /// Datagrams in both directions.
     pub datagrams: u64,
-    /// Datagrams that were lost to a cut.
+    /// Datagrams that were lost: to a cut, or to a link on which too many waited.
     pub dropped: u64,
     /// How often the edge spoke after the far side had spoken: round trips at most, since an
     /// acknowledgement that nobody waits for counts like an answer.
@@ -221,32 +226,75 @@ impl Line {
         }
     }
 
-    /// Passes one datagram on. What is under way when the link is cut is lost, too. A socket that
-    /// will not take it loses it, as a network may.
-    async fn pass(
-        self: &Arc<Self>,
-        direction: Direction,
-        datagram: &[u8],
-        from: &Arc<UdpSocket>,
-        to: SocketAddr,
-    ) {
-        if !self.admits() {
+    /// When a datagram that comes now may go on.
+    fn due(&self) -> Instant {
+        Instant::now() + Duration::from_millis(self.delay_ms.load(Ordering::SeqCst))
+    }
+
+    /// Passes one datagram on. A socket that will not take it loses it, as a network may.
+    async fn pass(&self, direction: Direction, datagram: &[u8], from: &UdpSocket, to: SocketAddr) {
+        self.count(direction, datagram.len());
+        let _ = from.send_to(datagram, to).await;
+    }
+}
+
+/// Datagrams under way in one direction: first in, first out, each when it is due. What is under
+/// way when the link is cut is lost, too.
+#[derive(Clone)]
+struct Way {
+    direction: Direction,
+    line: Arc<Line>,
+    from: Arc<UdpSocket>,
+    queue: mpsc::Sender<(Instant, Vec<u8>, SocketAddr)>,
+    /// Those that wait in the queue.
+    waiting: Arc<AtomicU64>,
+    _carrier: Arc<Abort>,
+}
+
+impl Way {
+    fn new(direction: Direction, line: Arc<Line>, from: Arc<UdpSocket>) -> Way {
+        let (queue, mut taken) = mpsc::channel::<(Instant, Vec<u8>, SocketAddr)>(WAITING_MAX);
+        let waiting = Arc::new(AtomicU64::new(0));
+        let carrier = {
+            let (line, from, waiting) =
+                (Arc::clone(&line), Arc::clone(&from), Arc::clone(&waiting));
+            tokio::spawn(async move {
+                while let Some((due, datagram, to)) = taken.recv().await {
+                    tokio::time::sleep_until(due).await;
+                    if line.admits() {
+                        line.pass(direction, &datagram, &from, to).await;
+                    }
+                    waiting.fetch_sub(1, Ordering::SeqCst);
+                }
+            })
+        };
+        Way {
+            direction,
+            line,
+            from,
+            queue,
+            waiting,
+            _carrier: Arc::new(Abort(carrier)),
+        }
+    }
+
+    /// Takes a datagram. Without a delay, and with nothing before it, it goes on at once.
+    async fn take(&self, datagram: &[u8], to: SocketAddr) {
+        if !self.line.admits() {
             return;
         }
-        let delay = self.delay_ms.load(Ordering::SeqCst);
-        if delay == 0 {
-            self.count(direction, datagram.len());
-            let _ = from.send_to(datagram, to).await;
+        let due = self.line.due();
+        if due <= Instant::now() && self.waiting.load(Ordering::SeqCst) == 0 {
+            self.line
+                .pass(self.direction, datagram, &self.from, to)
+                .await;
             return;
         }
-        let (line, from, datagram) = (Arc::clone(self), Arc::clone(from), datagram.to_vec());
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(delay)).await;
-            if line.admits() {
-                line.count(direction, datagram.len());
-                let _ = from.send_to(&datagram, to).await;
-            }
-        });
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        if self.queue.try_send((due, datagram.to_vec(), to)).is_err() {
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+            self.line.dropped.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 
@@ -257,7 +305,8 @@ async fn local_socket() -> io::Result<UdpSocket> {
 /// Carries what comes from the near side; each address there has a socket of its own on the far
 /// side, so that answers find their way back.
 async fn carry(near: Arc<UdpSocket>, line: Arc<Line>) {
-    let mut ways: BTreeMap<SocketAddr, (Arc<UdpSocket>, Abort)> = BTreeMap::new();
+    let mut ways: BTreeMap<SocketAddr, (Way, Abort)> = BTreeMap::new();
+    let down = Way::new(Direction::Down, Arc::clone(&line), Arc::clone(&near));
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     loop {
         // An error here is that of an earlier datagram (nobody listened there), never the end.
@@ -270,28 +319,24 @@ async fn carry(near: Arc<UdpSocket>, line: Arc<Line>) {
                 continue;
             };
             let socket = Arc::new(socket);
-            let back = answer(
-                Arc::clone(&socket),
-                Arc::clone(&near),
-                from,
-                Arc::clone(&line),
-            );
-            way.insert((socket, Abort(tokio::spawn(back))));
+            let back = answer(Arc::clone(&socket), down.clone(), from);
+            let up = Way::new(Direction::Up, Arc::clone(&line), socket);
+            way.insert((up, Abort(tokio::spawn(back))));
         }
         if let (Some((way, _)), Some(datagram)) = (ways.get(&from), buffer.get(..bytes)) {
-            line.pass(Direction::Up, datagram, way, line.far()).await;
+            way.take(datagram, line.far()).await;
         }
     }
 }
 
 /// Carries what comes back from the far side to `to`.
-async fn answer(far: Arc<UdpSocket>, near: Arc<UdpSocket>, to: SocketAddr, line: Arc<Line>) {
+async fn answer(far: Arc<UdpSocket>, down: Way, to: SocketAddr) {
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     loop {
         match far.recv_from(&mut buffer).await {
             Ok((bytes, _)) => {
                 if let Some(datagram) = buffer.get(..bytes) {
-                    line.pass(Direction::Down, datagram, &near, to).await;
+                    down.take(datagram, to).await;
                 }
             }
             Err(_) => tokio::task::yield_now().await,
@@ -311,7 +356,7 @@ impl Drop for Abort {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::{net::UdpSocket, time::Instant};
+    use std::net::UdpSocket;
 
     use super::*;
 
@@ -406,5 +451,26 @@ mod tests {
         near.send_to(b"late", relay.address()).unwrap();
         assert_eq!(heard(&elsewhere).unwrap().0, b"late");
         assert!(began.elapsed() >= Duration::from_millis(50));
+    }
+
+    #[test]
+    fn a_delay_changes_no_order_not_even_when_it_ends() {
+        let Pair {
+            near,
+            far,
+            relay,
+            _network,
+        } = pair();
+        relay.delay(Duration::from_millis(30));
+        let send = |numbers: std::ops::Range<u8>| {
+            numbers.for_each(|number| {
+                near.send_to(&[number], relay.address()).unwrap();
+            });
+        };
+        send(0..100);
+        relay.delay(Duration::ZERO);
+        send(100..200);
+        let heard: Vec<Vec<u8>> = (0..200).map(|_| heard(&far).unwrap().0).collect();
+        assert!(heard.is_sorted(), "{heard:?}");
     }
 }

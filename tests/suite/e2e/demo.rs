@@ -1,19 +1,44 @@
 //! `cargo demo`, killed at moments that chance draws and run again: it ends with all proofs, and
-//! nothing of the killed runs is left.
+//! nothing of the killed runs is left, neither a process nor a folder.
 
 use std::{
-    path::PathBuf,
-    process::{Command, Stdio},
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use harness::{chance::Chance, service::wait};
+use harness::{
+    chance::Chance,
+    report::say,
+    service::{moment, wait},
+};
 
 const SEED: u64 = 8;
-const KILLS: usize = 3;
-/// When a run is killed, in milliseconds after its start: while its processes start, while people
-/// work, while it proves. A run takes about ten seconds.
-const KILLED_MS: (u64, u64) = (100, 9_000);
+const KILLS: usize = 4;
+/// How long a run may take to make a file, or the processes of a killed one to end.
+const MOMENT_MAX: Duration = Duration::from_secs(60);
+
+/// When a run is killed. How long it takes to get there is the machine's affair.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    /// It has printed a line with these words.
+    Says(&'static str),
+    /// There is a file of this name in its folder.
+    Makes(&'static str),
+}
+
+/// From the first line to the last but one: before there is anything, while processes start, while
+/// people work, while what came of it is told, while it proves.
+const MOMENTS: [When; 7] = [
+    When::Says("Ridgeway:"),
+    When::Makes("centre.log"),
+    When::Makes("bath.log"),
+    When::Says("A week of work"),
+    When::Says(" Thu"),
+    When::Says("What merged"),
+    When::Says("The proofs"),
+];
 
 fn demo() -> Command {
     let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
@@ -21,28 +46,59 @@ fn demo() -> Command {
     demo
 }
 
-/// The folders of runs of this process's children, by their name.
-fn folder_of(run: u32) -> PathBuf {
-    PathBuf::from(format!("/tmp/ridgeway-demo-{run}-0"))
+/// The folder of a run: its process's first.
+fn folder_of(run: &Child) -> PathBuf {
+    PathBuf::from(format!("/tmp/ridgeway-demo-{}-0", run.id()))
+}
+
+/// Starts a run and kills it at a moment; answers its folder.
+fn killed(when: When) -> PathBuf {
+    let mut run = demo().stdout(Stdio::piped()).spawn().unwrap();
+    let folder = folder_of(&run);
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
+    match when {
+        When::Says(words) => {
+            let said = lines.any(|line| line.unwrap().contains(words));
+            assert!(said, "a run ended without a word of '{words}'");
+        }
+        When::Makes(name) => {
+            let made = || folder.join(name).exists().then_some(());
+            assert!(
+                wait::until(MOMENT_MAX, made).is_some(),
+                "{name} is not made"
+            );
+        }
+    }
+    assert_eq!(run.try_wait().unwrap(), None, "a run is over at {when:?}");
+    run.kill().unwrap();
+    run.wait().unwrap();
+    folder
+}
+
+fn assert_nobody_is_left(folder: &Path) {
+    let gone = || moment::processes_with(folder).is_empty().then_some(());
+    let left = || moment::processes_with(folder);
+    assert!(wait::until(MOMENT_MAX, gone).is_some(), "{:?}", left());
 }
 
 #[test]
 fn a_killed_demo_runs_again() {
     let mut chance = Chance::new(SEED, "demo");
-    let mut killed = Vec::new();
+    let mut moments = MOMENTS.to_vec();
+    let (mut folders, mut left) = (Vec::new(), 0);
     for _ in 0..KILLS {
-        let after = Duration::from_millis(chance.between(KILLED_MS.0, KILLED_MS.1));
-        let mut run = demo().stdout(Stdio::null()).spawn().unwrap();
-        let ended = wait::until(after, || run.try_wait().unwrap());
-        assert_eq!(ended, None, "a run takes longer than {after:?}");
-        run.kill().unwrap();
-        run.wait().unwrap();
-        killed.push(folder_of(run.id()));
+        let when = moments.swap_remove(chance.index(moments.len()));
+        let folder = killed(when);
+        assert_nobody_is_left(&folder);
+        left += usize::from(folder.exists());
+        say(format!("a demo was killed at {when:?}"));
+        folders.push(folder);
     }
+    assert!(left > 0, "no killed run has left anything to be cleared");
     let output = demo().output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("All proofs hold."), "{said}");
-    let left: Vec<_> = killed.iter().filter(|folder| folder.exists()).collect();
-    assert!(left.is_empty(), "{left:?}");
+    folders.retain(|folder| folder.exists());
+    assert!(folders.is_empty(), "{folders:?}");
 }

@@ -1,111 +1,51 @@
 //! The centre restored from an old copy of its files: what the edges had sent since comes back by
 //! itself, and only the documents that differ move. (In medic/cht-core#8093 a restored server
 //! waited for every client to be told by hand, or sent everything again.)
+//!
+//! The copy is one that anybody would make: file by file, beside the running centre, while people
+//! write.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
-use harness::service::{Service, person::Person, town::Site};
+use harness::{
+    report::say,
+    service::{Service, client::Client, folder::owners_only, person::Person, town::Site},
+};
 use names::DocumentId;
 use serde_json::Value;
 
-use super::{TOWN, begin_case, document, list, note};
+use super::{begin_case, document, list, note};
 
 /// Cases per site before the copy is made: far more than differ afterwards.
 const CASES: usize = 20;
+/// Of them, those in which somebody at Kent types while the copy is made, and goes on afterwards.
+const WRITTEN_MEANWHILE: usize = 2;
+/// Old cases of Kent's in which something is written only after the copy.
+const WRITTEN_AFTER: usize = 4;
+/// Commits of the centre before the copy is begun again, so that it is one under load.
+const COMMITS_FIRST: u64 = 20;
+/// Copies that may be made until one was written to meanwhile.
+const COPIES_MAX: usize = 50;
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_file() {
-            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
-    }
-}
-
-fn begin_cases(person: &mut Person, count: usize) -> Vec<DocumentId> {
-    (0..count)
-        .map(|number| begin_case(person, &format!("case {number}")))
-        .collect()
-}
-
-/// Asserts that in a scope all that differs has moved and nothing else: no peer sent more than
-/// that, and together they sent all of it. (Two edges of one site may both be asked for it.)
-fn assert_moved(centre: &Value, scope: &str, differing: usize) {
-    let scopes = list(&centre["scopes"]);
-    let scope = scopes.iter().find(|found| found["scope"] == scope).unwrap();
-    let sent = |peer: &Value| peer["incoming"]["done"]["documents"].as_u64().unwrap();
-    let sent: Vec<u64> = list(&scope["peers"]).iter().map(sent).collect();
-    let differing = differing as u64;
-    assert!(
-        sent.iter().all(|sent| *sent <= differing) && sent.iter().sum::<u64>() >= differing,
-        "{differing} documents differ, and {sent:?} moved: {scope}"
-    );
-}
-
-#[test]
-fn an_old_copy_of_the_centre_catches_up_by_itself() {
-    let mut service = Service::begin("ridgeway-e2e-restore", TOWN, 3, |_| {}).unwrap();
-    let mut anna = service.person("kent-a", "anna", "anna").unwrap();
-    let mut cara = service.person("bath", "cara", "cara").unwrap();
-    let old = begin_cases(&mut anna, CASES);
-    let old_at_bath = begin_cases(&mut cara, CASES);
-    service.rest().unwrap();
-
-    service.centre.stop().unwrap();
-    let copied = service.folder.path().join("backup");
-    copy(service.centre.data(), &copied);
-    service.start_centre().unwrap();
-    service.rest().unwrap();
-
-    // Since the copy: new cases, notes in old ones, and a site with an edge of its own.
-    let new = begin_cases(&mut anna, 3);
-    for case in old.iter().take(4) {
-        anna.does(*case, &note("since the copy")).unwrap();
-    }
-    cara.does(old_at_bath[0], &note("since the copy")).unwrap();
-    service.add_site(&LATE).unwrap();
-    let mut dora = service.person("late", "dora", "dora").unwrap();
-    let late = begin_cases(&mut dora, 2);
-    service.rest().unwrap();
-    let differing = [
-        ("site:kent", new.len() + 4),
-        ("site:bath", 1),
-        ("site:swindon", late.len()),
-    ];
-
-    service.centre.kill();
-    fs::remove_dir_all(service.centre.data()).unwrap();
-    fs::rename(&copied, service.centre.data()).unwrap();
-    fs::set_permissions(service.centre.data(), owners_only()).unwrap();
-    let before: Vec<_> = service
-        .edges
-        .values()
-        .map(|edge| edge.relay.passed())
-        .collect();
-    service.start_centre().unwrap();
-    service.rest().unwrap();
-
-    let client = service.client("centre").unwrap();
-    let sync = client.get_json("/api/v1/sync").unwrap();
-    for (scope, differing) in differing {
-        assert_moved(&sync, scope, differing);
-    }
-    let received: u64 = service
-        .edges
-        .values()
-        .zip(before)
-        .map(|(edge, before)| edge.relay.passed().since(&before).bytes())
-        .sum();
-    let moved: usize = differing.iter().map(|(_, count)| count).sum();
-    let all = 2 * CASES + new.len() + late.len();
-    println!("{moved} of {all} documents moved, in {received} bytes");
-    for case in new.iter().chain(old.iter().take(4)).chain(&late) {
-        assert!(list(&document(&client, *case)["state"]["openings"]).len() == 1);
-    }
-    let notes = document(&client, old[0])["state"]["notes"].clone();
-    assert_eq!(list(&notes).len(), 1);
-}
+/// One edge per site, so that for each document there is one that can give it back.
+const TOWN: &[Site] = &[
+    Site {
+        id: "kent",
+        name: "Kent",
+        edges: &["kent"],
+        workers: &[("anna", "Anna Adeyemi", "recovery-worker")],
+    },
+    Site {
+        id: "bath",
+        name: "Bath",
+        edges: &["bath"],
+        workers: &[("cara", "Cara Cole", "recovery-worker")],
+    },
+];
 
 /// A site that is made, and whose edge is enrolled, after the copy.
 const LATE: Site = Site {
@@ -115,7 +55,165 @@ const LATE: Site = Site {
     workers: &[("dora", "Dora Dean", "recovery-worker")],
 };
 
-fn owners_only() -> fs::Permissions {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::Permissions::from_mode(0o700)
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    owners_only(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+/// Commits of a node in this life.
+fn commits(client: &Client) -> u64 {
+    let metrics = client.get("/metrics").unwrap().text();
+    let count = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("ridgeway_commits_total "));
+    count.unwrap().parse().unwrap()
+}
+
+/// Copies the files of the running centre while a person types in these cases; answers how many
+/// commits fell into the copy. Only a copy into which none fell is made again.
+fn copy_under_load(service: &Service, person: &mut Person, cases: &[DocumentId], to: &Path) -> u64 {
+    let (over, typed) = (AtomicBool::new(false), AtomicU64::new(0));
+    let client = service.client("centre").unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                for case in cases {
+                    person.does(*case, &note("beside the copy")).unwrap();
+                    typed.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        });
+        let _over = Over(&over);
+        let begun = commits(&client) + COMMITS_FIRST;
+        while commits(&client) < begun {}
+        for _ in 0..COPIES_MAX {
+            let before = commits(&client);
+            copy(service.centre.data(), to);
+            let meanwhile = commits(&client) - before;
+            if meanwhile > 0 {
+                return meanwhile;
+            }
+            fs::remove_dir_all(to).unwrap();
+        }
+        panic!("nothing is ever written while a copy is made");
+    })
+}
+
+/// A failed assertion must not leave somebody typing for ever.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+fn begin_cases(person: &mut Person, count: usize) -> Vec<DocumentId> {
+    (0..count)
+        .map(|number| begin_case(person, &format!("case {number}")))
+        .collect()
+}
+
+/// Asserts that in a scope all that differs has come from its one edge and nothing else, and that
+/// nothing went the other way.
+fn assert_moved(centre: &Value, scope: &str, differing: usize) {
+    let scopes = list(&centre["scopes"]);
+    let scope = scopes.iter().find(|found| found["scope"] == scope).unwrap();
+    let moved = |peer: &Value, way: &str| peer[way]["done"]["documents"].as_u64().unwrap();
+    let peers = list(&scope["peers"]).iter();
+    let moved: Vec<[u64; 2]> = peers
+        .map(|peer| ["incoming", "outgoing"].map(|way| moved(peer, way)))
+        .collect();
+    assert_eq!(
+        moved,
+        [[differing as u64, 0]],
+        "documents that came and went: {scope}"
+    );
+}
+
+#[test]
+fn an_old_copy_of_the_centre_catches_up_by_itself() {
+    let mut service = Service::begin("ridgeway-e2e-restore", TOWN, 3, |_| {}).unwrap();
+    let mut anna = service.person("kent", "anna", "anna").unwrap();
+    let mut cara = service.person("bath", "cara", "cara").unwrap();
+    let old = begin_cases(&mut anna, CASES);
+    let old_at_bath = begin_cases(&mut cara, CASES);
+    service.rest().unwrap();
+
+    let copied = service.folder.path().join("backup");
+    let (meanwhile, others) = old.split_at(WRITTEN_MEANWHILE);
+    let commits = copy_under_load(&service, &mut anna, meanwhile, &copied);
+    say(format!("the copy was made beside {commits} commits"));
+
+    // Since the copy: new cases, notes in old ones, and a site with an edge of its own.
+    let new = begin_cases(&mut anna, 3);
+    let after = others.get(..WRITTEN_AFTER).unwrap();
+    for case in meanwhile.iter().chain(after) {
+        anna.does(*case, &note("since the copy")).unwrap();
+    }
+    cara.does(old_at_bath[0], &note("since the copy")).unwrap();
+    service.add_site(&LATE).unwrap();
+    let mut dora = service.person("late", "dora", "dora").unwrap();
+    let late = begin_cases(&mut dora, 2);
+    service.rest().unwrap();
+    let client = service.client("centre").unwrap();
+    let all = new.iter().chain(&old).chain(&old_at_bath).chain(&late);
+    let before: Vec<Value> = all.clone().map(|case| state(&client, *case)).collect();
+
+    let received = put_back(&mut service, &copied);
+    let client = service.client("centre").unwrap();
+    let sync = client.get_json("/api/v1/sync").unwrap();
+    let differing = [
+        ("site:kent", new.len() + meanwhile.len() + after.len()),
+        ("site:bath", 1),
+        ("site:swindon", late.len()),
+    ];
+    for (scope, differing) in differing {
+        assert_moved(&sync, scope, differing);
+    }
+    let moved: usize = differing.iter().map(|(_, count)| count).sum();
+    say(format!(
+        "{moved} of {} documents moved, in {received} bytes, and none went the other way",
+        before.len()
+    ));
+    for (case, before) in all.zip(before) {
+        assert_eq!(state(&client, *case), before, "{case} is as it was");
+    }
+}
+
+/// What a document says.
+fn state(client: &Client, of: DocumentId) -> Value {
+    document(client, of)["state"].clone()
+}
+
+/// Kills the centre, puts the copy in place of its files, starts it, and waits until all is equal;
+/// answers the bytes that went by the links. Nobody does anything else.
+fn put_back(service: &mut Service, copied: &Path) -> u64 {
+    service.centre.kill();
+    fs::remove_dir_all(service.centre.data()).unwrap();
+    fs::rename(copied, service.centre.data()).unwrap();
+    let passed = |service: &Service| -> Vec<_> {
+        let edges = service.edges.values();
+        edges.map(|edge| edge.relay.passed()).collect()
+    };
+    let before = passed(service);
+    let said = fs::read_to_string(service.centre.log()).unwrap();
+    service.start_centre().unwrap();
+    service.rest().unwrap();
+    let log = fs::read_to_string(service.centre.log()).unwrap();
+    assert!(
+        log[said.len()..].contains("unclean; everything was checked"),
+        "the copy was taken for a store that had been closed: {log}"
+    );
+    let after = passed(service).into_iter();
+    after
+        .zip(before)
+        .map(|(after, before)| after.since(&before).bytes())
+        .sum()
 }

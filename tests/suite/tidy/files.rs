@@ -1,7 +1,5 @@
 //! The files: where they stand, how long they are, and what none of them may say.
 
-use names::Reason;
-
 use super::{assert_none, texts, tracked};
 
 /// The whole top level, besides dot-files and licences.
@@ -204,18 +202,4 @@ fn nobody_is_given_a_grade_of_risk() {
             .map(|grade| (*grade).to_owned())
     });
     assert_none(findings, "safety is explicit facts, never one grade:");
-}
-
-#[test]
-fn every_reason_is_explained() {
-    let docs = texts().filter(|(name, _)| name.ends_with("/reasons.md"));
-    let mut findings = Vec::new();
-    for (name, text) in docs {
-        let missing = Reason::ALL.iter().filter(|reason| {
-            let quoted = format!("`{}`", reason.name());
-            !text.contains(&quoted)
-        });
-        findings.extend(missing.map(|reason| format!("{name}: {}", reason.name())));
-    }
-    assert_none(findings, "reasons that their page does not explain:");
 }

@@ -1,0 +1,154 @@
+//! What goes wrong in the demo's week: two links are cut for days, an edge is killed, a link is
+//! slow.
+
+use std::{
+    collections::BTreeSet,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use super::{
+    desk::{Load, Switchboard},
+    screen::bytes,
+};
+use crate::service::{REST_MAX, Service, wait};
+
+/// The sites whose links are cut from Wednesday to Friday.
+const APART: [&str; 2] = ["devizes", "kent"];
+/// The edge that is killed on Thursday.
+pub const KILLED: &str = "salisbury";
+/// What is done there on Thursday besides, so that somebody still types when it is killed.
+const MORE_AT_THE_KILL: usize = 20;
+/// The link that is slow on Saturday, and how slow each way.
+const SLOW: (&str, Duration) = ("bath", Duration::from_millis(100));
+
+/// Cuts two edges off.
+///
+/// # Errors
+/// When one of them does not start again on its side.
+pub fn cut(service: &mut Service, board: &Switchboard) -> Result<String, String> {
+    for site in APART {
+        service.cut_off(site)?;
+        board.set(site, service.client(site)?);
+    }
+    Ok(
+        "The links of Devizes and Kent are cut, and their edges started anew without them; \
+        everybody goes on."
+            .to_owned(),
+    )
+}
+
+/// Lets both back, and waits until all is equal.
+///
+/// # Errors
+/// When it does not become equal, or they had never been apart.
+pub fn mend(service: &mut Service) -> Result<String, String> {
+    let mut before = Vec::new();
+    for site in APART {
+        before.push(service.edge(site)?.relay.passed());
+    }
+    let (began, mended) = (Instant::now(), wait::now());
+    for site in APART {
+        service.edge(site)?.relay.mend();
+    }
+    service.rest()?;
+    let seconds = began.elapsed().as_secs_f64();
+    let (mut carried, mut lost) = (0, 0);
+    for (site, before) in APART.iter().zip(before) {
+        let passed = service.assert_rejoined(site, mended)?;
+        carried += passed.since(&before).bytes();
+        lost += passed.dropped;
+    }
+    Ok(format!(
+        "The links are back; {lost} datagrams were lost, and both edges began new conversations. \
+         All six nodes are equal {seconds:.1} s later, after {}.",
+        bytes(carried)
+    ))
+}
+
+/// What is done on Thursday at the edge that is killed.
+pub fn load_of_the_killed(load: Load) -> Load {
+    Load {
+        others: load.others + MORE_AT_THE_KILL,
+        ..load
+    }
+}
+
+/// Kills an edge once work has begun there, in the middle of a request, and starts it again.
+///
+/// It stands still first: then the request that it has, or is sent now, cannot be answered any
+/// more, and every run shows one.
+///
+/// # Errors
+/// When nobody works there, or it does not start again.
+pub fn kill_one(service: &mut Service, board: &Switchboard) -> Result<(), String> {
+    let begun = || (board.own(KILLED).written > 0).then_some(());
+    wait::until(REST_MAX, begun).ok_or("nobody works at Salisbury on Thursday")?;
+    let client = board.client(KILLED)?;
+    service.edge(KILLED)?.host.freeze()?;
+    // One that is found at two looks was not answered just before.
+    let mut seen = BTreeSet::new();
+    let asked = || {
+        let before = std::mem::replace(&mut seen, client.unanswered());
+        (!before.is_disjoint(&seen)).then_some(())
+    };
+    wait::until(REST_MAX, asked).ok_or("nobody types at Salisbury when it is killed")?;
+    service.edge(KILLED)?.host.kill();
+    service.start_edge(KILLED)?;
+    board.set(KILLED, service.client(KILLED)?);
+    Ok(())
+}
+
+/// What came of the kill.
+///
+/// # Errors
+/// When it struck nobody.
+pub fn after_the_kill(board: &Switchboard) -> Result<String, String> {
+    let repeated = board.repeated.load(Ordering::SeqCst);
+    if repeated == 0 {
+        return Err("Salisbury was killed, and no request was left without an answer".to_owned());
+    }
+    let requests = if repeated == 1 {
+        "1 request".to_owned()
+    } else {
+        format!("{repeated} requests")
+    };
+    Ok(format!(
+        "Salisbury's edge is killed (SIGKILL) while people type, and started again. What had left \
+         for it and was not answered ({requests}) is sent again under the same id."
+    ))
+}
+
+/// Makes a link slow. What comes of it is told when the day is over.
+///
+/// # Errors
+/// When there is no such edge.
+pub fn slow_down(service: &mut Service, board: &Switchboard) -> Result<String, String> {
+    let (site, each_way) = SLOW;
+    service.edge(site)?.relay.delay(each_way);
+    board.begin_anew(site);
+    Ok(String::new())
+}
+
+/// How fast entries were saved behind the slow link.
+pub fn after_the_slow_day(board: &Switchboard) -> String {
+    let (site, each_way) = SLOW;
+    let own = board.own(site);
+    format!(
+        "Bath has a slow link: {} ms there and back. The slowest of the {} entries written there \
+         was saved in {} ms.",
+        2 * each_way.as_millis(),
+        own.written,
+        own.slowest.as_millis()
+    )
+}
+
+/// The link is as before.
+///
+/// # Errors
+/// When there is no such edge.
+pub fn speed_up(service: &mut Service) -> Result<(), String> {
+    let (site, _) = SLOW;
+    service.edge(site)?.relay.delay(Duration::ZERO);
+    Ok(())
+}

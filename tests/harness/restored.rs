@@ -1,0 +1,151 @@
+//! A centre whose disk is replaced by an older copy: what is gone with the old one, and for how
+//! long its edges cannot know.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use names::{ChangeHash, EntryId, ScopeId};
+use node::LinkId;
+
+use crate::{
+    disk::Disk,
+    evidence::Evidence,
+    network::WireId,
+    oracle::Oracle,
+    swarm::{CENTRE, FaultPlan},
+    world::World,
+};
+
+/// What restores have left open.
+#[derive(Debug, Default)]
+pub(crate) struct Restored {
+    /// Copies of the centre's disk, and what is on each, by the fault that will put it back.
+    copies: BTreeMap<usize, (Disk, Evidence)>,
+    /// Whether the centre's disk was ever replaced.
+    ever: bool,
+    /// It was, and has not started since.
+    unmarked: bool,
+    /// The scopes in which an edge was not proved equal with the centre since, by its station.
+    unproved: BTreeSet<(usize, ScopeId)>,
+    /// The last wire that was opened before: what is proved over it says nothing.
+    last_wire: WireId,
+}
+
+impl Restored {
+    /// Whether a station's disk was ever replaced by an older copy.
+    pub(crate) fn was(&self, station: usize) -> bool {
+        station == CENTRE && self.ever
+    }
+
+    /// Whether an edge may still believe what it was told by the centre of before.
+    pub(crate) fn misleads(&self, station: usize) -> bool {
+        self.unproved.iter().any(|(edge, _)| *edge == station)
+    }
+
+    /// A station has been proved equal over a wire.
+    pub(crate) fn proved(&mut self, station: usize, link: LinkId, scope: &ScopeId) {
+        if WireId(link.0) > self.last_wire {
+            self.unproved.remove(&(station, scope.clone()));
+        }
+    }
+}
+
+impl World {
+    /// The centre's disk is copied, as `cp` does beside the running node. The copy must open.
+    pub(crate) fn copy_disk(&mut self, number: usize) {
+        let Some(centre) = self.stations.first() else {
+            return;
+        };
+        let copy = centre.disk.copy();
+        match centre.look_at(&copy) {
+            Ok(evidence) => {
+                self.restored.copies.insert(number, (copy, evidence));
+            }
+            Err(error) => self.fail(Oracle::Opens, format!("a copy of the centre: {error:?}")),
+        }
+    }
+
+    /// Puts the copy back that was made for a fault, once it lacks something that the centre has
+    /// promised since: one that lacks nothing would show nothing.
+    pub(crate) fn put_back(&mut self, number: usize, plan: &FaultPlan) -> bool {
+        let promises = self.promises.get(plan.at);
+        let lacks = |(_, evidence): &&(Disk, Evidence)| {
+            promises.is_some_and(|promises| promises.broken(evidence).is_some())
+        };
+        let copies = &self.restored.copies;
+        let Some((copy, _)) = copies.get(&number).filter(lacks) else {
+            return false;
+        };
+        let copy = copy.clone();
+        self.restored.copies.remove(&number);
+        self.restore(plan.at, plan.lasts_ms, &copy);
+        true
+    }
+
+    /// A station's disk is replaced by an older copy of itself, and the node started again.
+    pub fn restore(&mut self, station: usize, down_ms: i64, copy: &Disk) {
+        self.die(station, down_ms, |station| station.restore(copy));
+        if let Some(promises) = self.promises.get_mut(station) {
+            promises.forget();
+        }
+        if station != CENTRE {
+            return;
+        }
+        let edges = 1..self.stations.len();
+        let scopes = |edge| {
+            self.readable(edge)
+                .into_iter()
+                .map(move |scope| (edge, scope))
+        };
+        self.restored.unproved = edges.flat_map(scopes).collect();
+        self.restored.last_wire = self.network.last_opened();
+        self.restored.ever = true;
+        self.restored.unmarked = true;
+    }
+
+    /// At the first start after a restore: what the centre alone held, and no edge has, is gone.
+    pub(crate) fn mark_what_is_gone(&mut self, number: usize, centre: &Evidence) {
+        if number != CENTRE || !std::mem::take(&mut self.restored.unmarked) {
+            return;
+        }
+        let mut edges = Vec::new();
+        for number in 1..self.stations.len() {
+            edges.extend(
+                self.evidence(number)
+                    .or_else(|| self.evidence_of_stopped(number)),
+            );
+        }
+        let carried: BTreeMap<EntryId, ChangeHash> = self
+            .population
+            .kept()
+            .iter()
+            .filter_map(|kept| Some((kept.entry, kept.change?)))
+            .collect();
+        let mut gone = 0;
+        for kept in self.population.kept_mut() {
+            let survives = carried.get(&kept.entry).is_some_and(|change| {
+                let has = |evidence: &Evidence| evidence.has(kept.document, *change);
+                has(centre) || edges.iter().any(has)
+            });
+            if kept.station == CENTRE && !kept.gone && !survives {
+                kept.gone = true;
+                gone += 1;
+            }
+        }
+        self.tally.gone += gone;
+    }
+
+    /// What is on the disk of a station that does not run just now.
+    fn evidence_of_stopped(&mut self, number: usize) -> Option<Evidence> {
+        let station = self.stations.get(number)?;
+        if !station.enrolled || station.running.is_some() {
+            return None;
+        }
+        match station.look_at(&station.disk.copy()) {
+            Ok(evidence) => Some(evidence),
+            Err(error) => {
+                self.fail(Oracle::Opens, format!("a stopped station: {error:?}"));
+                None
+            }
+        }
+    }
+}
