@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use domain::Refusal;
 use names::{
     DocumentId, Kind, Moment, Reason, ScopeId,
     limits::{OPENINGS_MAX, WAITING_PER_DOCUMENT_MAX},
@@ -74,6 +75,10 @@ impl<S: Store> Node<S> {
         request: Request,
     ) -> Result<(), StoreError> {
         match self.accept(turn, ticket, request)? {
+            Ok((document, pending)) if self.is_used(turn, document, &pending)? => {
+                let refused = NotDone::Refused(Refusal::EntryIdUsed);
+                self.answer(turn, pending.ticket, Err(refused));
+            }
             Ok((document, pending)) => {
                 let queue = self.desk.queues.entry(document).or_default();
                 queue.push_back(pending);
@@ -84,6 +89,28 @@ impl<S: Store> Node<S> {
             Err(reason) => self.answer(turn, ticket, Err(NotDone::Reason(reason))),
         }
         Ok(())
+    }
+
+    /// Whether the entry's id stands for an entry in another document already: writing it again
+    /// there would lose track of the first.
+    fn is_used(
+        &self,
+        turn: &Turn<S::Snapshot>,
+        document: DocumentId,
+        pending: &Pending,
+    ) -> Result<bool, StoreError> {
+        let entry = pending.request.entry;
+        let known = turn.draft.row::<EntryRow>(Table::Entry, entry.as_ref(), 0);
+        let known = unless_damaged(known)?.flatten();
+        let is_elsewhere = known.is_some_and(|known| known.document != document);
+        // Another command of the same id may still be on its way.
+        let waiting = self
+            .desk
+            .queues
+            .iter()
+            .filter(|(other, _)| **other != document);
+        let mut waiting = waiting.flat_map(|(_, queue)| queue);
+        Ok(is_elsewhere || waiting.any(|other| other.request.entry == entry))
     }
 
     /// Finds the document of a command, and whether this node may write there.

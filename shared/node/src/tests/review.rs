@@ -182,3 +182,24 @@ fn a_peer_cannot_make_a_cursor_that_cannot_be_read_back() {
     world.run();
     world.assert_equal("site:bath");
 }
+
+/// One id was taken for two entries in two documents, and how far the first had got was then read
+/// from the second.
+#[test]
+fn an_entrys_id_stands_for_one_document() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let (one, other) = (
+        world.open_case(1, "site:bath"),
+        world.open_case(1, "site:bath"),
+    );
+    let note = r#"{"command":"add-note","happened":"2026-11-20","mode":"phone","text":"x"}"#;
+    let entry = EntryId([0xCD; 16]);
+    let mut ask = |document| world.ask_as(1, "w-1", Target::Document(document), entry, note);
+    ask(one).unwrap();
+    assert_eq!(
+        ask(other),
+        Err(NotDone::Refused(domain::Refusal::EntryIdUsed))
+    );
+    // Asking again for the same is no other entry.
+    assert_eq!(ask(one).unwrap().change, None);
+}
