@@ -1,7 +1,7 @@
 //! What the HTTP surface asks of the node behind it.
 //!
 //! The routes know this trait and nothing of threads, sockets or stores, so that they can be
-//! tested without any. [`crate::handle`] implements it on the running node.
+//! tested without any. The module `handle` implements it on the running node.
 
 use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc};
 
