@@ -43,8 +43,10 @@ pub struct Tally {
     pub filled: u64,
     /// Changes that the centre sent edges because they had missed them.
     pub filled_down: u64,
-    /// Exact comparisons begun, and documents that they named.
+    /// Repairs begun, the batches of cells that they took, and documents that they named.
     pub repairs: u64,
+    /// See `repairs`.
+    pub sketched: u64,
     /// See `repairs`.
     pub repaired: u64,
     /// Conversations closed by a node, by reason.
@@ -173,7 +175,8 @@ impl fmt::Display for Totals {
         )?;
         row("changes filled in at the centre", self.column(|t| t.filled))?;
         row("changes filled in at edges", self.column(|t| t.filled_down))?;
-        row("exact comparisons", self.column(|t| t.repairs))?;
+        row("repairs", self.column(|t| t.repairs))?;
+        row("batches of cells for them", self.column(|t| t.sketched))?;
         row("documents they named", self.column(|t| t.repaired))?;
         row("documents at the centre", self.column(|t| t.documents))?;
         row("changes at the centre", self.column(|t| t.changes))?;

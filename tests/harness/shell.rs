@@ -3,6 +3,7 @@
 
 use names::{DocumentId, Moment};
 use node::{Input, Output};
+use protocol::Frame;
 use store::StoreError;
 
 use crate::{
@@ -157,6 +158,7 @@ impl World {
         match output {
             Output::Send { link, lane, frame } => {
                 let (wire, to) = (WireId(link.0), end_of(number).other());
+                self.tally.sketched += u64::from(is_cells(&frame));
                 if let Some(promises) = self.promises.get_mut(number) {
                     let filled = promises.sent(&frame);
                     let (count, documents) = match to {
@@ -305,4 +307,9 @@ impl World {
             }
         }
     }
+}
+
+/// Whether a frame carries cells of a sketch.
+fn is_cells(frame: &[u8]) -> bool {
+    matches!(Frame::decode(frame), Ok(Some(Frame::Cells(_))))
 }

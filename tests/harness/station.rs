@@ -21,6 +21,8 @@ pub type SimSnapshot = SealedSnapshot<store::RedbSnapshot>;
 const OPENERS: usize = 2;
 /// Documents one opener keeps open: few, so that cold and hot openings both happen.
 const OPEN_DOCUMENTS: usize = 4;
+/// How often a node repairs every scope by its sketch, as only large ones are in the service.
+const SKETCHED_PERCENT: u64 = 60;
 /// A small cache, so that pages are written and read back.
 const CACHE_BYTES: usize = 256 << 10;
 
@@ -165,7 +167,10 @@ impl Station {
             device: self.device(),
         };
         let entropy = self.chance.bytes();
-        let node = Node::open(store, identity, statements, self.clock(now), entropy)?;
+        let mut node = Node::open(store, identity, statements, self.clock(now), entropy)?;
+        if self.chance.percent(SKETCHED_PERCENT) {
+            node.sketch_from(1);
+        }
         let desk = || Desk {
             opener: Opener::new(OPEN_DOCUMENTS),
             queue: VecDeque::new(),

@@ -23,6 +23,7 @@ use crate::{
     draft::{damaged, decode_row, read_range, read_row, unless_damaged},
     input::LinkId,
     link::Link,
+    repair::SKETCHED_FROM,
     rows::{DocumentRow, MetaRow, OutboxRow, ScopeRow},
     turn::Turn,
     verify::Verifier,
@@ -73,6 +74,8 @@ pub struct Node<S> {
     pub(crate) log_heads: BTreeMap<ScopeId, Cursor>,
     /// The sketches of scopes that were repaired in this opening.
     pub(crate) sketches: BTreeMap<ScopeId, Sketch>,
+    /// From how many documents on a scope is repaired by its sketch.
+    pub(crate) sketched_from: u64,
     /// Documents whose summary is to be made, and those that wait until what was missed is here.
     pub(crate) stale: BTreeSet<DocumentId>,
     pub(crate) stale_later: BTreeSet<DocumentId>,
@@ -174,6 +177,7 @@ impl<S: Store> Node<S> {
             outbox,
             log_heads,
             sketches: BTreeMap::new(),
+            sketched_from: SKETCHED_FROM,
             stale,
             stale_later: BTreeSet::new(),
             counters: BTreeMap::new(),

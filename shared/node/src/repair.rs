@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Documents of a scope below which its list is no larger than the first cells.
-const SKETCHED_FROM: u64 = 512;
+pub(crate) const SKETCHED_FROM: u64 = 512;
 /// Items that are taken to differ before anything is known: a hundred documents changed on one
 /// side. 352 cells tell them in one round trip 99 times of 100, in 15 KB.
 const DIFFERING_GUESSED: u64 = 200;
@@ -72,7 +72,7 @@ impl<S: Store> Node<S> {
         scope: &ScopeId,
         count: u64,
     ) -> Result<(), StoreError> {
-        let is_large = count >= SKETCHED_FROM;
+        let is_large = count >= self.sketched_from;
         if is_large {
             self.make_sketch(turn, scope)?;
         }
@@ -93,6 +93,12 @@ impl<S: Store> Node<S> {
         self.links
             .get_mut(&id)
             .and_then(|link| link.scopes.get_mut(scope))
+    }
+
+    /// Repairs scopes of so many documents and more by their sketch, and smaller ones by their list.
+    /// A shell leaves this as it is; the simulator's scopes are small, and it wants both.
+    pub fn sketch_from(&mut self, documents: u64) {
+        self.sketched_from = documents;
     }
 
     /// Makes the sketch of a scope, unless it is there.
