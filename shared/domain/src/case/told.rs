@@ -43,6 +43,8 @@ impl Case {
         for (code, set) in &self.alerts {
             let said = set.history().rows();
             let looked = said.filter(|row| matches!(row.value, Fact::Review { .. }));
+            // An id used twice has seen nothing, so it takes no date out of anybody's list.
+            let looked = looked.filter(|row| !set.history().is_ambiguous(row.entry));
             let looked: BTreeSet<EntryId> = looked.flat_map(|row| row.seen).copied().collect();
             let asked = set
                 .standing()

@@ -12,7 +12,7 @@ pub(super) const AT_ONCE: usize = 64;
 /// Ids are drawn by whoever writes, so a hostile writer can make two entries each claim to have
 /// seen the other, which no honest order of events allows. Such a [`Links::knot`] is found in
 /// time linear in the size of the lists, and nothing in it counts as having seen anything in it.
-/// Everything that is asked of the graph takes one walk along its lists for every [`AT_ONCE`]
+/// Everything that is asked of the graph takes one walk along its lists for every 64
 /// entries asked about.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Links {

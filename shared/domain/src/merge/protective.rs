@@ -41,8 +41,9 @@ pub struct Weighed<'a, R, V> {
     /// Cleared here, raised or kept there. Where a standing raise and a clearing review did not
     /// know of each other, or a keeping review upholds the raise, and nobody has reviewed it since
     /// who knew both: those clearing reviews, all that stands, and the last reviews that kept it,
-    /// so that whoever looks at this has seen all that another review has to know. And everything
-    /// under an id that was used twice. Empty if there is nothing to look at.
+    /// so that whoever looks at this has seen all that another review has to know. And, while
+    /// anything stands, everything under an id that was used twice. Empty if there is nothing to
+    /// look at.
     pub disputed: Vec<Row<'a, Fact<R, V>>>,
 }
 
@@ -70,7 +71,7 @@ impl<R: Ord + Clone, V: Ord + Clone> ProtectiveSet<R, V> {
     /// Looks for disputes among [`limits::SEEN_MAX`] standing raises; more than that stand anyway.
     pub fn weigh(&self) -> Weighed<'_, R, V> {
         let acts = Acts::of(&self.log);
-        let mut disputed: BTreeSet<EntryId> = self.log.ambiguous().collect();
+        let mut disputed = BTreeSet::new();
         let mut standing = acts.raises.clone();
         if !acts.clears.is_empty() {
             let links = self.log.links();
@@ -86,6 +87,10 @@ impl<R: Ord + Clone, V: Ord + Clone> ProtectiveSet<R, V> {
                 disputed.extend(&standing);
                 disputed.extend(acts.last_keeps(&links, &standing));
             }
+        }
+        // Where nothing stands there is nothing to decide; the flaw tells of the id all the same.
+        if !standing.is_empty() {
+            disputed.extend(self.log.ambiguous());
         }
         let rows = self.log.in_order();
         let is_raise = |row: &Row<'_, Fact<R, V>>| matches!(row.value, Fact::Raise(_));
@@ -132,23 +137,30 @@ impl<R: Ord + Clone, V: Ord + Clone> ProtectiveSet<R, V> {
 struct Acts {
     raises: BTreeSet<EntryId>,
     clears: BTreeSet<EntryId>,
-    keeps: BTreeSet<EntryId>,
+    /// What each keeping review says it has seen, whatever else is said of it: a circle of lies or
+    /// an id used twice makes a list worthless where it would take something away, never here.
+    keeps: BTreeMap<EntryId, BTreeSet<EntryId>>,
 }
 
 /// Of raises that somebody kept, the reviews that would have cleared them, made apart from that.
 type Upheld = BTreeMap<EntryId, BTreeSet<EntryId>>;
 
 impl Acts {
-    /// An ambiguous id has seen nothing, so it clears nothing and keeps nothing.
+    /// An ambiguous id has seen nothing, so it clears nothing; what it keeps, it keeps.
     fn of<R: Ord + Clone, V: Ord + Clone>(log: &EntryLog<Fact<R, V>>) -> Acts {
         let mut acts = Acts::default();
         for row in log.rows() {
-            let those = match row.value {
-                Fact::Raise(_) => &mut acts.raises,
-                Fact::Review { clear: true, .. } => &mut acts.clears,
-                Fact::Review { clear: false, .. } => &mut acts.keeps,
-            };
-            those.insert(row.entry);
+            match row.value {
+                Fact::Raise(_) => {
+                    acts.raises.insert(row.entry);
+                }
+                Fact::Review { clear: true, .. } => {
+                    acts.clears.insert(row.entry);
+                }
+                Fact::Review { clear: false, .. } => {
+                    acts.keeps.entry(row.entry).or_default().extend(row.seen);
+                }
+            }
         }
         acts
     }
@@ -157,15 +169,15 @@ impl Acts {
     /// knowing of the other.
     fn upheld(&self, links: &Links) -> Upheld {
         let mut upheld = Upheld::new();
-        let keeps: Vec<EntryId> = self.keeps.iter().copied().collect();
+        let keeps: Vec<EntryId> = self.keeps.keys().copied().collect();
         for some in keeps.chunks(AT_ONCE) {
             let marks = links.marks(bit_each(some));
             let known = links.known_to_each(&marks);
             let knowing = links.knowing_each(&marks);
             let mut kept: BTreeMap<EntryId, u64> = BTreeMap::new();
             for (keep, bit) in bit_each(some) {
-                for raise in links.saw(keep) {
-                    *kept.entry(raise).or_default() |= bit;
+                for raise in self.keeps.get(&keep).into_iter().flatten() {
+                    *kept.entry(*raise).or_default() |= bit;
                 }
             }
             for clear in &self.clears {
@@ -197,7 +209,7 @@ impl Acts {
         let known = links.known_to_each(&marks);
         let knowing = links.knowing_each(&marks);
         // Only a review ends a dispute: one that knew the raise, and of the clearing.
-        let reviews = self.clears.iter().chain(&self.keeps);
+        let reviews = self.clears.iter().chain(self.keeps.keys());
         let reviews = reviews.map(|review| (*review, links.bits(&known, *review)));
         let weighed = links.knowing_each(&links.marks(reviews));
         let is_disputed = |clear: &EntryId| {
@@ -212,9 +224,10 @@ impl Acts {
 
     /// The reviews that kept one of these raises and are not known to another that did.
     fn last_keeps(&self, links: &Links, raises: &BTreeSet<EntryId>) -> BTreeSet<EntryId> {
-        let keeps = self.keeps.iter().copied();
+        let keeps = self.keeps.iter();
         let mut keeps: BTreeSet<EntryId> = keeps
-            .filter(|keep| links.saw(*keep).any(|raise| raises.contains(&raise)))
+            .filter(|(_, saw)| !saw.is_disjoint(raises))
+            .map(|(keep, _)| *keep)
             .collect();
         let marks = links.marks(keeps.iter().map(|keep| (*keep, 1)));
         let knowing = links.knowing_each(&marks);

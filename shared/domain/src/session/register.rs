@@ -100,7 +100,7 @@ impl Session {
         }
     }
 
-    /// The mark that operates for an attender; see [`in_force`].
+    /// The mark that operates for an attender; the noted time of those that agree.
     pub fn mark(&self, attender: Attender) -> Option<Marked> {
         in_force(&self.row(attender)?.marks)
     }

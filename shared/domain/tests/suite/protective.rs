@@ -244,3 +244,38 @@ fn a_review_that_is_due_is_in_the_row_for_lists() {
     assert_eq!(due(&world), []);
     assert_eq!(case_at(&world, 0).standing_alerts(), [CODE]);
 }
+
+/// Two reviews that claim to have seen each other made everything they had seen count as having
+/// seen nothing: what a keeping review had upheld then fell, and nobody was shown anything.
+#[test]
+fn no_circle_of_lies_makes_a_kept_alert_fall() {
+    use domain::merge::{Fact, Made, ProtectiveSet};
+    let made = |at| Made {
+        at: names::Moment(at),
+        by: "w-1".parse().unwrap(),
+        site: "bath".parse().unwrap(),
+    };
+    let id = |number| EntryId([number; 16]);
+    let [raised, kept, cleared, one, other] = [1, 2, 3, 4, 5].map(id);
+    let mut alert: ProtectiveSet<u8, u8> = ProtectiveSet::default();
+    let review = |clear| Fact::Review { clear, said: 0 };
+    alert.add(raised, made(1), &[], Fact::Raise(0));
+    alert.add(kept, made(2), &[raised], review(false));
+    alert.add(cleared, made(3), &[raised], review(true));
+    assert!(alert.stands() && alert.disputed().len() == 3);
+    let mut lied = alert.clone();
+    lied.add(one, made(4), &[other, kept], review(false));
+    lied.add(other, made(5), &[one], review(false));
+    assert!(lied.stands() && !lied.disputed().is_empty());
+    // The same where the id of the keeping review was used again.
+    alert.add(
+        kept,
+        made(6),
+        &[raised],
+        Fact::Review {
+            clear: false,
+            said: 1,
+        },
+    );
+    assert!(alert.stands() && !alert.disputed().is_empty());
+}
