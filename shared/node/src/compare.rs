@@ -256,6 +256,11 @@ impl<S: Store> Node<S> {
             return self.take_equal(turn, id, scope, row.heads, proof.logs);
         }
         talk.proved = None;
+        if matches!(talk.due, Some((_, Due::Round))) {
+            // Found unequal before, and looked at again in its time; a peer that goes on asking does
+            // not put that off.
+            return Ok(());
+        }
         if !talk.they_sent {
             // Equal is equal whenever it is said, but what differs may still be on its way.
             talk.their_proof = Some(proof);
@@ -269,7 +274,10 @@ impl<S: Store> Node<S> {
             return Ok(());
         }
         if talk.is_under_way(&proof, is_news, turn.now) {
-            talk.due = Some((again, Due::Proof));
+            talk.due = Some(
+                talk.due
+                    .map_or((again, Due::Proof), |due| due.min((again, Due::Proof))),
+            );
             if !talk.is_behind(&proof) {
                 return Ok(());
             }

@@ -3,8 +3,8 @@
 //! The dialling side lists its documents with their states; the other names those that differ, each
 //! with what it has of them; the dialling side answers with what it has; and only they move.
 //!
-//! Lists and names go page by page on the credit of the fill, and a page or two a turn: a large
-//! scope neither floods a slow link nor makes a turn long.
+//! Lists and names go page by page, on the credit of the fill: a large scope neither floods a slow
+//! link nor makes a turn long.
 
 use std::collections::VecDeque;
 
@@ -109,10 +109,9 @@ impl<S: Store> Node<S> {
             let documents = differ.documents.iter().map(|differs| differs.document);
             talk.differ_due.get_or_insert_default().extend(documents);
         }
+        talk.named += differ.documents.len();
         talk.named_bytes += differ.documents.iter().map(cost).sum::<usize>();
-        if talk.named_bytes > DIFFERENCES_BYTES_MAX
-            || talk.named_bytes / DIFFERENCE_BYTES > LISTED_MAX
-        {
+        if talk.named > LISTED_MAX || talk.named_bytes > DIFFERENCES_BYTES_MAX {
             self.close(turn, id, Reason::TooLarge);
             return Ok(());
         }

@@ -33,6 +33,8 @@ const AHEAD_RANGES_MAX: usize = 1_024;
 
 /// How long something may be under way without anything coming: far above a bad link's round trip.
 const UNDER_WAY_MS: i64 = 5_000;
+/// How long a disagreement may be put down to what is under way, in a scope that never rests.
+const UNEQUAL_MAX_MS: i64 = 60_000;
 
 /// How far a conversation as a whole has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -148,7 +150,8 @@ pub(crate) struct Talk {
     pub(crate) differing: BTreeSet<DocumentId>,
     /// Documents of which the peer is to be told what we have.
     pub(crate) differ_due: Option<exact::Due>,
-    /// What the peer's naming of this round takes, in bytes.
+    /// Documents that the peer has named in this round, and what that takes in bytes.
+    pub(crate) named: usize,
     pub(crate) named_bytes: usize,
     /// Whether the last of the peer's differences has come, or ours are complete.
     pub(crate) differ_last: bool,
@@ -189,12 +192,14 @@ pub(crate) struct Talk {
     pub(crate) unplaceable: BTreeSet<DocumentId>,
 }
 
-/// Since when two sides disagree without anything having come.
+/// Since when two sides disagree, and since when without anything having arrived on either.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unequal {
+    first: Moment,
     since: Moment,
-    /// Frames that had come by then.
-    frames: u64,
+    /// Frames that had come here, and to the peer, by then.
+    come: u64,
+    seen: u64,
 }
 
 /// How much is still to be measured of what a peer lacks.
@@ -206,7 +211,7 @@ pub(crate) struct Measure {
 }
 
 /// What to do when a scope's time has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Due {
     /// Open a new round.
     Round,
@@ -294,6 +299,7 @@ impl Talk {
         self.compare_next = None;
         self.differing.clear();
         self.differ_due = None;
+        self.named = 0;
         self.named_bytes = 0;
         self.measure = None;
         self.unequal = None;
@@ -336,17 +342,21 @@ impl Talk {
     /// come to it (`is_late`), or after something of its own that has not come here. Frames do come,
     /// so this ends; should the two sides count differently, it ends all the same.
     pub(crate) fn is_under_way(&mut self, proof: &Done, is_late: bool, now: Moment) -> bool {
-        let is_late = is_late || proof.seen < self.frames_said;
+        let is_late = is_late || proof.seen < self.frames_said || self.has_fill();
         let moving = is_late || self.frames_come < proof.said;
-        let known = self
-            .unequal
-            .filter(|known| known.frames == self.frames_come);
-        let known = known.unwrap_or(Unequal {
-            since: now,
-            frames: self.frames_come,
+        let (come, seen) = (self.frames_come, proof.seen);
+        let first = self.unequal.map_or(now, |known| known.first);
+        let still = |known: &Unequal| known.come == come && known.seen == seen;
+        let since = self.unequal.filter(still).map_or(now, |known| known.since);
+        self.unequal = Some(Unequal {
+            first,
+            since,
+            come,
+            seen,
         });
-        self.unequal = Some(known);
-        moving && now < known.since.plus_ms(UNDER_WAY_MS)
+        // A long fill is no disagreement, however slow the link: both sides judge once all is sent.
+        let is_patient = now < since.plus_ms(UNDER_WAY_MS) && now < first.plus_ms(UNEQUAL_MAX_MS);
+        moving && (is_patient || self.has_fill())
     }
 
     /// Whether something that the peer had said before its proof has not come yet.

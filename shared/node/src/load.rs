@@ -464,7 +464,7 @@ impl<S: Store> Node<S> {
         let number = self.outbox.next;
         self.outbox.next += 1;
         self.outbox.rows.insert((document, slot, seq), number);
-        if let Some(row) = turn.draft.document(document)? {
+        if let Some(row) = unless_damaged(turn.draft.document(document))?.flatten() {
             self.outbox.placed.insert(document, row.placed);
         }
         let row = OutboxRow {

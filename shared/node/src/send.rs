@@ -12,7 +12,7 @@ use protocol::{
     log::Position,
     message::{Done, Frame, Table as ScopeTable, Totals},
 };
-use store::{Snapshot, Store, StoreError, Table};
+use store::{Store, StoreError, Table};
 
 use crate::{
     draft::{decode_row, read_range, read_row, unless_damaged},
@@ -139,11 +139,14 @@ impl<S: Store> Node<S> {
         if link.statements_told >= self.statements {
             return Ok(());
         }
-        let rows = snapshot.range(Table::Statement, &[], link.statements_told, LIST_ROWS_MAX)?;
-        let statements = rows
-            .iter()
-            .map(|(_, bytes)| decode_row(Table::Statement, bytes))
-            .collect::<Result<Vec<_>, _>>()?;
+        let from = link.statements_told;
+        let rows = read_range(snapshot, Table::Statement, &[], from, LIST_ROWS_MAX)?;
+        // A damaged one is passed over; a peer that has it gives it back.
+        let kept = rows.iter().filter_map(|(_, bytes)| bytes.as_ref());
+        let mut statements = Vec::new();
+        for bytes in kept {
+            statements.extend(unless_damaged(decode_row(Table::Statement, bytes))?);
+        }
         link.statements_told += rows.len() as u64;
         said.extend(statement_frames(&statements).map(|frame| (Lane::Control, frame)));
         Ok(())
@@ -210,10 +213,12 @@ impl<S: Store> Node<S> {
             };
             let mut bytes = Gathering::new(scope);
             let end = bytes.take_log(snapshot, from, head.number, them)?;
-            talk.fill.repairs.extend(bytes.take_whole());
             // What people write now is little. More than a frame is somebody's backlog, which goes
             // as a fill goes: on credit, and behind what is live.
             let is_backlog = end < head.number;
+            if !is_backlog {
+                talk.fill.repairs.extend(bytes.take_whole());
+            }
             // What was passed over is part of the next frame's stretch, so that the peer's cursor
             // moves across it.
             let start = Position {

@@ -238,3 +238,25 @@ fn an_older_summary_never_follows_a_newer_one() {
     let listed = views::document_of(&snapshot, case).unwrap().unwrap();
     assert_eq!((row.unwrap().arrivals, listed.stale), (3, false));
 }
+
+/// A restored centre stands behind what it had acknowledged: an edge that could not read the header
+/// of one of those documents died at every greeting.
+#[test]
+fn a_damaged_header_does_not_meet_a_restored_centre_badly() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let cases: Vec<_> = (0..3).map(|_| world.open_case(1, "site:bath")).collect();
+    world.connect(1);
+    let copy = world.places[0].node.store.clone();
+    for case in &cases {
+        world.note(1, *case, "after the copy");
+    }
+    world.run();
+    world.cut(1);
+    spoil(&mut world.places[1], Table::Document, cases[0], 0);
+    world.places[0] = world.place(0, copy);
+    world.connect(1);
+    let snapshot = world.places[0].node.snapshot().unwrap();
+    let listed = views::documents(&snapshot, &bath()).unwrap();
+    assert_eq!(listed.len(), cases.len());
+    world.open_case(1, "site:bath");
+}
