@@ -91,7 +91,9 @@ impl World {
             let mut opener = Opener::new(1);
             for document in own.documents().keys() {
                 let view = match opener.view(&snapshot, *document) {
-                    Ok(view) if view.flaws.is_empty() => view,
+                    Ok(view) if view.flaws.iter().all(|flaw| self.population.explains(flaw)) => {
+                        view
+                    }
                     Ok(view) => {
                         let words = format!("{name} reads {document} with {:?}", view.flaws);
                         return self.fail(Oracle::Opens, words);

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use domain::{By, Command, Role};
-use names::{ChangeHash, DocumentId, EntryId, Moment, SiteId, WorkerId};
+use domain::{By, Command, Flaw, FlawAt, Role};
+use names::{ChangeHash, DocumentId, EntryId, Moment, Reason, SiteId, WorkerId};
 use node::{Request, Saved, Ticket};
 
 use crate::{chance::Chance, swarm::Plan};
@@ -98,6 +98,8 @@ pub struct Population {
     asked_ever: u64,
     kept: Vec<Kept>,
     memory: BTreeMap<DocumentId, Memory>,
+    /// How often each edit of a text was asked for.
+    edits: BTreeMap<EntryId, u32>,
 }
 
 const ROLES: [Role; 6] = [
@@ -131,6 +133,7 @@ impl Population {
         }
         Population {
             people,
+            edits: BTreeMap::new(),
             asked: BTreeMap::new(),
             asked_ever: 0,
             kept: Vec::new(),
@@ -146,9 +149,22 @@ impl Population {
     /// Somebody asks something.
     pub fn ask(&mut self, asked: Asked) -> Ticket {
         self.asked_ever += 1;
+        if let Command::EditText { .. } = asked.request.command {
+            *self.edits.entry(asked.request.entry).or_default() += 1;
+        }
         let ticket = Ticket(self.asked_ever);
         self.asked.insert(ticket, asked);
         ticket
+    }
+
+    /// Whether a flaw is what people are owed: an edit of a text that was sent through two nodes, or
+    /// again after a disk was lost, stands in the text twice, and that must be told.
+    pub fn explains(&self, flaw: &Flaw) -> bool {
+        let is_repeated = |entry: &EntryId| self.edits.get(entry).is_some_and(|times| *times > 1);
+        match flaw.at {
+            FlawAt::Entry(entry) => flaw.reason == Reason::Equivocation && is_repeated(&entry),
+            FlawAt::Document | FlawAt::Change(_) | FlawAt::Row(_) => false,
+        }
     }
 
     /// Takes back what a ticket asked, when its answer has come.
