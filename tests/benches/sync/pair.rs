@@ -209,7 +209,10 @@ impl<'o> Pair<'o> {
         let dials = edge.meter.last_commit().unwrap_or(began);
         let mut edge_says = edge.handle().notices();
         let linked = watch_handshake(edge.handle());
-        equal(&mut edge_says).await?;
+        // A reconnect may be over before anybody could listen.
+        if !is_proved(&edge.handle()).await? {
+            equal(&mut edge_says).await?;
+        }
         while edge.handle().waiting() > 0 {
             tokio::time::sleep(LOOK).await;
         }
@@ -254,6 +257,13 @@ fn watch_handshake(edge: Handle) -> thread::JoinHandle<Instant> {
         }
         Instant::now()
     })
+}
+
+/// Whether the scope was found equal with a peer.
+async fn is_proved(handle: &Handle) -> Outcome<bool> {
+    let sync = handle.sync().await.map_err(|reason| reason.to_string())?;
+    let own = sync.iter().find(|sync| sync.scope == scope());
+    Ok(own.is_some_and(|sync| sync.peers.iter().any(|peer| peer.proved.is_some())))
 }
 
 /// Waits until a node says that the site's scope was found equal.
