@@ -262,8 +262,10 @@ async fn a_killed_centre_that_is_back_says_so_at_once() {
         .unwrap();
     drop((accepted, killed));
     let _back = bind(address, &ours.device, config).unwrap();
-    let mut stream = dialled.open_uni().await.unwrap();
-    stream.write_all(&[0; 64]).await.unwrap();
+    // Whatever is sent next brings the answer; the connection itself may have sent something already.
+    if let Ok(mut stream) = dialled.open_uni().await {
+        let _ = stream.write_all(&[0; 64]).await;
+    }
     let noticed = timeout(Duration::from_secs(5), dialled.closed()).await;
     assert!(matches!(noticed, Ok(ConnectionError::Reset)), "{noticed:?}");
 }
