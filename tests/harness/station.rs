@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use names::{DocumentId, Moment, StoreId, TenantId};
 use node::{Identity, Inbox, Input, Job, Node, Opened, Opener, Output, Verifier};
 use protocol::{PublicKey, SignedStatement, signed::DeviceKey};
-use store::{Config, RedbStore, Sealed, SealedSnapshot, Store as _, StoreError, StoreKey};
+use store::{Config, Epochs, RedbStore, Sealed, SealedSnapshot, Store as _, StoreError, StoreKey};
 
 use crate::{chance::Chance, disk::Disk, evidence::Evidence};
 
@@ -129,8 +129,17 @@ impl Station {
         let inner = RedbStore::open(disk.backend(), Config::default())?;
         let mut nonces = Chance::new(self.life, "a look");
         let entropy = Box::new(move |bytes: &mut [u8]| nonces.fill(bytes));
-        let store = Sealed::open(inner, &StoreKey::from_bytes(self.store_key), entropy)?;
+        let store = Sealed::open(inner, &self.store_key(), self.epochs(), entropy)?;
         Evidence::read(&store.snapshot()?)
+    }
+
+    fn store_key(&self) -> StoreKey {
+        StoreKey::from_bytes(self.store_key)
+    }
+
+    /// Its first epoch, which no fault here ends.
+    fn epochs(&self) -> Epochs {
+        Epochs::first(self.device_seed)
     }
 
     /// Opens the store that is on the disk, or makes one.
@@ -142,15 +151,16 @@ impl Station {
             cache_bytes: CACHE_BYTES,
             ..Config::default()
         };
-        let key = StoreKey::from_bytes(self.store_key);
+        let (key, epochs) = (self.store_key(), self.epochs());
         // The stream of nonces must never begin twice from one state.
         let mut nonces = Chance::new(self.chance.any() ^ self.life, "nonces");
         let entropy = Box::new(move |bytes: &mut [u8]| nonces.fill(bytes));
         if self.enrolled {
-            return Sealed::open(RedbStore::open(self.disk.backend(), config)?, &key, entropy);
+            let inner = RedbStore::open(self.disk.backend(), config)?;
+            return Sealed::open(inner, &key, epochs, entropy);
         }
         let inner = RedbStore::create(self.disk.backend(), config)?;
-        Sealed::create(inner, &key, StoreId(self.chance.bytes()), entropy)
+        Sealed::create(inner, &key, epochs, StoreId(self.chance.bytes()), entropy)
     }
 
     /// Starts the node; `statements` are those of an enrolment.

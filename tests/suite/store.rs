@@ -15,8 +15,8 @@ use harness::{
 };
 use names::StoreId;
 use store::{
-    Batch, Config, MemoryStore, RedbStore, Sealed, Snapshot as _, Store, StoreError, StoreKey,
-    Table, conformance, each,
+    Batch, Config, Epochs, MemoryStore, RedbStore, Sealed, Snapshot as _, Store, StoreError,
+    StoreKey, Table, conformance, each,
 };
 
 type Durable = Sealed<RedbStore>;
@@ -34,6 +34,10 @@ fn key() -> StoreKey {
     StoreKey::from_bytes([0xC4; 32])
 }
 
+fn epochs() -> Epochs {
+    Epochs::first([0x3E; 32])
+}
+
 /// Opens what is on the disk, or begins where nothing was ever acknowledged.
 fn open(disk: &Disk, acknowledged: bool, seed: u64) -> Result<Durable, StoreError> {
     let config = Config {
@@ -44,10 +48,10 @@ fn open(disk: &Disk, acknowledged: bool, seed: u64) -> Result<Durable, StoreErro
         Err(StoreError::Missing) if !acknowledged => RedbStore::create(disk.backend(), config)?,
         other => other?,
     };
-    match Sealed::open(inner, &key(), entropy(seed)) {
+    match Sealed::open(inner, &key(), epochs(), entropy(seed)) {
         Err(StoreError::Missing) if !acknowledged => {
             let inner = RedbStore::open(disk.backend(), config)?;
-            Sealed::create(inner, &key(), StoreId([1; 16]), entropy(seed))
+            Sealed::create(inner, &key(), epochs(), StoreId([1; 16]), entropy(seed))
         }
         other => other,
     }

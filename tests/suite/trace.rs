@@ -22,7 +22,7 @@ use harness::{
 use names::{ChangeHash, DocumentId, EntryId, Moment, StoreId};
 use node::{Lane, Target, views};
 use redb::backends::InMemoryBackend;
-use store::{Config, RedbStore, Sealed, StoreKey};
+use store::{Config, Epochs, RedbStore, Sealed, StoreKey};
 
 /// The length of the trace; the published one has 26,078 transactions.
 const TRANSACTIONS: usize = 26_078;
@@ -209,7 +209,13 @@ fn place(number: u8) -> Place {
     });
     let medium = RedbStore::create(InMemoryBackend::new(), Config::default());
     let medium = medium.expect("a store in memory");
-    let store = Sealed::create(medium, &key, StoreId([number; 16]), nonces);
+    let store = Sealed::create(
+        medium,
+        &key,
+        Epochs::first([number; 32]),
+        StoreId([number; 16]),
+        nonces,
+    );
     Party::open(number, store.expect("a new store"), 1, BEGINS).expect("a new node")
 }
 

@@ -24,12 +24,23 @@
 //!    [`StoreError::Corrupt`]; a sealed store holds this against an attacker too.
 //! 7. **One writer.** `commit` takes `&mut self`; a second process is refused with
 //!    [`StoreError::Locked`].
+//! 8. **Whose row is a fact of its table.** [`Table::owner`] says whether a table's rows belong to
+//!    single documents; then their names begin with the document's id, and a sealed store seals
+//!    them under that document's own key. A row cannot be put under nobody's key by forgetting to
+//!    say whose it is, nor read under another's. After [`Batch::destroy_key`] no row that a
+//!    document had before can be read; the bytes left on the medium are beyond anybody's reach once
+//!    the epoch under which that key was kept has ended too ([`crate::Epochs`]).
 //!
 //! What a store does *not* promise: that rows vanish from the medium when they are deleted (only
 //! destroying a key does that), and that an older copy of the whole store is noticed here (that
 //! takes a peer).
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use names::DocumentId;
 
 use crate::StoreError;
 
@@ -42,7 +53,7 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub const VALUE_BYTES_MAX: usize = 64 << 20;
 
 macro_rules! tables {
-    ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal, of $owner:ident;)*) => {
         /// What a row is about. The code is part of the stored format and never changes.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         pub enum Table {
@@ -67,43 +78,73 @@ macro_rules! tables {
             pub fn name(self) -> &'static str {
                 match self { $(Table::$name => $text,)* }
             }
+
+            /// Whose its rows are.
+            pub fn owner(self) -> Owner {
+                match self { $(Table::$name => Owner::$owner,)* }
+            }
         }
     };
 }
 
+/// Whose rows a table holds, and so under which key a sealed store puts them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Owner {
+    /// The store's: who it is, what is in which scope, how far a peer is. They name documents and
+    /// say nothing of what is in them.
+    Store,
+    /// Single documents': names begin with the sixteen bytes of the document's id, and destroying
+    /// its key destroys the row.
+    Document,
+}
+
 tables! {
     /// What the store knows of itself: identity, keys, clock floor.
-    Meta = 1, "meta";
+    Meta = 1, "meta", of Store;
     /// Signed statements of the directory.
-    Statement = 2, "statement";
+    Statement = 2, "statement", of Store;
     /// One header row per document.
-    Document = 3, "document";
+    Document = 3, "document", of Document;
     /// Signed placements: in which scopes a document stands.
-    Placement = 4, "placement";
+    Placement = 4, "placement", of Document;
     /// Runs of changes with their signed heads, as they came.
-    Run = 5, "run";
+    Run = 5, "run", of Document;
     /// Where in a document each change stands.
-    Change = 6, "change";
+    Change = 6, "change", of Document;
     /// One row per scope: digest, count, log heads.
-    Scope = 7, "scope";
+    Scope = 7, "scope", of Store;
     /// Which documents a scope holds.
-    Member = 8, "member";
+    Member = 8, "member", of Store;
     /// What happened in a scope, in order, per writing process.
-    Log = 9, "log";
+    Log = 9, "log", of Store;
     /// What is known of a peer: cursors and when it was last heard.
-    Peer = 10, "peer";
+    Peer = 10, "peer", of Store;
     /// What lists need of a document.
-    Summary = 11, "summary";
+    Summary = 11, "summary", of Document;
     /// One row per author's line in a document: how far it goes, and how far it has travelled.
-    Actor = 12, "actor";
-    /// Work that was begun and must be taken up again, such as the *trying* mark.
-    Job = 13, "job";
+    Actor = 12, "actor", of Document;
+    /// Work on a document that was begun and must be taken up again, such as the *trying* mark.
+    Job = 13, "job", of Document;
     /// Entries made at this node: which change carries them.
-    Entry = 14, "entry";
+    Entry = 14, "entry", of Store;
     /// What was written here and is not yet acknowledged by the centre.
-    Outbox = 15, "outbox";
+    Outbox = 15, "outbox", of Store;
     /// Documents whose summary is older than their changes.
-    Stale = 16, "stale";
+    Stale = 16, "stale", of Document;
+    /// The keys of documents, which a sealed store keeps for itself: nobody else has rows here.
+    Key = 17, "key", of Store;
+}
+
+impl Table {
+    /// Whose row stands under `name` in this table, if its rows belong to documents. A name
+    /// shorter than an id counts as if zeros followed.
+    pub fn document_of(self, name: &[u8]) -> Option<DocumentId> {
+        let mut id = [0; 16];
+        for (byte, given) in id.iter_mut().zip(name) {
+            *byte = *given;
+        }
+        (self.owner() == Owner::Document).then_some(DocumentId(id))
+    }
 }
 
 /// Where a row stands within its table.
@@ -139,6 +180,7 @@ impl fmt::Debug for Key {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     rows: BTreeMap<(Table, Key), Option<Vec<u8>>>,
+    destroyed: BTreeSet<DocumentId>,
     two_phase: bool,
 }
 
@@ -176,7 +218,22 @@ impl Batch {
     /// Adds the changes of a later batch; where both speak of one key, the later one counts.
     pub fn append(&mut self, mut later: Batch) {
         self.rows.append(&mut later.rows);
+        self.destroyed.append(&mut later.destroyed);
         self.two_phase |= later.two_phase;
+    }
+
+    /// Destroys the key of a document, before the rows of this batch are written: whatever stood
+    /// under it can be read no more, and what is put now is sealed under a new one. The rows
+    /// themselves stay until they are deleted. A store that seals nothing has no keys, and does
+    /// nothing. Asks for a two-phase commit.
+    pub fn destroy_key(&mut self, document: DocumentId) {
+        self.destroyed.insert(document);
+        self.two_phase = true;
+    }
+
+    /// The documents whose keys it destroys.
+    pub fn destroyed(&self) -> impl Iterator<Item = DocumentId> + '_ {
+        self.destroyed.iter().copied()
     }
 
     /// Asks for a two-phase commit, which closes the narrow gap by which somebody who chooses the
@@ -193,7 +250,7 @@ impl Batch {
 
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.rows.is_empty() && self.destroyed.is_empty()
     }
 
     /// How many rows it changes.

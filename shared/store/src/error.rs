@@ -26,6 +26,8 @@ pub enum StoreError {
     Corrupt(Damage),
     /// It is sealed under another key.
     WrongKey,
+    /// The file with the keys of its epochs is missing, damaged, or another store's.
+    WrongEpochs,
     /// It was written by a newer Ridgeway, in a format this one does not know.
     TooNew,
     /// A name or a value is longer than a store takes; nothing was changed.
@@ -93,6 +95,10 @@ impl fmt::Display for StoreError {
             StoreError::WrongKey => {
                 f.write_str("the key does not fit this store: use the key it was created with")
             }
+            StoreError::WrongEpochs => f.write_str(
+                "the file `epoch.keys` beside the store is missing, damaged or another store's: put \
+                 back the one that belongs to this store, or restore a backup",
+            ),
             StoreError::TooNew => f.write_str(
                 "the store was written by a newer version: install that version or a later one",
             ),

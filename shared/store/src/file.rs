@@ -13,13 +13,13 @@
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
 use redb::backends::FileBackend;
 
-use crate::{Config, Damage, RedbStore, StoreError};
+use crate::{Config, Damage, EPOCHS_MAX, Epochs, RedbStore, StoreError, StoreKey};
 
 impl RedbStore {
     /// Creates a store in a new file that only its owner may read.
@@ -66,7 +66,58 @@ impl RedbStore {
     }
 }
 
+/// The greatest length of a file of epochs, in bytes: far above what [`EPOCHS_MAX`] of them take.
+const EPOCHS_BYTES_MAX: u64 = 4_096;
+const _: () = assert!(EPOCHS_MAX * 64 < EPOCHS_BYTES_MAX as usize);
+
+impl Epochs {
+    /// Makes the file of a new store's epochs, which only its owner may read, and makes it
+    /// durable: the store that depends on it is created afterwards. One that an interrupted
+    /// creation left is replaced; so this is for folders in which there is no store.
+    ///
+    /// # Errors
+    /// Failures of the medium.
+    pub fn create_file(
+        path: &Path,
+        key: &StoreKey,
+        mut entropy: impl FnMut(&mut [u8]),
+    ) -> Result<Epochs, StoreError> {
+        let (mut first, mut nonce) = ([0; 32], [0; 24]);
+        entropy(&mut first);
+        entropy(&mut nonce);
+        let epochs = Epochs::first(first);
+        let temporary = temporary_name(path);
+        remove_if_there(&temporary)?;
+        let mut file = new_file(&temporary)?;
+        file.write_all(&epochs.seal(key, nonce))?;
+        drop(file);
+        name_it(&temporary, path)?;
+        Ok(epochs)
+    }
+
+    /// Reads the file of a store's epochs.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongEpochs`] also when there is none; otherwise as [`Epochs::unseal`].
+    pub fn open_file(path: &Path, key: &StoreKey) -> Result<Epochs, StoreError> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreError::WrongEpochs);
+            }
+            opened => opened?,
+        };
+        let mut bytes = Vec::new();
+        file.take(EPOCHS_BYTES_MAX).read_to_end(&mut bytes)?;
+        Epochs::unseal(&bytes, key)
+    }
+}
+
 fn create_under(temporary: &Path, config: Config) -> Result<RedbStore, StoreError> {
+    RedbStore::create(backend(new_file(temporary)?)?, config)
+}
+
+/// A file that was not there, for its owner alone.
+fn new_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]
@@ -74,7 +125,7 @@ fn create_under(temporary: &Path, config: Config) -> Result<RedbStore, StoreErro
         use std::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600);
     }
-    RedbStore::create(backend(options.open(temporary)?)?, config)
+    options.open(path)
 }
 
 fn backend(file: File) -> Result<FileBackend, StoreError> {

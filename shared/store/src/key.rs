@@ -6,7 +6,7 @@
 use std::fmt;
 
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
-use names::StoreId;
+use names::{DocumentId, StoreId};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::Table;
@@ -15,7 +15,14 @@ use crate::Table;
 /// unreadable.
 const NAMES: &str = "ridgeway store v1: names of rows";
 const CHECK: &str = "ridgeway store v1: does this key fit";
-const VALUES: &str = "ridgeway store v1: values, epoch 0";
+const VALUES: &str = "ridgeway store v1: values of the store itself";
+const EPOCHS: &str = "ridgeway store v1: keys of epochs";
+const WRAPS: &str = "ridgeway store v1: keys of documents, under an epoch's";
+const EPOCH_CHECK: &str = "ridgeway store v1: does this epoch's key fit";
+const OWNERS: &str = "ridgeway store v1: which document a record is of";
+
+/// What stands for a table in the hashed names of wrapped keys; no table has this code.
+const WRAPPED: u8 = 0;
 
 /// Bytes of a name as a sealed store writes it.
 pub(crate) const HASHED_NAME_BYTES: usize = 16;
@@ -62,6 +69,11 @@ impl StoreKey {
         text
     }
 
+    /// The key under which the keys of epochs are kept.
+    pub(crate) fn of_epochs(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(blake3::derive_key(EPOCHS, &self.0))
+    }
+
     /// The keys a store works with. Those for values are bound to the store's id as well, so that
     /// two stores under one key never share a pair of key and nonce.
     pub(crate) fn derive(&self, store: StoreId) -> Keys {
@@ -73,10 +85,30 @@ impl StoreKey {
         let values = derived(VALUES);
         Keys {
             names: derived(NAMES),
+            owners: derived(OWNERS),
             check: derived(CHECK),
             values: XChaCha20Poly1305::new((&*values).into()),
         }
     }
+}
+
+/// The cipher that wraps documents' keys in one epoch of a store.
+pub(crate) fn wrapping(epoch_key: &[u8; 32], store: StoreId) -> XChaCha20Poly1305 {
+    let key = of_epoch(WRAPS, epoch_key, store);
+    XChaCha20Poly1305::new((&*key).into())
+}
+
+/// Proves knowledge of an epoch's key, and tells nothing of it.
+pub(crate) fn epoch_check(epoch_key: &[u8; 32], store: StoreId) -> blake3::Hash {
+    blake3::keyed_hash(&of_epoch(EPOCH_CHECK, epoch_key, store), store.as_ref())
+}
+
+fn of_epoch(domain: &str, epoch_key: &[u8; 32], store: StoreId) -> Zeroizing<[u8; 32]> {
+    let mut material = Zeroizing::new([0u8; 48]);
+    let (key, id) = material.split_at_mut(32);
+    key.copy_from_slice(epoch_key);
+    id.copy_from_slice(store.as_ref());
+    Zeroizing::new(blake3::derive_key(domain, material.as_slice()))
 }
 
 fn digit(byte: u8) -> Option<u8> {
@@ -105,6 +137,7 @@ impl std::error::Error for InvalidKey {}
 /// The derived keys of one open store; wiped when dropped (the cipher wipes its own).
 pub(crate) struct Keys {
     names: Zeroizing<[u8; 32]>,
+    owners: Zeroizing<[u8; 32]>,
     check: Zeroizing<[u8; 32]>,
     pub(crate) values: XChaCha20Poly1305,
 }
@@ -113,12 +146,34 @@ impl Keys {
     /// What a name looks like in this store. The table is hashed too, so that nobody can tell
     /// which rows of two tables belong together.
     pub(crate) fn hashed_name(&self, table: Table, name: &[u8]) -> [u8; HASHED_NAME_BYTES] {
+        self.hashed(table.code(), name)
+    }
+
+    /// Where a document's wrapped key stands. No row of any table has such a name.
+    pub(crate) fn key_name(&self, document: DocumentId) -> [u8; HASHED_NAME_BYTES] {
+        self.hashed(WRAPPED, document.as_ref())
+    }
+
+    fn hashed(&self, code: u8, name: &[u8]) -> [u8; HASHED_NAME_BYTES] {
         let mut hasher = blake3::Hasher::new_keyed(&self.names);
-        hasher.update(&[table.code()]);
+        hasher.update(&[code]);
         hasher.update(name);
         let mut out = [0; HASHED_NAME_BYTES];
         hasher.finalize_xof().fill(&mut out);
         out
+    }
+
+    /// Hides which document a record is of, or shows it again: each record's nonce gives another
+    /// mask, so that records of one document look no more alike than others.
+    pub(crate) fn masked(&self, document: DocumentId, nonce: &[u8]) -> DocumentId {
+        let mut mask = [0; 16];
+        let mut hasher = blake3::Hasher::new_keyed(&self.owners);
+        hasher.update(nonce);
+        hasher.finalize_xof().fill(&mut mask);
+        for (byte, own) in mask.iter_mut().zip(document.0) {
+            *byte ^= own;
+        }
+        DocumentId(mask)
     }
 
     /// Proves knowledge of the key, and tells nothing of it.

@@ -5,6 +5,7 @@
 
 pub mod conformance;
 pub mod contract;
+mod epoch;
 mod error;
 #[cfg(not(target_family = "wasm"))]
 mod file;
@@ -14,8 +15,9 @@ mod redb;
 mod seal;
 
 pub use contract::{
-    Batch, Key, NAME_BYTES_MAX, Page, Row, Snapshot, Store, Table, VALUE_BYTES_MAX, each,
+    Batch, Key, NAME_BYTES_MAX, Owner, Page, Row, Snapshot, Store, Table, VALUE_BYTES_MAX, each,
 };
+pub use epoch::{EPOCHS_MAX, Epochs};
 pub use error::{Damage, StoreError};
 pub use key::{InvalidKey, StoreKey};
 pub use memory::{MemorySnapshot, MemoryStore};

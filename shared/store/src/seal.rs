@@ -5,22 +5,31 @@
 //! A row is kept under a keyed hash of its table and name; its position stays clear. Its value is
 //!
 //! ```text
-//! version (1) | suite (1) | key id (1) | key epoch (4) | nonce (24) | sealed bytes | tag (16)
+//! version (1) | suite (1) | key (1) | key epoch (4) | nonce (24) | [document (16)] | sealed bytes | tag (16)
 //! ```
 //!
 //! where the sealed bytes are `value | name | padding | length of value (4) | length of name (1)`.
-//! The name is inside so that [`Snapshot::names`] can give it back. Key id 0 is the store's own
-//! key of that epoch; other ids leave room for the keys of single documents.
+//! The name is inside so that [`Snapshot::names`] can give it back. Key 0 is the store's own, key 1
+//! the document's, whose id follows the nonce under a mask that every nonce changes. A document's
+//! key is a row of its own ([`Table::Key`]), wrapped under the key of the epoch that its header
+//! names; that is key 2. Epochs are kept outside the database: see [`crate::Epochs`].
+//!
+//! A document's key is drawn by the batch that first puts a row of it. Such a batch is committed
+//! in one phase like any other: the key stands or falls with the first rows under it, of which
+//! nothing was acknowledged before; and the narrow gap that two phases close is for somebody who
+//! chooses the bytes of a commit, which nobody can whose bytes are all sealed under random nonces.
+//! A batch that destroys a key takes two phases, because there an old state that came back would
+//! undo what was promised; it is rare, and its second sync costs nobody's entry.
 //!
 //! The suite is XChaCha20-Poly1305 with random nonces. There is no counter, because a restored or
 //! cloned store would repeat it. Everything that says *where* a row stands is associated data:
-//! store id, table, hashed name, position and the header above. A record that is moved, swapped
-//! or copied in from another store does not open.
+//! store id, table, hashed name, position, document and the header above. A record that is moved,
+//! swapped or copied in from another store does not open.
 //!
 //! The padding (Padmé: at most 12 %, and never below 32 bytes) hides the exact length of a note.
 //!
 //! One row of the inner store is not sealed: the *seal*, which names the store and proves which
-//! key fits it, so that a wrong key is told apart from damage.
+//! keys fit it, so that a wrong key is told apart from damage.
 //!
 //! # What it does not do
 //!
@@ -28,31 +37,29 @@
 //! record put back in its own place opens: that a row, or the whole store, is not an old copy is
 //! proved by digests against peers.
 
-use std::{fmt, sync::Arc};
+mod kept;
+mod mark;
+mod record;
 
-use chacha20poly1305::{AeadInOut, Tag, XNonce};
-use names::StoreId;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305};
+use names::{DocumentId, StoreId};
+use zeroize::Zeroizing;
+
+use self::{
+    kept::Kept,
+    mark::SEAL_NAME,
+    record::{At, Named, Place, is_wrapped_key},
+};
 use crate::{
-    Batch, Damage, NAME_BYTES_MAX, Page, Row, Snapshot, Store, StoreError, StoreKey, Table,
-    VALUE_BYTES_MAX,
-    key::{HASHED_NAME_BYTES, Keys},
+    Batch, Damage, Epochs, NAME_BYTES_MAX, Owner, Page, Row, Snapshot, Store, StoreError, StoreKey,
+    Table, VALUE_BYTES_MAX,
 };
 
 const VERSION: u8 = 1;
 const SUITE: u8 = 1;
-const HEADER_BYTES: usize = 7;
 const NONCE_BYTES: usize = 24;
-const TAG_BYTES: usize = 16;
-/// Version, suite, key id 0, key epoch 0.
-const HEADER: [u8; HEADER_BYTES] = [VERSION, SUITE, 0, 0, 0, 0, 0];
-const DOMAIN: &[u8; 17] = b"ridgeway store v1";
-const TRAILER_BYTES: usize = 5;
-const PADDED_BYTES_MIN: usize = 32;
-
-/// The name of the seal. Hashed names have sixteen bytes, so none is equal to it.
-const SEAL_NAME: &[u8] = b"seal";
-const SEAL_SUM_BYTES: usize = 8;
 
 /// Where the nonces come from: the shell's random source, or the simulator's.
 pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
@@ -61,23 +68,24 @@ pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
 pub struct Sealed<S> {
     inner: S,
     at: Arc<Place>,
+    kept: Arc<Kept>,
     entropy: Entropy,
 }
 
-/// Which store this is, and its keys: what a snapshot needs to unseal.
-struct Place {
-    store: StoreId,
-    keys: Keys,
-}
+type Cipher = Arc<XChaCha20Poly1305>;
+
+/// Keys drawn by a batch that is not committed yet.
+type Fresh = BTreeMap<DocumentId, Cipher>;
 
 impl<S: Store> Sealed<S> {
-    /// Seals an empty store under a key, for good.
+    /// Seals an empty store under its keys, for good. `epochs` must be durable by now.
     ///
     /// # Errors
     /// [`StoreError::AlreadyThere`] when it is sealed already; failures of the inner store.
     pub fn create(
         mut inner: S,
         key: &StoreKey,
+        epochs: Epochs,
         store: StoreId,
         entropy: Entropy,
     ) -> Result<Sealed<S>, StoreError> {
@@ -86,31 +94,40 @@ impl<S: Store> Sealed<S> {
         }
         let keys = key.derive(store);
         let mut batch = Batch::new();
-        batch.put(Table::Meta, SEAL_NAME, 0, write_seal(store, &keys));
+        let seal = mark::write(store, &keys, &epochs);
+        batch.put(Table::Meta, SEAL_NAME, 0, seal);
         batch.require_two_phase();
         inner.commit(batch)?;
-        Ok(Sealed {
-            inner,
-            at: Arc::new(Place { store, keys }),
-            entropy,
-        })
+        let place = Place::new(store, keys, &epochs);
+        Ok(Sealed::on(inner, place, entropy))
     }
 
-    /// Opens a sealed store with its key.
+    /// Opens a sealed store with its keys.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when it was never sealed (its creation was interrupted),
-    /// [`StoreError::WrongKey`], [`StoreError::TooNew`], [`StoreError::Corrupt`] when the seal
-    /// itself is damaged; failures of the inner store.
-    pub fn open(inner: S, key: &StoreKey, entropy: Entropy) -> Result<Sealed<S>, StoreError> {
+    /// [`StoreError::WrongKey`], [`StoreError::WrongEpochs`], [`StoreError::TooNew`],
+    /// [`StoreError::Corrupt`] when the seal itself is damaged; failures of the inner store.
+    pub fn open(
+        inner: S,
+        key: &StoreKey,
+        epochs: Epochs,
+        entropy: Entropy,
+    ) -> Result<Sealed<S>, StoreError> {
         let seal = inner.snapshot()?.get(Table::Meta, SEAL_NAME, 0)?;
         let seal = seal.ok_or(StoreError::Missing)?;
-        let (store, keys) = read_seal(&seal, key)?;
-        Ok(Sealed {
+        let (store, keys) = mark::read(&seal, key, &epochs)?;
+        let place = Place::new(store, keys, &epochs);
+        Ok(Sealed::on(inner, place, entropy))
+    }
+
+    fn on(inner: S, place: Place, entropy: Entropy) -> Sealed<S> {
+        Sealed {
             inner,
-            at: Arc::new(Place { store, keys }),
+            at: Arc::new(place),
+            kept: Arc::default(),
             entropy,
-        })
+        }
     }
 
     /// Which store this is: drawn when it was created, the same in every file copy of it.
@@ -127,6 +144,33 @@ impl<S: Store> Sealed<S> {
     pub fn inner(&self) -> &S {
         &self.inner
     }
+
+    /// The key to seal a document's rows with: its own, or one that is drawn and wrapped now.
+    fn key_for(
+        &mut self,
+        document: DocumentId,
+        read: &SealedSnapshot<S::Snapshot>,
+        fresh: &mut Fresh,
+        sealed: &mut Batch,
+    ) -> Result<Cipher, StoreError> {
+        if let Some(key) = fresh.get(&document) {
+            return Ok(Arc::clone(key));
+        }
+        let name = self.at.keys.key_name(document);
+        let is_destroyed = sealed.get(Table::Key, &name, 0).is_some();
+        if !is_destroyed && let Some(key) = read.key_of(document)? {
+            return Ok(key);
+        }
+        let mut drawn = Zeroizing::new([0; 32]);
+        (self.entropy)(drawn.as_mut_slice());
+        let mut nonce = [0; NONCE_BYTES];
+        (self.entropy)(&mut nonce);
+        let wrapped = self.at.wrap(name, &drawn, nonce);
+        sealed.put(Table::Key, name, 0, wrapped.ok_or(StoreError::WrongEpochs)?);
+        let key = Arc::new(XChaCha20Poly1305::new((&*drawn).into()));
+        fresh.insert(document, Arc::clone(&key));
+        Ok(key)
+    }
 }
 
 impl<S: Store> Store for Sealed<S> {
@@ -134,34 +178,51 @@ impl<S: Store> Store for Sealed<S> {
 
     fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
         batch.check()?;
-        let mut sealed = Batch::new();
+        let (mut sealed, mut fresh) = (Batch::new(), Fresh::new());
+        let read = self.snapshot()?;
         if batch.is_two_phase() {
             sealed.require_two_phase();
         }
+        let mut destroys = false;
+        for document in batch.destroyed() {
+            sealed.delete(Table::Key, self.at.keys.key_name(document), 0);
+            destroys = true;
+        }
         for ((table, key), value) in batch {
             let at = self.at.row(table, &key.name, key.position);
-            match value {
-                Some(value) => {
-                    let mut nonce = [0; NONCE_BYTES];
-                    (self.entropy)(&mut nonce);
-                    let record = self.at.seal(&at, &key.name, value, nonce);
-                    sealed.put(
-                        table,
-                        at.name,
-                        key.position,
-                        record.ok_or(too_large(table))?,
-                    );
-                }
-                None => sealed.delete(table, at.name, key.position),
-            }
+            let Some(value) = value else {
+                sealed.delete(table, at.name, key.position);
+                continue;
+            };
+            let cipher = match at.document {
+                Some(document) => Some(self.key_for(document, &read, &mut fresh, &mut sealed)?),
+                None => None,
+            };
+            let cipher = cipher.as_deref().unwrap_or(&self.at.keys.values);
+            let mut nonce = [0; NONCE_BYTES];
+            (self.entropy)(&mut nonce);
+            let record = self.at.seal(cipher, &at, (&key.name, value), nonce);
+            let record = record.ok_or(StoreError::TooLarge { table })?;
+            sealed.put(table, at.name, key.position, record);
         }
-        self.inner.commit(sealed)
+        drop(read);
+        self.inner.commit(sealed)?;
+        if destroys {
+            self.kept.begin_life();
+        }
+        let life = self.kept.life();
+        for (document, key) in fresh {
+            self.kept.put(document, key, life);
+        }
+        Ok(())
     }
 
     fn snapshot(&self) -> Result<Self::Snapshot, StoreError> {
         Ok(SealedSnapshot {
             inner: self.inner.snapshot()?,
             at: Arc::clone(&self.at),
+            kept: Arc::clone(&self.kept),
+            life: self.kept.life(),
         })
     }
 
@@ -187,6 +248,75 @@ impl<S> fmt::Debug for Sealed<S> {
 pub struct SealedSnapshot<P> {
     inner: P,
     at: Arc<Place>,
+    kept: Arc<Kept>,
+    life: u64,
+}
+
+impl<P: Snapshot> SealedSnapshot<P> {
+    /// A document's key; `None` when it has none.
+    fn key_of(&self, document: DocumentId) -> Result<Option<Cipher>, StoreError> {
+        if let Some(key) = self.kept.get(document, self.life) {
+            return Ok(Some(key));
+        }
+        let name = self.at.keys.key_name(document);
+        let Some(record) = self.inner.get(Table::Key, &name, 0)? else {
+            return Ok(None);
+        };
+        let key = self.at.unwrap(name, &record);
+        let key = Arc::new(key.ok_or(StoreError::Corrupt(Damage::Row(Table::Key)))?);
+        self.kept.put(document, Arc::clone(&key), self.life);
+        Ok(Some(key))
+    }
+
+    /// The name and value of a record; `None` when it does not open. A key that is damaged or gone
+    /// is damage to the rows under it.
+    fn unseal(&self, at: &At, record: Vec<u8>) -> Result<Option<Named>, StoreError> {
+        let key = match at.document.map(|document| self.key_of(document)) {
+            None => None,
+            Some(Ok(Some(key))) => Some(key),
+            Some(Ok(None) | Err(StoreError::Corrupt(_))) => return Ok(None),
+            Some(Err(error)) => return Err(error),
+        };
+        let cipher = key.as_deref().unwrap_or(&self.at.keys.values);
+        Ok(self.at.unseal(cipher, at, record))
+    }
+
+    fn unseal_named(&self, at: &At, name: &[u8], record: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        match self.unseal(at, record)? {
+            Some((found, value)) if found == name => Ok(value),
+            Some(_) | None => Err(at.damaged()),
+        }
+    }
+
+    fn unseal_unnamed(&self, table: Table, row: Row) -> Result<Option<Named>, StoreError> {
+        let Ok(name) = row.name.try_into() else {
+            return Ok(None);
+        };
+        let document = match table.owner() {
+            Owner::Store => None,
+            Owner::Document => match self.at.owner_of(&row.value) {
+                None => return Ok(None),
+                owner => owner,
+            },
+        };
+        let at = At {
+            table,
+            name,
+            position: row.position,
+            document,
+        };
+        self.unseal(&at, row.value)
+    }
+
+    /// Whether a row is the store's own: the seal, or a document's key that opens. `None` when it
+    /// is such a key and does not.
+    fn is_own(&self, table: Table, row: &Row) -> Option<bool> {
+        if table == Table::Key && is_wrapped_key(&row.value) {
+            let name = row.name.as_slice().try_into().ok()?;
+            return self.at.unwrap(name, &row.value).map(|_| true);
+        }
+        Some(table == Table::Meta && row.name == SEAL_NAME)
+    }
 }
 
 impl<P: Snapshot> Snapshot for SealedSnapshot<P> {
@@ -195,7 +325,7 @@ impl<P: Snapshot> Snapshot for SealedSnapshot<P> {
         let Some(record) = self.inner.get(table, &at.name, position)? else {
             return Ok(None);
         };
-        self.at.unseal_named(&at, name, record).map(Some)
+        self.unseal_named(&at, name, record).map(Some)
     }
 
     fn range(
@@ -209,7 +339,7 @@ impl<P: Snapshot> Snapshot for SealedSnapshot<P> {
         let rows = self.inner.range(table, &at.name, from, limit)?;
         let open = |(position, record)| {
             at.position = position;
-            Ok((position, self.at.unseal_named(&at, name, record)?))
+            Ok((position, self.unseal_named(&at, name, record)?))
         };
         rows.into_iter().map(open).collect()
     }
@@ -220,7 +350,7 @@ impl<P: Snapshot> Snapshot for SealedSnapshot<P> {
             return Ok(None);
         };
         at.position = position;
-        Ok(Some((position, self.at.unseal_named(&at, name, record)?)))
+        Ok(Some((position, self.unseal_named(&at, name, record)?)))
     }
 
     fn names(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Page, StoreError> {
@@ -231,11 +361,16 @@ impl<P: Snapshot> Snapshot for SealedSnapshot<P> {
             next: inner.next,
         };
         for row in inner.rows {
-            if table == Table::Meta && row.name == SEAL_NAME {
-                continue;
+            match self.is_own(table, &row) {
+                Some(false) => {}
+                Some(true) => continue,
+                None => {
+                    page.damaged += 1;
+                    continue;
+                }
             }
             let position = row.position;
-            match self.at.unseal_unnamed(table, row) {
+            match self.unseal_unnamed(table, row)? {
                 Some((name, value)) => page.rows.push(Row {
                     name,
                     position,
@@ -252,169 +387,6 @@ impl<P> fmt::Debug for SealedSnapshot<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SealedSnapshot({})", self.at.store)
     }
-}
-
-/// Where a row stands in the inner store.
-struct At {
-    table: Table,
-    name: [u8; HASHED_NAME_BYTES],
-    position: u64,
-}
-
-impl Place {
-    fn row(&self, table: Table, name: &[u8], position: u64) -> At {
-        At {
-            table,
-            name: self.keys.hashed_name(table, name),
-            position,
-        }
-    }
-
-    /// Everything that says where a record belongs.
-    fn associated(&self, at: &At) -> Vec<u8> {
-        let position = at.position.to_be_bytes();
-        let parts: [&[u8]; 6] = [
-            DOMAIN,
-            self.store.as_ref(),
-            &[at.table.code()],
-            &at.name,
-            &position,
-            &HEADER,
-        ];
-        parts.concat()
-    }
-
-    /// `None` only for a value that is longer than a store takes.
-    fn seal(
-        &self,
-        at: &At,
-        name: &[u8],
-        mut value: Vec<u8>,
-        nonce: [u8; NONCE_BYTES],
-    ) -> Option<Vec<u8>> {
-        let value_length = u32::try_from(value.len()).ok()?.to_be_bytes();
-        let name_length = u8::try_from(name.len()).ok()?;
-        let padded = padded(value.len() + name.len() + TRAILER_BYTES);
-        value.reserve_exact(padded - value.len());
-        value.extend_from_slice(name);
-        value.resize(padded - TRAILER_BYTES, 0);
-        value.extend_from_slice(&value_length);
-        value.push(name_length);
-
-        let nonce = XNonce::from(nonce);
-        let body = value.as_mut_slice().into();
-        let sealed = self
-            .keys
-            .values
-            .encrypt_inout_detached(&nonce, &self.associated(at), body);
-        let tag = sealed.ok()?;
-        Some([HEADER.as_slice(), &nonce, &value, &tag].concat())
-    }
-
-    /// The name and value of a record that belongs `at` this place.
-    fn unseal(&self, at: &At, mut record: Vec<u8>) -> Option<(Vec<u8>, Vec<u8>)> {
-        let (header, rest) = record.split_first_chunk_mut::<HEADER_BYTES>()?;
-        let (nonce, rest) = rest.split_first_chunk_mut::<NONCE_BYTES>()?;
-        let (body, tag) = rest.split_last_chunk_mut::<TAG_BYTES>()?;
-        if *header != HEADER {
-            return None;
-        }
-        let (nonce, tag) = (XNonce::from(*nonce), Tag::from(*tag));
-        let associated = self.associated(at);
-        let opened =
-            self.keys
-                .values
-                .decrypt_inout_detached(&nonce, &associated, body.into(), &tag);
-        opened.ok()?;
-
-        let (content, trailer) = body.split_last_chunk::<TRAILER_BYTES>()?;
-        let [a, b, c, d, name_length] = *trailer;
-        let value_length = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?;
-        let (_, rest) = content.split_at_checked(value_length)?;
-        let (name, _) = rest.split_at_checked(usize::from(name_length))?;
-        let name = name.to_vec();
-        record.drain(..HEADER_BYTES + NONCE_BYTES);
-        record.truncate(value_length);
-        Some((name, record))
-    }
-
-    fn unseal_named(&self, at: &At, name: &[u8], record: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-        match self.unseal(at, record) {
-            Some((found, value)) if found == name => Ok(value),
-            Some(_) | None => Err(StoreError::Corrupt(Damage::Row(at.table))),
-        }
-    }
-
-    fn unseal_unnamed(&self, table: Table, row: Row) -> Option<(Vec<u8>, Vec<u8>)> {
-        let name = row.name.try_into().ok()?;
-        self.unseal(
-            &At {
-                table,
-                name,
-                position: row.position,
-            },
-            row.value,
-        )
-    }
-}
-
-fn too_large(table: Table) -> StoreError {
-    StoreError::TooLarge { table }
-}
-
-/// Padmé (Nikitin and others, PETS 2019): rounds up so that only about log log of the length
-/// shows.
-fn padded(length: usize) -> usize {
-    if length <= PADDED_BYTES_MIN {
-        return PADDED_BYTES_MIN;
-    }
-    let exponent = length.ilog2();
-    let kept = exponent.ilog2() + 1;
-    let mask = (1usize << (exponent - kept)) - 1;
-    (length + mask) & !mask
-}
-
-/// `version | suite | store id | check | sum`: the check needs the key, the sum does not, so a
-/// seal whose sum fits and whose check does not was made under another key.
-fn write_seal(store: StoreId, keys: &Keys) -> Vec<u8> {
-    let mut seal = vec![VERSION, SUITE];
-    seal.extend_from_slice(store.as_ref());
-    let check = keys.check(&seal);
-    seal.extend_from_slice(check.as_bytes());
-    let sum = seal_sum(&seal);
-    seal.extend_from_slice(&sum);
-    seal
-}
-
-fn read_seal(seal: &[u8], key: &StoreKey) -> Result<(StoreId, Keys), StoreError> {
-    let damaged = StoreError::Corrupt(Damage::Seal);
-    let (body, sum) = seal.split_last_chunk::<SEAL_SUM_BYTES>().ok_or(damaged)?;
-    if *sum != seal_sum(body) {
-        return Err(damaged);
-    }
-    let [VERSION, SUITE, rest @ ..] = body else {
-        return Err(StoreError::TooNew);
-    };
-    let (id, check) = rest.split_first_chunk::<16>().ok_or(damaged)?;
-    let store = StoreId(*id);
-    let keys = key.derive(store);
-    let (about, _) = body.split_at_checked(2 + id.len()).ok_or(damaged)?;
-    let check: [u8; 32] = check.try_into().map_err(|_| damaged)?;
-    // Compared in constant time by blake3's own equality.
-    if keys.check(about) == blake3::Hash::from_bytes(check) {
-        Ok((store, keys))
-    } else {
-        Err(StoreError::WrongKey)
-    }
-}
-
-fn seal_sum(body: &[u8]) -> [u8; SEAL_SUM_BYTES] {
-    let mut sum = [0; SEAL_SUM_BYTES];
-    blake3::Hasher::new()
-        .update(body)
-        .finalize_xof()
-        .fill(&mut sum);
-    sum
 }
 
 // What a store takes must still fit once it is sealed: lengths are kept in four bytes and one.

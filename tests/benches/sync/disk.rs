@@ -17,7 +17,7 @@ use harness::chance::Chance;
 use names::StoreId;
 use redb::{BackendError, StorageBackend, backends::FileBackend};
 use runtime::shell;
-use store::{Batch, Config, RedbStore, Sealed, Store, StoreError, StoreKey};
+use store::{Batch, Config, Epochs, RedbStore, Sealed, Store, StoreError, StoreKey};
 
 use crate::failure::{Outcome, failed};
 
@@ -201,11 +201,13 @@ pub(crate) fn open(path: &Path, key: &StoreKey, meter: &Arc<Meter>) -> Outcome<C
         meter: Arc::clone(meter),
     };
     let chance = Box::new(shell::fill);
+    let epochs = Epochs::first([1; 32]);
     let sealed = if is_new {
         RedbStore::create(disk, Config::default())
-            .and_then(|inner| Sealed::create(inner, key, StoreId(shell::entropy()), chance))
+            .and_then(|inner| Sealed::create(inner, key, epochs, StoreId(shell::entropy()), chance))
     } else {
-        RedbStore::open(disk, Config::default()).and_then(|inner| Sealed::open(inner, key, chance))
+        RedbStore::open(disk, Config::default())
+            .and_then(|inner| Sealed::open(inner, key, epochs, chance))
     };
     Ok(Counted {
         inner: sealed.map_err(failed("a store"))?,

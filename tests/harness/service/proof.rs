@@ -19,7 +19,7 @@ use protocol::{
 };
 use runtime::{KeySource, Material, shell};
 use serde_json::Value;
-use store::{Config, RedbStore, Sealed, Snapshot, Store, Table, each};
+use store::{Config, Epochs, RedbStore, Sealed, Snapshot, Store, Table, each};
 
 use super::{client::Client, host::Host};
 use crate::evidence::Evidence;
@@ -152,10 +152,12 @@ pub fn open(host: &Host) -> Result<Sealed<RedbStore>, String> {
     let wrong = |what: String| format!("{}: {what}", host.name());
     let key = KeySource::File(host.key()).open(host.data());
     let key = key.map_err(|error| wrong(error.to_string()))?;
+    let epochs = Epochs::open_file(&host.data().join("epoch.keys"), &key);
+    let epochs = epochs.map_err(|error| wrong(error.to_string()))?;
     let file = store_file(host.data())?;
     let inner = RedbStore::open_file(&file, Config::default());
     let inner = inner.map_err(|error| wrong(error.to_string()))?;
-    let store = Sealed::open(inner, &key, Box::new(shell::fill));
+    let store = Sealed::open(inner, &key, epochs, Box::new(shell::fill));
     store.map_err(|error| wrong(error.to_string()))
 }
 

@@ -10,7 +10,7 @@ use std::{
 use node::{
     names::StoreId,
     protocol::DeviceKey,
-    store::{Config, RedbStore, Sealed, Store as _, StoreError, Table, each},
+    store::{Config, Epochs, RedbStore, Sealed, Store as _, StoreError, Table, each},
 };
 use runtime::{
     ControlError, EnrolError, FolderLock, KeySource, Material, MaterialError, SecretError,
@@ -23,6 +23,9 @@ use super::{Failure, from_line, inspect};
 
 /// The store's file in the folder.
 pub const STORE_FILE: &str = "store.redb";
+
+/// The file with the keys of the store's epochs, sealed under the store's key: see [`Epochs`].
+pub const EPOCHS_FILE: &str = "epoch.keys";
 
 /// How long a command waits for a node that holds its folder but does not listen yet: it is
 /// starting, or stopping. Checking a store after an unclean stop takes longer; then it says so.
@@ -80,9 +83,10 @@ fn create_with(
     let data = lock.path();
     let fresh = matches!(key, KeySource::File(path) if !path.exists());
     let key = key.create(data)?;
+    let epochs = Epochs::create_file(&data.join(EPOCHS_FILE), &key, shell::fill)?;
     let store = RedbStore::create_file(&store_file(data), Config::default(), |store| {
         let id = StoreId(shell::entropy());
-        let mut store = Sealed::create(store, &key, id, Box::new(shell::fill))?;
+        let mut store = Sealed::create(store, &key, epochs, id, Box::new(shell::fill))?;
         fill(&mut store)?;
         Ok(store)
     })?;
@@ -186,11 +190,12 @@ pub fn open(lock: &FolderLock, key: &KeySource) -> Result<(Store, Material), Fai
 fn open_store(lock: &FolderLock, key: &KeySource) -> Result<Store, Failure> {
     let data = lock.path();
     let key = key.open(data)?;
+    let epochs = Epochs::open_file(&data.join(EPOCHS_FILE), &key)?;
     let store = RedbStore::open_file(&store_file(data), Config::default())?;
     if store.was_repaired() {
         tracing::warn!("the last stop was unclean; everything was checked and is in order");
     }
-    Ok(Sealed::open(store, &key, Box::new(shell::fill))?)
+    Ok(Sealed::open(store, &key, epochs, Box::new(shell::fill))?)
 }
 
 /// How a command got to a node.

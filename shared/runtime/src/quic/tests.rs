@@ -8,7 +8,7 @@ use node::{
     Lane,
     names::{DocumentId, EntryId, limits::FRAME_BYTES_MAX},
     protocol::{Frame, enrol::EnrolmentCode, message::Ping},
-    store::{Config as StoreConfig, MemoryStore, RedbStore, Sealed, StoreKey},
+    store::{Config as StoreConfig, Epochs, MemoryStore, RedbStore, Sealed, StoreKey},
     views::EntryState,
 };
 use tokio::time::{sleep, timeout};
@@ -156,7 +156,13 @@ async fn two_nodes_sync_from_sealed_stores() {
         let key = StoreKey::from_bytes(shell::entropy());
         RedbStore::create_file(&path, StoreConfig::default(), |store| {
             let id = node::names::StoreId(shell::entropy());
-            Sealed::create(store, &key, id, Box::new(shell::fill))
+            Sealed::create(
+                store,
+                &key,
+                Epochs::first(shell::entropy()),
+                id,
+                Box::new(shell::fill),
+            )
         })
         .unwrap()
     };

@@ -10,7 +10,7 @@ use std::{
 
 use names::StoreId;
 use store::{
-    Batch, Config, Damage, RedbStore, Sealed, Snapshot, Store, StoreError, StoreKey, Table,
+    Batch, Config, Damage, Epochs, RedbStore, Sealed, Snapshot, Store, StoreError, StoreKey, Table,
 };
 
 use crate::medium::Medium;
@@ -137,7 +137,14 @@ fn closed_store() -> Vec<u8> {
             .fill(out);
     });
     let key = StoreKey::from_bytes([9; 32]);
-    let mut store = Sealed::create(inner, &key, StoreId([3; 16]), entropy).unwrap();
+    let mut store = Sealed::create(
+        inner,
+        &key,
+        Epochs::first([5; 32]),
+        StoreId([3; 16]),
+        entropy,
+    )
+    .unwrap();
     for position in 0..NOTES {
         let mut batch = Batch::new();
         batch.put(
@@ -164,7 +171,7 @@ fn read_spoilt(bytes: &[u8], config: Config, seen: &mut Seen) {
     let attempt = || -> Result<bool, StoreError> {
         let inner = RedbStore::open(Medium::with(bytes.to_vec()), config)?;
         let key = StoreKey::from_bytes([9; 32]);
-        let store = Sealed::open(inner, &key, Box::new(|_| ()))?;
+        let store = Sealed::open(inner, &key, Epochs::first([5; 32]), Box::new(|_| ()))?;
         let snapshot = store.snapshot()?;
         let mut complete = true;
         for position in 0..NOTES {

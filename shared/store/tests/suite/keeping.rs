@@ -3,20 +3,24 @@
 use names::StoreId;
 use proptest::prelude::*;
 use store::{
-    Batch, Config, Damage, MemoryStore, Page, RedbStore, Row, Sealed, Snapshot, Store, StoreError,
-    StoreKey, Table, conformance, each,
+    Batch, Config, Damage, Epochs, MemoryStore, Page, RedbStore, Row, Sealed, Snapshot, Store,
+    StoreError, StoreKey, Table, conformance, each,
 };
 
 use crate::medium::Medium;
 
 const STORE: StoreId = StoreId([0x5A; 16]);
 
-fn key() -> StoreKey {
+pub(crate) fn key() -> StoreKey {
     StoreKey::from_bytes([7; 32])
 }
 
+pub(crate) fn epochs() -> Epochs {
+    Epochs::first([9; 32])
+}
+
 /// Not random, but never the same twice: what a test needs.
-fn entropy() -> store::Entropy {
+pub(crate) fn entropy() -> store::Entropy {
     use std::sync::atomic::{AtomicU64, Ordering};
     static DRAWN: AtomicU64 = AtomicU64::new(0);
     Box::new(|out| {
@@ -28,12 +32,12 @@ fn entropy() -> store::Entropy {
     })
 }
 
-fn redb() -> RedbStore {
+pub(crate) fn redb() -> RedbStore {
     RedbStore::create(Medium::new(), Config::default()).unwrap()
 }
 
-fn sealed<S: Store>(inner: S) -> Sealed<S> {
-    Sealed::create(inner, &key(), STORE, entropy()).unwrap()
+pub(crate) fn sealed<S: Store>(inner: S) -> Sealed<S> {
+    Sealed::create(inner, &key(), epochs(), STORE, entropy()).unwrap()
 }
 
 #[test]
@@ -74,13 +78,13 @@ fn stores_survive_reopening() {
             drop(store);
             let inner = RedbStore::open(medium.clone(), Config::default()).unwrap();
             assert!(!inner.was_repaired());
-            Sealed::open(inner, &key(), entropy()).unwrap()
+            Sealed::open(inner, &key(), epochs(), entropy()).unwrap()
         },
     );
 }
 
 /// Every row of every table as the inner store has it.
-fn records<S: Store>(inner: &S) -> Vec<(Table, Row)> {
+pub(crate) fn records<S: Store>(inner: &S) -> Vec<(Table, Row)> {
     let mut all = Vec::new();
     for table in Table::ALL {
         each(&inner.snapshot().unwrap(), *table, |row| {
@@ -91,7 +95,14 @@ fn records<S: Store>(inner: &S) -> Vec<(Table, Row)> {
     all
 }
 
-fn sealed_with_rows() -> (MemoryStore, Vec<(Table, Vec<u8>, u64)>) {
+/// Those without the seal and the keys of documents.
+fn rows_of_callers<S: Store>(inner: &S) -> Vec<(Table, Row)> {
+    let mut all = records(inner);
+    all.retain(|(table, row)| row.name.len() == 16 && *table != Table::Key);
+    all
+}
+
+pub(crate) fn sealed_with_rows() -> (MemoryStore, Vec<(Table, Vec<u8>, u64)>) {
     let mut store = sealed(MemoryStore::new());
     let mut keys = Vec::new();
     let mut batch = Batch::new();
@@ -107,18 +118,15 @@ fn sealed_with_rows() -> (MemoryStore, Vec<(Table, Vec<u8>, u64)>) {
     (store.into_inner(), keys)
 }
 
-fn open(inner: MemoryStore) -> Sealed<MemoryStore> {
-    Sealed::open(inner, &key(), entropy()).unwrap()
+pub(crate) fn open(inner: MemoryStore) -> Sealed<MemoryStore> {
+    Sealed::open(inner, &key(), epochs(), entropy()).unwrap()
 }
 
 /// Records are sealed to their place: of any two that change places, neither opens.
 #[test]
 fn swapped_records_do_not_open() {
     let (inner, keys) = sealed_with_rows();
-    let all: Vec<_> = records(&inner)
-        .into_iter()
-        .filter(|(_, row)| row.name.len() == 16)
-        .collect();
+    let all = rows_of_callers(&inner);
     assert_eq!(all.len(), keys.len());
     for (i, (a_table, a)) in all.iter().enumerate() {
         for (b_table, b) in all.iter().skip(i + 1) {
@@ -155,10 +163,7 @@ fn swapped_records_do_not_open() {
 #[test]
 fn moved_records_do_not_open() {
     let (inner, keys) = sealed_with_rows();
-    let all: Vec<_> = records(&inner)
-        .into_iter()
-        .filter(|(_, row)| row.name.len() == 16)
-        .collect();
+    let all = rows_of_callers(&inner);
     for (table, row) in &all {
         let tables = Table::ALL.iter().filter(|other| *other != table);
         let elsewhere = tables
@@ -184,13 +189,17 @@ fn moved_records_do_not_open() {
 #[test]
 fn records_of_another_store_do_not_open() {
     let (one, keys) = sealed_with_rows();
-    let other = Sealed::create(MemoryStore::new(), &key(), StoreId([1; 16]), entropy()).unwrap();
+    let other = Sealed::create(
+        MemoryStore::new(),
+        &key(),
+        epochs(),
+        StoreId([1; 16]),
+        entropy(),
+    )
+    .unwrap();
     let mut other = other.into_inner();
     let mut batch = Batch::new();
-    for (table, row) in records(&one)
-        .into_iter()
-        .filter(|(_, row)| row.name.len() == 16)
-    {
+    for (table, row) in rows_of_callers(&one) {
         batch.put(table, row.name, row.position, row.value);
     }
     other.commit(batch).unwrap();
@@ -206,11 +215,16 @@ fn records_of_another_store_do_not_open() {
 #[test]
 fn a_wrong_key_is_told_from_damage() {
     let (inner, _) = sealed_with_rows();
-    let wrong = Sealed::open(inner.clone(), &StoreKey::from_bytes([8; 32]), entropy());
+    let wrong = Sealed::open(
+        inner.clone(),
+        &StoreKey::from_bytes([8; 32]),
+        epochs(),
+        entropy(),
+    );
     assert_eq!(wrong.err(), Some(StoreError::WrongKey));
-    let unsealed = Sealed::open(MemoryStore::new(), &key(), entropy());
+    let unsealed = Sealed::open(MemoryStore::new(), &key(), epochs(), entropy());
     assert_eq!(unsealed.err(), Some(StoreError::Missing));
-    let again = Sealed::create(inner.clone(), &key(), STORE, entropy());
+    let again = Sealed::create(inner.clone(), &key(), epochs(), STORE, entropy());
     assert_eq!(again.err(), Some(StoreError::AlreadyThere));
 
     let seal = inner
@@ -226,7 +240,7 @@ fn a_wrong_key_is_told_from_damage() {
         let mut batch = Batch::new();
         batch.put(Table::Meta, b"seal", 0, flipped);
         damaged.commit(batch).unwrap();
-        let refused = Sealed::open(damaged, &key(), entropy()).err();
+        let refused = Sealed::open(damaged, &key(), epochs(), entropy()).err();
         assert_eq!(
             refused,
             Some(StoreError::Corrupt(Damage::Seal)),
@@ -242,10 +256,7 @@ fn every_flipped_bit_of_a_record_is_noticed() {
     batch.put(Table::Run, b"doc", 3, b"value");
     store.commit(batch).unwrap();
     let inner = store.into_inner();
-    let (_, row) = records(&inner)
-        .into_iter()
-        .find(|(_, row)| row.name.len() == 16)
-        .unwrap();
+    let (_, row) = rows_of_callers(&inner).remove(0);
     for bit in 0..row.value.len() * 8 {
         let mut value = row.value.clone();
         value[bit / 8] ^= 1 << (bit % 8);
@@ -380,7 +391,7 @@ proptest! {
             if n == stop {
                 drop(store);
                 let inner = RedbStore::open(medium.clone(), Config::default()).unwrap();
-                store = Sealed::open(inner, &key(), entropy()).unwrap();
+                store = Sealed::open(inner, &key(), epochs(), entropy()).unwrap();
             }
         }
         conformance::same_content(&store, &reference, "as the reference");

@@ -8,4 +8,5 @@
 
 mod file;
 mod keeping;
+mod keys;
 mod medium;
