@@ -6,6 +6,7 @@
 
 mod id;
 pub mod limits;
+mod mark;
 mod moment;
 mod reason;
 
@@ -13,5 +14,6 @@ pub use id::{
     ActorId, ChangeHash, Code, DeviceId, DocumentId, EntryId, Incarnation, InvalidName, Kind,
     Nonce, ScopeId, SiteId, StoreId, TenantId, WorkerId, WriterId,
 };
+pub use mark::Mark;
 pub use moment::Moment;
 pub use reason::Reason;

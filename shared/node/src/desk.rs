@@ -446,7 +446,7 @@ impl<S: Store> Node<S> {
             worker: pending.request.by.worker.clone(),
             seq: header.seq,
             hash: header.hash,
-            directory_seen: self.directory.count(),
+            directory_seen: self.directory.latest().unwrap_or(Moment(0)),
             floor: turn.now,
             previous: line.map(|(_, line)| line.signature),
         };

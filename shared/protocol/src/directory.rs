@@ -2,13 +2,14 @@
 //!
 //! The set only grows. Two nodes with the same statements have the same directory, in whatever
 //! order these came: of several statements about one site, worker or device the *latest* counts,
-//! by (moment, number, statement id); that a worker is disabled absorbs. A restored centre
-//! therefore takes its statements back from the edges, and a number it gives out twice does no
-//! harm.
+//! by (moment, number, statement id); that a worker is disabled or a device revoked absorbs. A
+//! restored centre therefore takes its statements back from the edges, and a number it gives out
+//! twice does no harm.
 //!
 //! Whatever the authority has signed is admitted, also what this version cannot read: it is kept
 //! and passed on without effect, so that old and new nodes hold the same set.
 
+mod standing;
 mod statement;
 
 use std::{
@@ -17,11 +18,16 @@ use std::{
     fmt,
 };
 
-use names::{DeviceId, Incarnation, Moment, Reason, ScopeId, SiteId, TenantId, WorkerId};
+use names::{
+    ActorId, DeviceId, DocumentId, Incarnation, Moment, Reason, ScopeId, SiteId, TenantId, WorkerId,
+};
 
 use crate::{
     digest::{Digest, LtHash, statement_element},
     signed::{PublicKey, device_id},
+};
+pub use standing::{
+    HANDED_IN_LINES_MAX, HandedIn, HandedInLine, Purge, Revocation, Revoked, Written,
 };
 pub use statement::{
     Device, DeviceKind, Grant, Issue, Rights, Role, SignedStatement, Site, Statement, StatementId,
@@ -29,7 +35,7 @@ pub use statement::{
 };
 
 /// Which of two statements about one thing is the later: by moment, number, id.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Rank {
     at: Moment,
     number: u64,
@@ -58,7 +64,13 @@ pub struct Directory {
     devices: BTreeMap<DeviceId, Ranked<Device>>,
     /// Every grant a device ever had: what it placed while it might is judged by these.
     granted: BTreeMap<DeviceId, Vec<Grant>>,
-    disabled: BTreeSet<WorkerId>,
+    /// Since when, by the first statement that says so.
+    disabled: BTreeMap<WorkerId, Moment>,
+    revoked: BTreeMap<DeviceId, Revoked>,
+    /// When each revoked device said that it has destroyed its keys.
+    purged: BTreeMap<DeviceId, Moment>,
+    /// What came here after its device was revoked: ranges of sequence numbers.
+    handed_in: BTreeMap<(DocumentId, ActorId), BTreeSet<(u64, u64)>>,
 }
 
 impl Directory {
@@ -76,7 +88,10 @@ impl Directory {
             workers: BTreeMap::new(),
             devices: BTreeMap::new(),
             granted: BTreeMap::new(),
-            disabled: BTreeSet::new(),
+            disabled: BTreeMap::new(),
+            revoked: BTreeMap::new(),
+            purged: BTreeMap::new(),
+            handed_in: BTreeMap::new(),
         }
     }
 
@@ -122,9 +137,7 @@ impl Directory {
             Statement::Worker(worker) => {
                 keep_later(&mut self.workers, worker.id.clone(), rank, worker);
             }
-            Statement::WorkerDisabled { worker } => {
-                self.disabled.insert(worker);
-            }
+            Statement::WorkerDisabled { worker } => keep_first(&mut self.disabled, worker, rank.at),
             Statement::Device(device) => {
                 let id = device_id(&device.key);
                 self.granted
@@ -133,6 +146,11 @@ impl Directory {
                     .extend(device.grants.iter().cloned());
                 keep_later(&mut self.devices, id, rank, device);
             }
+            Statement::DeviceRevoked(revocation) => self.revoke(rank, &revocation),
+            Statement::DevicePurged(Purge { device }) => {
+                keep_first(&mut self.purged, device, rank.at);
+            }
+            Statement::HandedIn(handed_in) => self.hand_in(handed_in),
             Statement::Unknown => {}
         }
     }
@@ -147,7 +165,7 @@ impl Directory {
         self.authority
     }
 
-    /// How many statements there are; a writer says it as `directory_seen`.
+    /// How many statements there are.
     pub fn count(&self) -> u64 {
         self.statements.len() as u64
     }
@@ -180,7 +198,8 @@ impl Directory {
     }
 
     /// The moment of the latest statement. A new one must be later to count, so the authority
-    /// says the later of its clock and this plus a millisecond.
+    /// says the later of its clock and this plus a millisecond. A writer says it as
+    /// `directory_seen`: it has seen every statement up to then.
     pub fn latest(&self) -> Option<Moment> {
         self.latest
     }
@@ -214,7 +233,7 @@ impl Directory {
 
     /// Whether the worker may not sign in any more.
     pub fn is_disabled(&self, worker: &WorkerId) -> bool {
-        self.disabled.contains(worker)
+        self.disabled.contains_key(worker)
     }
 
     /// Every device, by id.
@@ -238,8 +257,16 @@ impl Directory {
     }
 
     /// What a device may do in a scope. The directory itself may be read by every device in it;
-    /// the centre may do everything everywhere.
+    /// the centre may do everything everywhere; a revoked device nothing, anywhere.
     pub fn rights(&self, device: &DeviceId, scope: &ScopeId) -> Rights {
+        if self.is_revoked(device) {
+            return Rights::NONE;
+        }
+        self.given(device, scope)
+    }
+
+    /// The same, had the device never been revoked.
+    fn given(&self, device: &DeviceId, scope: &ScopeId) -> Rights {
         let Some(device) = self.device(device) else {
             return Rights::NONE;
         };
@@ -264,13 +291,14 @@ impl Directory {
     }
 
     /// Whether a device may place in all of these scopes, or once might: what it placed then
-    /// stays placed, on every node alike, whenever the node learned of the change.
+    /// stays placed, on every node alike, whenever the node learned of the change. That the device
+    /// was revoked since makes no difference here either: admission is not standing.
     pub fn might_place(&self, device: &DeviceId, scopes: &BTreeSet<ScopeId>) -> bool {
         let ever = |scope: &ScopeId| {
             let grants = self.granted.get(device).into_iter().flatten();
             grants
                 .filter(|grant| grant.scope == *scope)
-                .fold(self.rights(device, scope), |rights, grant| {
+                .fold(self.given(device, scope), |rights, grant| {
                     rights.with(grant.rights)
                 })
         };
@@ -313,6 +341,11 @@ impl Directory {
             .filter(|scope| *scope != ScopeId::Directory && readable(scope))
             .collect()
     }
+}
+
+fn keep_first<K: Ord>(moments: &mut BTreeMap<K, Moment>, key: K, at: Moment) {
+    let first = moments.entry(key).or_insert(at);
+    *first = at.min(*first);
 }
 
 fn keep_later<K: Ord, T>(records: &mut BTreeMap<K, Ranked<T>>, key: K, rank: Rank, value: T) {

@@ -130,9 +130,10 @@ pub struct Head {
     /// The hash of the run's last change.
     #[cbor(n(4), with = "codec::wire")]
     pub hash: ChangeHash,
-    /// How many statements of the directory the writer had seen: rights are judged by them.
-    #[n(5)]
-    pub directory_seen: u64,
+    /// The moment of the latest statement of the directory that the writer's node had seen: rights
+    /// are judged by it. Of one device it never goes back.
+    #[cbor(n(5), with = "codec::wire")]
+    pub directory_seen: Moment,
     /// The time before which this was certainly not written, as the writer's node knew it.
     #[cbor(n(6), with = "codec::wire")]
     pub floor: Moment,

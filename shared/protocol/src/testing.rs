@@ -42,7 +42,7 @@ pub(crate) fn head(key: &DeviceKey) -> Head {
         worker: "w-17".parse().expect("a worker"),
         seq: 3,
         hash: ChangeHash([0x44; 32]),
-        directory_seen: 12,
+        directory_seen: Moment(12),
         floor: Moment(1_790_000_000_000),
         previous: Some(SignatureName([0x55; 16])),
     }

@@ -12,6 +12,7 @@ use names::{
     limits::{SCOPES_MAX, SIGNED_BYTES_MAX},
 };
 
+use super::standing::{HandedIn, Purge, Revocation};
 use crate::{
     bytes::byte_value,
     codec::{self, Wire},
@@ -269,6 +270,12 @@ pub enum Statement {
     },
     /// There is this device, which may do this.
     Device(Device),
+    /// The device may do nothing any more; nothing takes this back.
+    DeviceRevoked(Revocation),
+    /// A revoked device has said, by its signature, that its keys are destroyed.
+    DevicePurged(Purge),
+    /// This came from a device after it was revoked, and a person has let it in.
+    HandedIn(HandedIn),
     /// Something that this version cannot read; kept and passed on, without effect.
     Unknown,
 }
@@ -300,6 +307,9 @@ impl Statement {
                 }),
             ),
             Statement::Device(device) => (5, codec::encode(device)),
+            Statement::DeviceRevoked(revocation) => (10, codec::encode(revocation)),
+            Statement::DevicePurged(purge) => (11, codec::encode(purge)),
+            Statement::HandedIn(handed_in) => (12, codec::encode(handed_in)),
         }
     }
 
@@ -312,6 +322,9 @@ impl Statement {
                 codec::decode(body).map(|Disabled { worker }| Statement::WorkerDisabled { worker })
             }
             5 => codec::decode(body).map(Statement::Device),
+            10 => codec::decode(body).map(Statement::DeviceRevoked),
+            11 => codec::decode(body).map(Statement::DevicePurged),
+            12 => codec::decode(body).map(Statement::HandedIn),
             _ => Ok(Statement::Unknown),
         };
         read.unwrap_or(Statement::Unknown)

@@ -1,4 +1,7 @@
-use names::limits::{LINE_BYTES_MAX, SIGNED_BYTES_MAX};
+use names::{
+    Mark,
+    limits::{LINE_BYTES_MAX, SIGNED_BYTES_MAX},
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -281,8 +284,13 @@ fn seen(directory: &Directory) -> String {
         .collect();
     let devices: Vec<_> = directory.devices().collect();
     let sites: Vec<_> = directory.sites().collect();
+    let revoked: Vec<_> = devices
+        .iter()
+        .map(|(id, _)| (directory.revoked(id), directory.purged(id)))
+        .collect();
+    let marks: Vec<_> = every_stretch().map(|one| directory.marks(&one)).collect();
     format!(
-        "{} {:?} {:?} {names:?} {disabled:?} {devices:?} {sites:?} {:?}",
+        "{} {:?} {:?} {names:?} {disabled:?} {devices:?} {sites:?} {revoked:?} {marks:?} {:?}",
         directory.digest(),
         directory.ids().collect::<Vec<_>>(),
         directory.organisation(),
@@ -290,9 +298,126 @@ fn seen(directory: &Directory) -> String {
     )
 }
 
+fn revoked(seed: u8, lost: bool, held: i64) -> Statement {
+    Statement::DeviceRevoked(Revocation {
+        device: key(seed).device_id(),
+        lost,
+        held: Some(Moment(held)),
+    })
+}
+
+const LINE: (DocumentId, ActorId) = (DocumentId([0x22; 16]), ActorId([0xBB; 16]));
+
+fn handed_in(seed: u8, first: u64, last: u64) -> Statement {
+    let (document, actor) = LINE;
+    Statement::HandedIn(HandedIn {
+        device: key(seed).device_id(),
+        lines: vec![HandedInLine {
+            document,
+            actor,
+            first,
+            last,
+        }],
+    })
+}
+
+fn written(seed: u8, (first, last): (u64, u64), worker: &str, seen: i64) -> Written {
+    let (document, actor) = LINE;
+    Written {
+        document,
+        actor,
+        first,
+        last,
+        device: key(seed).device_id(),
+        worker: worker.parse().unwrap(),
+        directory_seen: Moment(seen),
+    }
+}
+
+fn every_stretch() -> impl Iterator<Item = Written> {
+    (0u8..3).flat_map(|which| {
+        (0i64..3).map(move |seen| {
+            let first = u64::from(which) + 1;
+            written(which, (first, first + 1), &format!("x-{which}"), seen)
+        })
+    })
+}
+
+#[test]
+fn a_revoked_device_may_do_nothing_and_is_still_believed() {
+    let edge = key(2).device_id();
+    let known = device(2, DeviceKind::Edge, &[("site:bath", site_rights())]);
+    let place: BTreeSet<ScopeId> = [scope("site:bath")].into();
+    let words = [
+        statement(1, 10, site("bath", "Bath")),
+        statement(2, 20, known.clone()),
+        statement(3, 30, revoked(2, false, 29)),
+        // Being made known again gives nothing back.
+        statement(4, 40, known),
+        statement(5, 50, revoked(2, true, 0)),
+        statement(6, 60, Statement::DevicePurged(Purge { device: edge })),
+    ];
+    let directory = directory(&words);
+    assert!(directory.is_revoked(&edge) && !directory.is_revoked(&key(1).device_id()));
+    for at in ["site:bath", "directory"] {
+        assert_eq!(directory.rights(&edge, &scope(at)), Rights::NONE);
+    }
+    assert_eq!(directory.scopes_of(&edge), BTreeSet::new());
+    assert!(!directory.may_place(&edge, &place));
+    // Admission is not standing: what it signed is still proven, and stays placed.
+    assert!(directory.might_place(&edge, &place));
+    assert_eq!(directory.signer(&edge), Ok(key(2).public()));
+    let known = directory.revoked(&edge).unwrap();
+    assert_eq!((known.at, known.held), (Moment(30), Some(Moment(29))));
+    assert!(known.lost, "that it is lost may be found out later");
+    assert_eq!(directory.purged(&edge), Some(Moment(60)));
+}
+
+#[test]
+fn changes_are_marked_by_what_their_writer_had_seen() {
+    let disabled = Statement::WorkerDisabled {
+        worker: "w-2".parse().unwrap(),
+    };
+    let directory = directory(&[
+        statement(1, 10, device(2, DeviceKind::Edge, &[])),
+        statement(2, 20, disabled),
+        statement(3, 30, revoked(2, false, 0)),
+        statement(4, 40, handed_in(2, 5, 6)),
+    ]);
+    let marks = |seed, stretch, worker, seen| {
+        let marks = directory.marks(&written(seed, stretch, worker, seen));
+        marks.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(marks(2, (1, 4), "w-1", 29), [], "it could not know");
+    assert_eq!(marks(2, (1, 4), "w-1", 30), [Mark::DeviceRevoked]);
+    assert_eq!(marks(3, (1, 4), "w-1", 30), []);
+    assert_eq!(marks(3, (1, 4), "w-2", 19), []);
+    assert_eq!(marks(3, (1, 4), "w-2", 20), [Mark::WorkerDisabled]);
+    assert_eq!(marks(2, (4, 5), "w-1", 0), [Mark::ArrivedLate]);
+    assert_eq!(marks(2, (6, 9), "w-1", 0), [Mark::ArrivedLate]);
+    assert_eq!(marks(2, (7, 9), "w-1", 0), []);
+    let all = [Mark::DeviceRevoked, Mark::ArrivedLate, Mark::WorkerDisabled];
+    assert_eq!(marks(2, (5, 5), "w-2", 99), all);
+}
+
+#[test]
+fn a_statement_holds_as_many_lines_as_promised() {
+    let Statement::HandedIn(mut many) = handed_in(2, u64::MAX, u64::MAX) else {
+        panic!()
+    };
+    many.lines = vec![many.lines[0]; HANDED_IN_LINES_MAX];
+    let sign = |said: &HandedIn| {
+        let said = issue(1, 1, Statement::HandedIn(said.clone()));
+        SignedStatement::sign(&authority(), &TENANT, &said).map(|_| ())
+    };
+    assert_eq!(sign(&many), Ok(()));
+    many.lines.push(many.lines[0]);
+    assert!(sign(&many).is_err());
+}
+
 fn statements() -> impl Strategy<Value = Vec<SignedStatement>> {
     let one =
-        (0u8..6, 0u8..3, 0u64..3, 0i64..3, 0u8..2).prop_map(|(what, which, number, at, n)| {
+        (0u8..10, 0u8..3, 0u64..3, 0i64..3, 0u8..2).prop_map(|(what, which, number, at, n)| {
             let id = format!("x-{which}");
             let said = match what {
                 0 => Statement::Organisation {
@@ -307,6 +432,11 @@ fn statements() -> impl Strategy<Value = Vec<SignedStatement>> {
                     [DeviceKind::Edge, DeviceKind::Phone][usize::from(n)],
                     &[],
                 ),
+                4 => revoked(which, n == 1, at),
+                5 => Statement::DevicePurged(Purge {
+                    device: key(which).device_id(),
+                }),
+                6 => handed_in(which, number + 1, number + u64::from(n)),
                 _ => worker(&id, &format!("Worker {n}")),
             };
             statement(number, at, said)
@@ -323,5 +453,17 @@ proptest! {
             .prop_flat_map(|said| (Just(said.clone()), Just(said).prop_shuffle()))
     ) {
         prop_assert_eq!(seen(&directory(&one)), seen(&directory(&other)));
+    }
+
+    #[test]
+    fn nothing_takes_a_revocation_back(before in statements(), after in statements(), lost: bool) {
+        let said = statement(1, 1, revoked(1, lost, 0));
+        let edge = key(1).device_id();
+        let all: Vec<_> = before.into_iter().chain([said]).chain(after).collect();
+        let directory = directory(&all);
+        prop_assert!(directory.is_revoked(&edge));
+        prop_assert!(directory.revoked(&edge).is_some_and(|known| known.at <= Moment(1)));
+        prop_assert!(!lost || directory.revoked(&edge).is_some_and(|known| known.lost));
+        prop_assert_eq!(directory.rights(&edge, &scope("directory")), Rights::NONE);
     }
 }
