@@ -101,6 +101,7 @@ impl Record for Handle {
                 // What cannot be written as JSON is not in a state.
                 state: serde_json::to_value(&view.state).map_err(|_| Reason::CannotOpen)?,
                 flaws: view.flaws,
+                marks: view.marks,
                 reach: reached,
             })
         })

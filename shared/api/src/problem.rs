@@ -191,7 +191,10 @@ impl From<Reason> for Problem {
             | Reason::PeerTooSlow
             | Reason::NotEqual
             | Reason::NotPlaced
-            | Reason::OutOfTurn => ("Not possible now", StatusCode::CONFLICT),
+            | Reason::OutOfTurn
+            | Reason::Revoked
+            | Reason::Expired
+            | Reason::Restored => ("Not possible now", StatusCode::CONFLICT),
         };
         // Not there and not allowed are one answer, so that it tells nothing.
         let barred = reason == Reason::NotAllowed;

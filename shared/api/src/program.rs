@@ -118,7 +118,10 @@ impl From<Reason> for Failure {
             | Reason::WrongTenant
             | Reason::NotEqual
             | Reason::NotPlaced
-            | Reason::OutOfTurn => Exit::Refused,
+            | Reason::OutOfTurn
+            | Reason::Revoked
+            | Reason::Expired
+            | Reason::Restored => Exit::Refused,
         };
         if reason == Reason::NotSaved {
             return Failure::new(

@@ -3,14 +3,20 @@
 //! The routes know this trait and nothing of threads, sockets or stores, so that they can be
 //! tested without any. The module `handle` implements it on the running node.
 
-use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+};
 
 use node::{
     NotDone, Request, Saved,
     domain::{Conflict, Flaw},
     names::{
-        DeviceId, DocumentId, EntryId, Incarnation, Kind, Moment, Reason, ScopeId, SiteId, StoreId,
-        WriterId,
+        DeviceId, DocumentId, EntryId, Incarnation, Kind, Mark, Moment, Reason, ScopeId, SiteId,
+        StoreId, WriterId,
     },
     protocol::{Digest, Directory},
 };
@@ -148,6 +154,8 @@ pub struct Opened {
     pub conflicts: Vec<Conflict>,
     /// What could not be read.
     pub flaws: Vec<Flaw>,
+    /// What is to be said beside entries: why a person should look at how they came here.
+    pub marks: BTreeMap<EntryId, BTreeSet<Mark>>,
     /// How far each entry has got.
     pub reach: BTreeMap<EntryId, Reach>,
 }

@@ -135,6 +135,7 @@ impl Record for Fake {
                 state: serde_json::json!({ "kind": "case", "conflicts": conflicts }),
                 conflicts,
                 flaws: Vec::new(),
+                marks: BTreeMap::new(),
                 reach: [(EntryId([7; 16]), Reach::AtTheCentre)].into(),
             })
         })

@@ -7,6 +7,7 @@
 //! This crate knows no peer, no store, no clock and no chance. Bytes that a peer sent are judged
 //! by [`preflight`] before Automerge sees them, and Automerge itself is kept behind a guard.
 
+mod authors;
 pub mod derived;
 pub mod genesis;
 mod guard;
@@ -24,5 +25,6 @@ mod testing;
 mod tests;
 mod write;
 
+pub use authors::Stretch;
 pub use open::Document;
 pub use perform::{Performed, perform};

@@ -219,7 +219,7 @@ fn byte_of(text: &str, character: usize) -> Option<usize> {
         .nth(character)
 }
 
-fn row(auto: &Automerge, entry: &ObjId) -> Row {
+pub(crate) fn row(auto: &Automerge, entry: &ObjId) -> Row {
     auto.map_range(entry, ..)
         .map(|item| {
             // An object inside an entry is none of ours; a null is read as no value of any type.

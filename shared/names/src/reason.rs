@@ -81,6 +81,12 @@ reasons! {
     Busy = 20, "busy", "Too much is waiting already; try again in a moment.";
     /// The node is stopping.
     Stopping = 21, "stopping", "Ridgeway is stopping.";
+    /// The device was revoked.
+    Revoked = 30, "revoked", "This device's rights were taken away; nothing more can be done on it.";
+    /// A certificate has ended, or its time has not come by this clock.
+    Expired = 31, "expired", "The device's certificate does not hold at this time.";
+    /// A restored centre does not yet know what it has forgotten.
+    Restored = 32, "restored", "The centre was restored and waits to hear from every device; an operator may say `resume`.";
 }
 
 impl Reason {

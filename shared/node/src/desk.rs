@@ -120,6 +120,9 @@ impl<S: Store> Node<S> {
         ticket: Ticket,
         request: Request,
     ) -> Result<Result<(DocumentId, Pending), Reason>, StoreError> {
+        if self.directory.is_revoked(&self.device) {
+            return Ok(Err(Reason::Revoked));
+        }
         let (document, kind, opens) = match self.locate(&request) {
             Ok(Some((document, kind, opening))) => (document, kind, Some(opening)),
             Ok(None) => {
@@ -391,6 +394,11 @@ impl<S: Store> Node<S> {
         chunk: Vec<u8>,
         summary: &Summarised,
     ) -> Result<Result<(), Reason>, StoreError> {
+        // It may have been revoked while the document was open: what is handed in is then all
+        // there is.
+        if self.directory.is_revoked(&self.device) {
+            return Ok(Err(Reason::Revoked));
+        }
         if let Err(reason) = self.place(turn, document, pending)? {
             return Ok(Err(reason));
         }

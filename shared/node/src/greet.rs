@@ -51,6 +51,12 @@ impl<S: Store> Node<S> {
         device: DeviceId,
         side: Side,
     ) -> Result<(), StoreError> {
+        if self.directory.is_revoked(&device) {
+            let reason = Reason::Revoked;
+            self.count(reason);
+            turn.say(Output::Close { link: id, reason });
+            return Ok(());
+        }
         let snapshot = turn.draft.snapshot();
         let mut rows = Vec::new();
         let mut heads = BTreeMap::new();
@@ -310,7 +316,8 @@ impl<S: Store> Node<S> {
             .unwrap_or_default()
     }
 
-    /// Opens scopes that a change of the directory has given both sides.
+    /// Opens scopes that a change of the directory has given both sides, and ends conversations
+    /// with devices that it has revoked.
     pub(crate) fn follow_directory(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
@@ -321,6 +328,10 @@ impl<S: Store> Node<S> {
         let ids: Vec<LinkId> = self.links.keys().copied().collect();
         for id in ids {
             let device = self.device_of(id);
+            if self.directory.is_revoked(&device) {
+                self.close(turn, id, Reason::Revoked);
+                continue;
+            }
             let common = self.common_scopes(&device);
             let Some(link) = self.links.get_mut(&id) else {
                 continue;

@@ -33,6 +33,7 @@ mod placing;
 mod repair;
 mod rows;
 mod send;
+mod standing;
 mod turn;
 mod verify;
 pub mod views;

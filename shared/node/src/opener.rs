@@ -5,18 +5,22 @@
 //! for a while, with the number of runs it was made from, so that the next job on it reads only
 //! what has come since.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use document::{Document, Performed};
 use domain::{By, Command, Flaw, Refusal, State};
-use names::{ActorId, ChangeHash, DocumentId, EntryId, Kind, Moment, Reason};
-use protocol::signed::Run;
+use names::{ActorId, ChangeHash, DocumentId, EntryId, Kind, Mark, Moment, Reason};
+use protocol::{directory::Directory, signed::Run};
 use store::{Snapshot, Table};
 
 use crate::{
     draft::{decode_row, read_row},
     input::JobId,
     rows::DocumentRow,
+    standing::Authored,
 };
 
 /// Runs read at once while a document is brought up to date: 32 MiB at the worst.
@@ -92,6 +96,8 @@ pub struct DocumentView {
     pub state: State,
     /// What in it could not be made sense of.
     pub flaws: Vec<Flaw>,
+    /// What is to be said beside entries, by the directory; those without a mark are left out.
+    pub marks: BTreeMap<EntryId, BTreeSet<Mark>>,
 }
 
 /// A document held open.
@@ -105,6 +111,8 @@ struct Hot {
     left_out: usize,
     /// The last change made here, until it has come back as a stored run.
     tentative: Option<ChangeHash>,
+    /// Who wrote the runs applied to it.
+    authored: Authored,
 }
 
 /// Opens documents and holds the last ones open. One opener must see all jobs of a document, in
@@ -159,7 +167,24 @@ impl Opener {
             document,
             state,
             flaws,
+            marks: BTreeMap::new(),
         })
+    }
+
+    /// The same, with what the directory has to say of those who wrote it.
+    ///
+    /// # Errors
+    /// As [`Opener::view`].
+    pub fn view_marked<P: Snapshot>(
+        &mut self,
+        snapshot: &P,
+        document: DocumentId,
+        directory: &Directory,
+    ) -> Result<DocumentView, Reason> {
+        let mut view = self.view(snapshot, document)?;
+        let hot = self.open_durable(snapshot, document)?;
+        view.marks = hot.authored.marks(&hot.document, directory);
+        Ok(view)
     }
 
     /// A document as the bytes of an `.automerge` file, which the public libraries load.
@@ -204,6 +229,7 @@ impl Opener {
                 used: 0,
                 left_out: 0,
                 tentative: None,
+                authored: Authored::default(),
             };
             self.hot.insert(document, empty);
         }
@@ -251,6 +277,7 @@ impl Hot {
                 .flat_map(|run| run.changes.iter().map(Vec::as_slice))
                 .collect();
             self.left_out += self.document.apply(&chunks).len();
+            runs.iter().for_each(|run| self.authored.add(run));
             self.arrivals = next;
             let closes = |run: &Run| {
                 run.head

@@ -4,11 +4,12 @@
 mod bounds;
 mod repair;
 mod review;
+mod standing;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use domain::{By, Command};
-use names::{DocumentId, EntryId, Kind, Moment, ScopeId, TenantId};
+use names::{DocumentId, EntryId, Kind, Moment, Reason, ScopeId, TenantId};
 use protocol::{
     directory::{Device, DeviceKind, Grant, Issue, Rights, SignedStatement, Site, Statement},
     signed::DeviceKey,
@@ -30,6 +31,8 @@ struct Place {
     notices: Vec<Notice>,
     answers: BTreeMap<Ticket, Result<Saved, NotDone>>,
     jobs: u64,
+    /// Conversations that it ended with revoked devices.
+    revoked: Vec<LinkId>,
 }
 
 struct World {
@@ -128,6 +131,7 @@ impl World {
             notices: Vec::new(),
             answers: BTreeMap::new(),
             jobs: 0,
+            revoked: Vec::new(),
         }
     }
 
@@ -194,6 +198,9 @@ impl World {
                     let other = &mut self.places[other];
                     let frame = other.node.verifier().frame(&frame).unwrap();
                     other.inbox.push_back(Input::Frame { link, frame });
+                }
+                Output::Close { link, reason } if reason == Reason::Revoked => {
+                    place.revoked.push(link);
                 }
                 Output::Close { link, reason } => panic!("{link:?} closed: {reason}"),
                 Output::Open(job) => {

@@ -21,6 +21,8 @@ pub(crate) mod label {
     pub(crate) const SKETCH_KEY: &str = "ridgeway sketch key v1";
     pub(crate) const TABLE: &str = "ridgeway scope table v1";
     pub(crate) const CODE: &str = "ridgeway enrolment code v1";
+    pub(crate) const PART: &str = "ridgeway handed in v1";
+    pub(crate) const PURGED: &str = "ridgeway purged v1";
     pub(crate) const ENROL: &str = "ridgeway enrolment request v1";
 }
 

@@ -14,6 +14,7 @@
 //! - [`sketch`]: the repair, a set sketch that tells which documents differ.
 //! - [`message`]: every frame.
 //! - [`enrol`]: the one-time code, and the exchange that makes a device known.
+//! - [`narrow`]: what a device may still say that is let in nowhere else.
 //!
 //! Signatures are always checked over the bytes that arrived; nothing is encoded again to be
 //! verified. Each signed or hashed thing begins with a name of its own (`hash`), so that no
@@ -27,6 +28,7 @@ pub mod enrol;
 mod hash;
 pub mod log;
 pub mod message;
+pub mod narrow;
 pub mod placement;
 pub mod signed;
 pub mod sketch;

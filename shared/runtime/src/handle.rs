@@ -158,7 +158,8 @@ fn damaged<P: Snapshot>(snapshot: &P) -> Result<Damaged, StoreError> {
 
 impl<P: Snapshot> Reads for Shelf<P> {
     fn view(&self, document: DocumentId) -> oneshot::Receiver<Result<DocumentView, Reason>> {
-        self.openers.view(self.snapshot(), document)
+        self.openers
+            .view(self.snapshot(), document, self.hub.directory())
     }
 
     fn export(&self, document: DocumentId) -> oneshot::Receiver<Result<Vec<u8>, Reason>> {

@@ -17,6 +17,7 @@ use std::{
 use node::{
     DocumentView, Job, Opener,
     names::{DocumentId, Reason},
+    protocol::Directory,
     store::{Page, Snapshot, StoreError, Table},
 };
 use tokio::sync::oneshot;
@@ -35,10 +36,11 @@ enum Work<P> {
     Job(Arc<P>, Job),
     /// Forget what is held open.
     Forget(DocumentId),
-    /// Show a document.
+    /// Show a document, with what the directory has to say of its authors.
     View(
         Arc<P>,
         DocumentId,
+        Arc<Directory>,
         oneshot::Sender<Result<DocumentView, Reason>>,
     ),
     /// Write a document out.
@@ -49,7 +51,7 @@ impl<P> Work<P> {
     fn document(&self) -> DocumentId {
         match self {
             Work::Job(_, job) => job.document(),
-            Work::Forget(document) | Work::View(_, document, _) | Work::Export(_, document, _) => {
+            Work::Forget(document) | Work::View(_, document, ..) | Work::Export(_, document, _) => {
                 *document
             }
         }
@@ -195,9 +197,10 @@ impl<P: Snapshot> Openers<P> {
         &self,
         snapshot: Arc<P>,
         document: DocumentId,
+        directory: Arc<Directory>,
     ) -> oneshot::Receiver<Result<DocumentView, Reason>> {
         let (answer, asked) = oneshot::channel();
-        self.put(Work::View(snapshot, document, answer));
+        self.put(Work::View(snapshot, document, directory, answer));
         asked
     }
 
@@ -252,9 +255,9 @@ fn serve<P: Snapshot>(queue: &Queue<P>, answers: &Mailbox) {
                 );
             }
             Work::Forget(document) => opener.forget(document),
-            Work::View(snapshot, document, answer) => {
+            Work::View(snapshot, document, directory, answer) => {
                 let view = guarded(&mut opener, document, |opener| {
-                    opener.view(&*snapshot, document)
+                    opener.view_marked(&*snapshot, document, &directory)
                 });
                 let _ = answer.send(view.unwrap_or(Err(Reason::CannotOpen)));
             }
@@ -311,14 +314,21 @@ impl Snapshot for Unreadable {
 
 #[cfg(test)]
 mod tests {
+    use node::{names::TenantId, protocol::PublicKey};
+
     use super::*;
 
     fn view(document: u8) -> Work<()> {
         Work::View(
             Arc::new(()),
             DocumentId([document; 16]),
+            directory(),
             oneshot::channel().0,
         )
+    }
+
+    fn directory() -> Arc<Directory> {
+        Arc::new(Directory::new(TenantId([1; 16]), PublicKey([2; 32])))
     }
 
     fn forget(document: u8) -> Work<()> {
@@ -337,7 +347,7 @@ mod tests {
         let openers = Openers::start(&Arc::new(Mailbox::default())).expect("threads can be had");
         openers.stop();
         let document = DocumentId([1; 16]);
-        let mut asked = openers.view(Arc::new(Unreadable), document);
+        let mut asked = openers.view(Arc::new(Unreadable), document, directory());
         assert_eq!(
             asked.try_recv().err(),
             Some(oneshot::error::TryRecvError::Closed)

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use minicbor::{Decode, Encode};
 use names::{ActorId, DeviceId, DocumentId, Mark, Moment, WorkerId};
 
-use super::{Directory, Rank};
+use super::{Directory, Rank, SignedStatement};
 use crate::codec;
 
 /// Lines in one statement about what was handed in: each is some 60 bytes, and a statement is
@@ -78,11 +78,18 @@ codec::wire_struct!(HandedInLine);
 pub struct Revoked {
     /// When the authority first said so.
     pub at: Moment,
-    /// Whether it ever said that the device is lost.
-    pub lost: bool,
     /// When the last entry was written that the centre had when it first said so.
     pub held: Option<Moment>,
     rank: Rank,
+    /// The first statement that says that the device is lost.
+    lost: Option<Rank>,
+}
+
+impl Revoked {
+    /// Whether the authority ever said that the device is lost.
+    pub fn is_lost(&self) -> bool {
+        self.lost.is_some()
+    }
 }
 
 /// A stretch of changes under one signature, as far as its standing hangs on it.
@@ -115,6 +122,18 @@ impl Directory {
         self.revoked.get(device)
     }
 
+    /// The statements that revoke a device and say that it is lost, as it must see them itself.
+    pub fn revocation(&self, device: &DeviceId) -> Vec<SignedStatement> {
+        let Some(revoked) = self.revoked.get(device) else {
+            return Vec::new();
+        };
+        let ids = [Some(revoked.rank), revoked.lost].into_iter().flatten();
+        let ids: BTreeSet<_> = ids.map(|rank| rank.id).collect();
+        ids.iter()
+            .filter_map(|id| self.statement(id).cloned())
+            .collect()
+    }
+
     /// When a device said that it has destroyed its keys.
     pub fn purged(&self, device: &DeviceId) -> Option<Moment> {
         self.purged.get(device).copied()
@@ -144,12 +163,12 @@ impl Directory {
     pub(super) fn revoke(&mut self, rank: Rank, revocation: &Revocation) {
         let said = Revoked {
             at: rank.at,
-            lost: revocation.lost,
             held: revocation.held,
             rank,
+            lost: revocation.lost.then_some(rank),
         };
         let known = self.revoked.entry(revocation.device).or_insert(said);
-        let lost = known.lost || said.lost;
+        let lost = [known.lost, said.lost].into_iter().flatten().min();
         if rank < known.rank {
             *known = said;
         }

@@ -369,8 +369,11 @@ fn a_revoked_device_may_do_nothing_and_is_still_believed() {
     assert_eq!(directory.signer(&edge), Ok(key(2).public()));
     let known = directory.revoked(&edge).unwrap();
     assert_eq!((known.at, known.held), (Moment(30), Some(Moment(29))));
-    assert!(known.lost, "that it is lost may be found out later");
+    assert!(known.is_lost(), "that it is lost may be found out later");
     assert_eq!(directory.purged(&edge), Some(Moment(60)));
+    let told = directory.revocation(&edge);
+    assert!(told.len() == 2 && told.contains(&words[2]) && told.contains(&words[4]));
+    assert_eq!(directory.revocation(&key(1).device_id()), []);
 }
 
 #[test]
@@ -463,7 +466,7 @@ proptest! {
         let directory = directory(&all);
         prop_assert!(directory.is_revoked(&edge));
         prop_assert!(directory.revoked(&edge).is_some_and(|known| known.at <= Moment(1)));
-        prop_assert!(!lost || directory.revoked(&edge).is_some_and(|known| known.lost));
+        prop_assert!(!lost || directory.revoked(&edge).is_some_and(Revoked::is_lost));
         prop_assert_eq!(directory.rights(&edge, &scope("directory")), Rights::NONE);
     }
 }
