@@ -1,13 +1,14 @@
-//! What is on a disk, read without the node: signed placements and runs as they were stored, and
+//! What is on a disk, read without the node: signed placements and bundles as they were stored, and
 //! everything else worked out from them anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use document::{genesis, preflight};
 use names::{ActorId, ChangeHash, DocumentId, Kind, Reason, ScopeId};
+use node::bundle;
 use protocol::{
-    Digest, LtHash, Placement, PlacementId, SignedPlacement, codec, digest::document_element,
-    placement::standing, signed::Run,
+    Digest, LtHash, Placement, PlacementId, SignedPlacement, bundle::Bundle, codec,
+    digest::document_element, placement::standing,
 };
 use store::{Row, Snapshot, StoreError, Table};
 
@@ -75,7 +76,7 @@ impl Evidence {
     pub fn read<P: Snapshot>(snapshot: &P) -> Result<Evidence, StoreError> {
         let mut evidence = Evidence::default();
         let damaged = store::each(snapshot, Table::Placement, |row| evidence.placement(&row))?
-            + store::each(snapshot, Table::Run, |row| evidence.run(&row))?;
+            + store::each(snapshot, Table::Bundle, |row| evidence.bundle(&row))?;
         if damaged > 0 {
             evidence.unreadable.push(format!("{damaged} rows"));
         }
@@ -103,18 +104,19 @@ impl Evidence {
         }
     }
 
-    fn run(&mut self, row: &Row) {
+    fn bundle(&mut self, row: &Row) {
         let read = document_of(row).and_then(|document| {
-            let run: Run = codec::decode(&row.value)?;
-            let headers: Result<Vec<_>, Reason> = run
-                .changes
+            let bundle: Bundle = codec::decode(&row.value)?;
+            let chunks = bundle::chunks(&bundle)?;
+            let chunks: Vec<Vec<u8>> = chunks.into_iter().map(|(_, chunk)| chunk).collect();
+            let headers: Result<Vec<_>, Reason> = chunks
                 .iter()
                 .map(|chunk| preflight::header(chunk))
                 .collect();
-            Ok((document, run, headers?))
+            Ok((document, bundle.document, chunks, headers?))
         });
         match read {
-            Ok((document, run, headers)) if run.document == document => {
+            Ok((document, of, chunks, headers)) if of == document => {
                 let found = self.documents.entry(document).or_default();
                 for header in headers {
                     let line = found.lines.entry(header.actor).or_default();
@@ -122,10 +124,10 @@ impl Evidence {
                     found.changes.insert(header.hash);
                     found.built_on.extend(header.deps);
                 }
-                found.chunks.insert(row.position, run.changes);
+                found.chunks.insert(row.position, chunks);
             }
-            Ok((document, ..)) => self.unreadable.push(format!("a run under {document}")),
-            Err(reason) => self.unreadable.push(format!("a run: {reason}")),
+            Ok((document, ..)) => self.unreadable.push(format!("a bundle under {document}")),
+            Err(reason) => self.unreadable.push(format!("a bundle: {reason}")),
         }
     }
 

@@ -6,13 +6,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use names::{ActorId, ChangeHash, DocumentId};
-use protocol::{Frame, message::Batch, signed::Run};
+use node::bundle;
+use protocol::{
+    Frame,
+    message::{Batch, Held},
+};
 
 use crate::evidence::Evidence;
+
+/// How far an author's line in a document goes.
+type Line = (DocumentId, ActorId, u64);
 
 /// What one station has said.
 #[derive(Debug, Default)]
 pub struct Promises {
+    /// What came to it in batches that it has not answered, by conversation and number.
+    came: BTreeMap<(u64, u64), Vec<Line>>,
     /// For each author's line, how far it was said to go.
     lines: BTreeMap<(DocumentId, ActorId), u64>,
     /// Changes that were called saved.
@@ -20,20 +29,25 @@ pub struct Promises {
 }
 
 impl Promises {
+    /// Notes a frame that comes to the station.
+    pub fn comes(&mut self, link: u64, frame: &[u8]) {
+        if let Ok(Some(Frame::Fill(batch) | Frame::Live(batch))) = Frame::decode(frame) {
+            let lines = each(&batch).map(|(document, actor, seq, _)| (document, actor, seq));
+            self.came.insert((link, batch.number), lines.collect());
+        }
+    }
+
     /// Notes what a frame says that has left the node; answers what it brings of that which the
     /// peer had missed: the document of each change.
-    pub fn sent(&mut self, frame: &[u8]) -> Vec<DocumentId> {
+    pub fn sent(&mut self, link: u64, frame: &[u8]) -> Vec<DocumentId> {
         match Frame::decode(frame) {
             Ok(Some(Frame::Held(held))) => {
-                for run in held.runs {
-                    self.reaches(run.document, run.actor, run.seq);
-                }
+                self.holds(link, &held);
                 Vec::new()
             }
             Ok(Some(Frame::Fill(batch))) => {
                 self.passed_on(&batch);
-                let of = |run: &Run| std::iter::repeat_n(run.document, run.changes.len());
-                batch.runs.iter().flat_map(of).collect()
+                each(&batch).map(|(document, ..)| document).collect()
             }
             Ok(Some(Frame::Live(batch))) => {
                 self.passed_on(&batch);
@@ -43,12 +57,24 @@ impl Promises {
         }
     }
 
-    fn passed_on(&mut self, batch: &Batch) {
-        for run in &batch.runs {
-            if let Ok(head) = run.head.claim() {
-                self.changes.insert((run.document, head.hash));
+    /// An answer to a batch promises all in it that is not refused.
+    fn holds(&mut self, link: u64, held: &Held) {
+        let came = held
+            .number
+            .and_then(|number| self.came.remove(&(link, number)));
+        for (document, actor, seq) in came.unwrap_or_default() {
+            let is_refused = held.refused.iter().any(|fault| {
+                fault.document == document && fault.run.is_none_or(|(whose, _)| whose == actor)
+            });
+            if !is_refused {
+                self.reaches(document, actor, seq);
             }
         }
+    }
+
+    fn passed_on(&mut self, batch: &Batch) {
+        let changes = each(batch).map(|(document, _, _, hash)| (document, hash));
+        self.changes.extend(changes);
     }
 
     fn reaches(&mut self, document: DocumentId, actor: ActorId, seq: u64) {
@@ -81,4 +107,18 @@ impl Promises {
     pub fn forget(&mut self) {
         *self = Promises::default();
     }
+}
+
+/// Each change of a batch: its document, its author, its number, its hash.
+fn each(batch: &Batch) -> impl Iterator<Item = (DocumentId, ActorId, u64, ChangeHash)> {
+    let mut all = Vec::new();
+    for part in &batch.bundles {
+        // What cannot be read promises nothing.
+        let _ = bundle::each_change(part, |whole| {
+            let header = whole.header()?;
+            all.push((part.document, header.actor, header.seq, header.hash));
+            Ok(())
+        });
+    }
+    all.into_iter()
 }

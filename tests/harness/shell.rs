@@ -160,7 +160,7 @@ impl World {
                 let (wire, to) = (WireId(link.0), end_of(number).other());
                 self.tally.sketched += u64::from(is_cells(&frame));
                 if let Some(promises) = self.promises.get_mut(number) {
-                    let filled = promises.sent(&frame);
+                    let filled = promises.sent(link.0, &frame);
                     let (count, documents) = match to {
                         End::Centre => (&mut self.tally.filled, &mut self.filled.up),
                         End::Edge => (&mut self.tally.filled_down, &mut self.filled.down),

@@ -34,16 +34,16 @@ impl World {
         }
     }
 
-    /// A station's store loses one stored run behind the node's back. Whether it did.
-    pub fn lose_a_run(&mut self, station: usize) -> bool {
+    /// A station's store loses one stored bundle behind the node's back. Whether it did.
+    pub fn lose_a_bundle(&mut self, station: usize) -> bool {
         let now = self.agenda.now();
         let lost = self.stations.get_mut(station).and_then(|station| {
             station.stop().ok()?;
             let mut store = station.open_store().ok()?;
-            let page = store.snapshot().ok()?.names(Table::Run, None, 1).ok()?;
+            let page = store.snapshot().ok()?.names(Table::Bundle, None, 1).ok()?;
             let row = page.rows.into_iter().next()?;
             let mut batch = Batch::new();
-            batch.delete(Table::Run, row.name, row.position);
+            batch.delete(Table::Bundle, row.name, row.position);
             store.commit(batch).ok()?;
             store.into_inner().close().ok()?;
             station.start(now, &[]).ok()

@@ -28,6 +28,9 @@ impl World {
         };
         let running = self.stations.get(number).and_then(|s| s.running.as_ref());
         let Some(running) = running else { return };
+        if let Some(promises) = self.promises.get_mut(number) {
+            promises.comes(wire.0, &frame);
+        }
         match running.verifier.frame(&frame) {
             Ok(frame) => self.push(
                 number,

@@ -70,7 +70,7 @@ fn every_planted_violation_is_noticed() {
     assert_eq!(misgranted, Some(Oracle::Scope));
     let buried = noticed(|world| world.bury_path(0), nothing);
     assert_eq!(buried, Some(Oracle::Converge));
-    let lost = noticed(|_| {}, |world| world.lose_a_run(1));
+    let lost = noticed(|_| {}, |world| world.lose_a_bundle(1));
     assert_eq!(lost, Some(Oracle::Converge));
     let leaked = |world: &mut World| {
         world.leak(CENTRE);

@@ -210,7 +210,7 @@ impl Schedule {
         let mut batch = Batch::new();
         for _ in 0..self.chance.below(20) + 1 {
             let table = if self.chance.below(2) == 0 {
-                Table::Run
+                Table::Bundle
             } else {
                 Table::Log
             };
@@ -246,7 +246,7 @@ fn one() -> Batch {
 fn rows<S: Store>(store: &S) -> Vec<(Table, Vec<u8>, u64, Vec<u8>)> {
     let snapshot = store.snapshot().unwrap();
     let mut all = Vec::new();
-    for table in [Table::Run, Table::Log, Table::Meta] {
+    for table in [Table::Bundle, Table::Log, Table::Meta] {
         let keep = |row: store::Row| all.push((table, row.name, row.position, row.value));
         assert_eq!(each(&snapshot, table, keep), Ok(0));
     }

@@ -253,7 +253,7 @@ fn peer_sync(peer: &Peer) -> PeerSync {
         announced: amount(peer.announced),
         done: amount(peer.given),
     };
-    let moving = |transfer: Transfer| transfer.done.runs < transfer.announced.runs;
+    let moving = |transfer: Transfer| transfer.done.changes < transfer.announced.changes;
     let stage = match (peer.trouble, peer.proved) {
         (Some(_), _) => Stage::Different,
         (None, Some(_)) => Stage::Equal,
@@ -274,7 +274,7 @@ fn peer_sync(peer: &Peer) -> PeerSync {
 fn amount(progress: Progress) -> Amount {
     Amount {
         documents: progress.documents,
-        runs: progress.runs,
+        changes: progress.changes,
         bytes: progress.bytes,
     }
 }

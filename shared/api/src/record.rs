@@ -270,9 +270,9 @@ pub struct Transfer {
 pub struct Amount {
     /// Documents touched.
     pub documents: u64,
-    /// Runs: what one signature closes.
-    pub runs: u64,
-    /// Bytes of the runs.
+    /// Changes: one for each command.
+    pub changes: u64,
+    /// Bytes of the changes, as they were written.
     pub bytes: u64,
 }
 

@@ -13,6 +13,7 @@ pub mod genesis;
 mod guard;
 mod history;
 mod open;
+pub mod packed;
 mod past;
 mod perform;
 pub mod preflight;

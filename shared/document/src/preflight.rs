@@ -28,10 +28,10 @@ use crate::genesis;
 pub(crate) use uses::{Made, Span, Uses};
 
 /// What every chunk of Automerge begins with.
-const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
+pub(crate) const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
 /// The only type of chunk we exchange. Type 0 is a whole document, 2 a deflated change, 3 a
 /// bundle: all three inflate without a bound.
-const CHANGE_CHUNK: u8 = 1;
+pub(crate) const CHANGE_CHUNK: u8 = 1;
 /// The furthest a change's time may be from 1970, in seconds. Automerge keeps times as
 /// distances from each other, which overflow at the ends of 64 bits, and its JavaScript edition
 /// reads them as numbers that are exact up to here.
@@ -58,6 +58,8 @@ pub struct Header {
     pub time: Moment,
     /// How many operations it has; at least one.
     pub ops: u64,
+    /// How many bytes it has.
+    pub bytes: usize,
 }
 
 /// Reads the header of one change and judges the whole change.
@@ -90,14 +92,27 @@ pub(crate) fn judged_for(kind: Kind, chunk: &[u8]) -> Result<(Header, Uses), Rea
 }
 
 fn judged(chunk: &[u8]) -> Result<(Header, Uses), Reason> {
+    let (hash, body) = bounded_envelope(chunk)?;
+    judged_body(hash, body, chunk.len())
+}
+
+/// As [`header`], for the body of a change of `length` bytes whose envelope is known to hold.
+pub(crate) fn judged_body(
+    hash: ChangeHash,
+    body: &[u8],
+    length: usize,
+) -> Result<(Header, Uses), Reason> {
+    if length > limits::CHANGE_BYTES_MAX {
+        return Err(Reason::TooLarge);
+    }
     let mut shape = Shape::default();
-    let header = read(chunk, &mut |op, replaced, actors, start| {
+    let header = read(hash, body, length, &mut |op, replaced, actors, start| {
         shape.take(op, replaced, actors, start)
     })?;
     if genesis::fixed_actor_parts(&header.actor).is_some() {
         return Err(Reason::WrongActor);
     }
-    let uses = shape.finish(header.ops, chunk.len())?;
+    let uses = shape.finish(header.ops, length)?;
     Ok((header, uses))
 }
 
@@ -166,11 +181,7 @@ pub fn continues(header: &Header, last: u64) -> Result<(), Reason> {
 
 /// The hash of a change whose envelope holds, whatever is in it.
 pub(crate) fn hash(chunk: &[u8]) -> Option<ChangeHash> {
-    let bounded = chunk.len() <= limits::CHANGE_BYTES_MAX;
-    open_envelope(chunk)
-        .ok()
-        .filter(|_| bounded)
-        .map(|(hash, _)| hash)
+    bounded_envelope(chunk).ok().map(|(hash, _)| hash)
 }
 
 /// Judges one operation, told what it replaces, the change's actors and its first counter.
@@ -179,14 +190,32 @@ type OpRule<'a, 'r> = dyn FnMut(&Op<'a>, &[OpId], &[ActorId], u64) -> Result<(),
 /// The format alone: what any Automerge document's change may be, within our bounds. Fixed changes
 /// are judged by it, because they make what no other change may.
 pub(crate) fn format_only(chunk: &[u8]) -> Result<Header, Reason> {
-    read(chunk, &mut |_, _, _, _| Ok(()))
+    let (hash, body) = bounded_envelope(chunk)?;
+    read(hash, body, chunk.len(), &mut |_, _, _, _| Ok(()))
 }
 
-fn read<'a>(chunk: &'a [u8], rule: &mut OpRule<'a, '_>) -> Result<Header, Reason> {
+/// What a change begins with: what it builds on, its author, and what comes after; unjudged.
+pub(crate) fn opening(chunk: &[u8]) -> Result<(Vec<ChangeHash>, ActorId, &[u8]), Reason> {
+    let (_, body) = bounded_envelope(chunk)?;
+    let mut input = Input::new(body);
+    let deps = read_deps(&mut input)?;
+    let actor = read_actor(&mut input)?;
+    Ok((deps, actor, input.rest()))
+}
+
+fn bounded_envelope(chunk: &[u8]) -> Result<(ChangeHash, &[u8]), Reason> {
     if chunk.len() > limits::CHANGE_BYTES_MAX {
         return Err(Reason::TooLarge);
     }
-    let (hash, body) = open_envelope(chunk)?;
+    open_envelope(chunk)
+}
+
+fn read<'a>(
+    hash: ChangeHash,
+    body: &'a [u8],
+    bytes: usize,
+    rule: &mut OpRule<'a, '_>,
+) -> Result<Header, Reason> {
     let mut input = Input::new(body);
     let deps = read_deps(&mut input)?;
     let actor = read_actor(&mut input)?;
@@ -220,6 +249,7 @@ fn read<'a>(chunk: &'a [u8], rule: &mut OpRule<'a, '_>) -> Result<Header, Reason
         max_op,
         time,
         ops,
+        bytes,
     })
 }
 

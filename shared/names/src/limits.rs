@@ -7,7 +7,7 @@ pub const PROTOCOL_MIN: u16 = 1;
 /// The newest protocol version this build speaks.
 pub const PROTOCOL_MAX: u16 = 1;
 
-/// Admission: the raw bytes of one change. A long note is 20 KB; 1 MiB is the run's bound.
+/// Admission: the raw bytes of one change. A long note is 20 KB; 1 MiB is the bundle's bound.
 pub const CHANGE_BYTES_MAX: usize = 1 << 20;
 /// Admission: actors a change may name besides its own.
 pub const CHANGE_ACTORS_MAX: usize = 4_096;
@@ -27,18 +27,19 @@ pub const OP_COUNTER_MAX: u64 = 1 << 31;
 /// again, so only people who delete the same at once come above nought: ten deletions of the
 /// longest text one edit can write. That many cost Automerge less than a second.
 pub const DOCUMENT_SURPLUS_MAX: u64 = 200_000;
-/// Admission: the bytes of one run; the unit that one signature closes.
-pub const RUN_BYTES_MAX: usize = 1 << 20;
-/// Admission: the changes of one run.
-pub const RUN_CHANGES_MAX: usize = 256;
+/// Admission: the bytes of the changes of one bundle, put together again. A run, the unit that one
+/// signature closes, comes in one bundle.
+pub const BUNDLE_BYTES_MAX: usize = 1 << 20;
+/// Admission: the changes of one bundle, and so of one run.
+pub const BUNDLE_CHANGES_MAX: usize = 256;
 /// Admission: scopes in one placement. A case is in its site, a caseload and a compartment or two.
 pub const PLACEMENT_SCOPES_MAX: usize = 16;
-/// Admission: bytes of any signed payload that is not a run.
+/// Admission: bytes of any signed payload.
 pub const SIGNED_BYTES_MAX: usize = 16 << 10;
 
-/// One frame on a stream, before it is parsed. A run and its envelope must fit.
-pub const FRAME_BYTES_MAX: usize = RUN_BYTES_MAX + (64 << 10);
-/// What a fill packs into one frame unless a single run is larger: about 50 ms at 40 Mbit/s.
+/// One frame on a stream, before it is parsed. A bundle and its envelope must fit.
+pub const FRAME_BYTES_MAX: usize = BUNDLE_BYTES_MAX + (64 << 10);
+/// What a fill packs into one frame unless a single bundle is larger: about 50 ms at 40 Mbit/s.
 pub const FILL_FRAME_BYTES: usize = 256 << 10;
 /// Fill frames sent ahead of their acknowledgement: keeps a 300 ms link of 20 Mbit/s busy.
 pub const FILL_FRAMES_IN_FLIGHT: usize = 4;
@@ -49,7 +50,7 @@ pub const SCOPES_MAX: usize = 1_024;
 /// Writing processes of one store in a cursor.
 pub const WRITERS_MAX: usize = 64;
 
-/// One turn: bytes of runs it takes in. Commits stay below 20 ms on the machines measured.
+/// One turn: bytes of changes it takes in. Commits stay below 20 ms on the machines measured.
 pub const TURN_BYTES_MAX: usize = 2 << 20;
 /// One turn: changes it takes in.
 pub const TURN_CHANGES_MAX: usize = 1_000;

@@ -1,24 +1,26 @@
 //! Admission, second half: what needs the document's rows.
 //!
-//! [`crate::verify`] has checked what bytes and directory alone can tell. Here a run is checked
-//! against what is already held: that it is the next of its author's line, that what it builds on
-//! is here, that nobody else stands in its place. Header rows tell all of it; no document is
+//! [`crate::verify`] has checked what bytes and directory alone can tell. Here an author's run is
+//! checked against what is already held: that it is the next of its author's line, that what it
+//! builds on is here or comes with it, that nobody else stands in its place. Header rows tell all of it; no document is
 //! opened. The verdict is the same on every node that holds the same changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use document::preflight;
+use document::preflight::{self, Header};
 use names::{ActorId, ChangeHash, DocumentId, Incarnation, Reason, limits::CHANGE_ACTORS_MAX};
 use protocol::{
+    codec,
     directory::Directory,
     placement::{Placement, PlacementId, SignedPlacement, standing},
 };
 use store::{Snapshot, StoreError, Table};
 
 use crate::{
+    bundle::Packer,
     draft::{Draft, damaged, read_row, unless_damaged},
-    rows::{ActorRow, ChangeRow, DocumentRow, LogItem, change_name},
-    verify::{VerifiedPlacement, VerifiedRun},
+    rows::{ActorRow, DocumentRow, HeadRow, IndexChange, IndexRow, LogItem},
+    verify::{VerifiedBundle, VerifiedLine, VerifiedPlacement},
 };
 
 /// What became of something that asked to be admitted.
@@ -51,9 +53,15 @@ pub(crate) fn placement<P: Snapshot>(
     let Some(genesis) = document::genesis::genesis(claim.kind) else {
         return Ok(Verdict::Refused(Reason::NoCommonVersion));
     };
-    let mut row = draft
-        .document(document)?
-        .unwrap_or_else(|| DocumentRow::new(claim.kind, genesis.hash));
+    let mut row = draft.document(document)?.unwrap_or_else(|| {
+        DocumentRow::new(
+            claim.kind,
+            HeadRow {
+                hash: genesis.hash,
+                max_op: genesis.max_op,
+            },
+        )
+    });
     if row.kind != claim.kind {
         return Ok(Verdict::Refused(Reason::Malformed));
     }
@@ -96,163 +104,290 @@ pub(crate) fn placement<P: Snapshot>(
     let item = if row.arrivals == 0 {
         LogItem::Placement(number)
     } else {
-        LogItem::Whole(row.arrivals)
+        LogItem::Whole
     };
-    let bytes = usize::try_from(row.bytes).unwrap_or(usize::MAX);
-    draft.happened(document, item, origin, bytes);
+    draft.happened(document, item, origin, (row.changes, row.bytes));
     Ok(Verdict::Admitted)
 }
 
-/// Admits a run: all its changes, or none of them.
-pub(crate) fn run<P: Snapshot>(
+/// What became of a bundle.
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    /// Whether anything in it was new.
+    pub(crate) admitted: bool,
+    /// What was not taken: whose changes, up to which number, and why.
+    pub(crate) refused: Vec<(ActorId, u64, Reason)>,
+    /// Why nothing of it was taken.
+    pub(crate) nothing: Option<Reason>,
+}
+
+/// One author's changes in a bundle, and which of them may come in.
+struct Candidate<'b> {
+    line: &'b VerifiedLine,
+    slot: Option<u64>,
+    kept: Option<ActorRow>,
+    /// Of the line's places those from here on are new,
+    from: usize,
+    /// and those below here may come in: always up to a signed head.
+    to: usize,
+    refused: Option<Reason>,
+}
+
+impl Candidate<'_> {
+    /// Lets only whole runs before this one of its changes come in.
+    fn cut(&mut self, at: usize, reason: Reason) {
+        let runs = self.line.runs.iter().map(|(count, _)| *count);
+        self.to = runs.filter(|count| *count <= at).max().unwrap_or(0);
+        self.to = self.to.max(self.from);
+        self.refused = Some(reason);
+    }
+
+    fn takes(&self, at: usize) -> bool {
+        self.from <= at && at < self.to
+    }
+}
+
+/// Admits a bundle: of each author's changes as many whole runs as what is here allows.
+pub(crate) fn bundle<P: Snapshot>(
     draft: &mut Draft<P>,
-    run: &VerifiedRun,
+    bundle: &VerifiedBundle,
     origin: Option<Incarnation>,
-) -> Result<Verdict, StoreError> {
-    let document = run.document();
+) -> Result<Admission, StoreError> {
+    let document = bundle.document();
+    let mut admission = Admission::default();
     let Some(mut row) = draft.document(document)? else {
-        return Ok(Verdict::Refused(Reason::NotPlaced));
+        admission.nothing = Some(Reason::NotPlaced);
+        return Ok(admission);
     };
-    let slot = row.actors.iter().position(|actor| *actor == run.actor());
-    let line: Option<ActorRow> = match slot {
-        Some(slot) => draft.row(Table::Actor, document.as_ref(), slot as u64)?,
+    let mut candidates = Vec::with_capacity(bundle.lines().len());
+    for line in bundle.lines() {
+        candidates.push(candidate(draft, &row, bundle, line)?);
+    }
+    let mut room = ACTORS_MAX.saturating_sub(row.actors.len());
+    for new in candidates.iter_mut().filter(|new| new.slot.is_none()) {
+        if room == 0 {
+            new.cut(0, Reason::TooLarge);
+        }
+        room = room.saturating_sub(1);
+    }
+    leave_out_unbuilt(draft, &row, bundle, &mut candidates)?;
+    for candidate in &candidates {
+        if let Some(reason) = candidate.refused {
+            let last = candidate.line.runs.last().map_or(0, |(_, head)| head.seq);
+            admission.refused.push((candidate.line.actor, last, reason));
+        }
+    }
+    admission.admitted = candidates
+        .iter()
+        .any(|candidate| candidate.from < candidate.to);
+    if admission.admitted {
+        write(draft, bundle, &mut row, &candidates, origin)?;
+    }
+    Ok(admission)
+}
+
+/// Where one author's changes go on from what is held, if they do.
+fn candidate<'b, P: Snapshot>(
+    draft: &mut Draft<P>,
+    row: &DocumentRow,
+    bundle: &'b VerifiedBundle,
+    line: &'b VerifiedLine,
+) -> Result<Candidate<'b>, StoreError> {
+    let document = bundle.document();
+    let header = |at: usize| {
+        line.places
+            .get(at)
+            .and_then(|place| bundle.headers().get(*place))
+    };
+    let slot = row.actors.iter().position(|actor| *actor == line.actor);
+    let slot = slot.map(|slot| slot as u64);
+    let kept: Option<ActorRow> = match slot {
+        Some(slot) => draft.row(Table::Actor, document.as_ref(), slot)?,
         None => None,
     };
-    if slot.is_none() && row.actors.len() >= ACTORS_MAX {
-        return Ok(Verdict::Refused(Reason::TooLarge));
-    }
-    match place_in_line(draft, run, line.as_ref())? {
-        Verdict::Admitted => {}
-        other @ (Verdict::Held | Verdict::Refused(_)) => return Ok(other),
-    }
-    if let Err(reason) = check_dependencies(draft, run, &row)? {
-        return Ok(Verdict::Refused(reason));
-    }
-    let slot = slot.unwrap_or_else(|| {
-        row.actors.push(run.actor());
-        row.actors.len() - 1
-    });
-    write_run(draft, run, &mut row, slot as u64, line.as_ref());
-    let arrival = row.arrivals;
-    row.arrivals += 1;
-    draft.put_document(document, &row)?;
-    draft.put_bytes(Table::Stale, document.0, 0, Vec::new());
-    let item = LogItem::Run {
-        arrival,
-        slot: slot as u64,
-        first: run.first().seq,
-        last: run.head().seq,
+    let held = kept.as_ref().map_or(0, |kept| kept.seq);
+    let from = (0..line.places.len()).filter_map(header);
+    let from = from.take_while(|header| header.seq <= held).count();
+    let mut candidate = Candidate {
+        line,
+        slot,
+        kept,
+        from,
+        to: line.places.len(),
+        refused: None,
     };
-    draft.happened(document, item, origin, run.bytes().len());
-    Ok(Verdict::Admitted)
-}
-
-/// Whether the run is the next of its author's line.
-fn place_in_line<P: Snapshot>(
-    draft: &Draft<P>,
-    run: &VerifiedRun,
-    line: Option<&ActorRow>,
-) -> Result<Verdict, StoreError> {
-    let first = run.first();
-    if first.seq <= line.map_or(0, |line| line.seq) {
-        let name = change_name(run.document(), &run.head().hash);
-        let held = draft.row::<ChangeRow>(Table::Change, &name, 0)?.is_some();
-        let verdict = if held {
-            Verdict::Held
-        } else {
-            Verdict::Refused(Reason::Equivocation)
-        };
-        return Ok(verdict);
+    // Each names the one before it, so the last one that should be held tells of all.
+    if let Some(last) = from.checked_sub(1).and_then(header)
+        && draft.change(document, row, &last.hash)?.is_none()
+    {
+        candidate.cut(0, Reason::Equivocation);
+        return Ok(candidate);
     }
     // Automerge writes the direct link and does not check it; without the check one signature
     // would not cover all before it (`reference/reliability.md` 5.1).
-    if let Err(reason) = preflight::follows(first, line.map(|line| (line.seq, line.hash))) {
-        return Ok(Verdict::Refused(reason));
+    let previous = candidate.kept.as_ref().map(|kept| (kept.seq, kept.hash));
+    if let Some(Err(reason)) = header(from).map(|first| preflight::follows(first, previous)) {
+        candidate.cut(0, reason);
     }
-    // The signatures are chained too, so that none can be left out unnoticed.
-    if run.head().previous == line.map(|line| line.signature) {
-        Ok(Verdict::Admitted)
-    } else {
-        Ok(Verdict::Refused(Reason::WrongSequence))
+    Ok(candidate)
+}
+
+/// Leaves out what builds on something that neither is here nor comes in, with the run it belongs
+/// to, until what comes in stands on its own.
+fn leave_out_unbuilt<P: Snapshot>(
+    draft: &mut Draft<P>,
+    row: &DocumentRow,
+    bundle: &VerifiedBundle,
+    candidates: &mut [Candidate<'_>],
+) -> Result<(), StoreError> {
+    let mut whose = BTreeMap::new();
+    for (index, candidate) in candidates.iter().enumerate() {
+        let places = candidate.line.places.iter().enumerate();
+        whose.extend(places.map(|(at, place)| (*place, (index, at))));
+    }
+    loop {
+        let mut coming: BTreeMap<ChangeHash, u64> = BTreeMap::new();
+        let mut is_cut = false;
+        for (place, (index, at)) in &whose {
+            let Some(candidate) = candidates.get_mut(*index) else {
+                continue;
+            };
+            let header = bundle.headers().get(*place);
+            let Some(header) = header.filter(|_| candidate.takes(*at)) else {
+                continue;
+            };
+            match stands(draft, row, bundle.document(), header, &coming)? {
+                Ok(()) => {
+                    coming.insert(header.hash, header.max_op);
+                }
+                Err(reason) => {
+                    candidate.cut(*at, reason);
+                    is_cut = true;
+                }
+            }
+        }
+        if !is_cut {
+            return Ok(());
+        }
     }
 }
 
-/// Whether everything the run builds on is here, and its operation counters come after.
-fn check_dependencies<P: Snapshot>(
-    draft: &Draft<P>,
-    run: &VerifiedRun,
+/// Whether everything a change builds on is here or `coming`, and its operations count on from it.
+fn stands<P: Snapshot>(
+    draft: &mut Draft<P>,
     row: &DocumentRow,
+    document: DocumentId,
+    header: &Header,
+    coming: &BTreeMap<ChangeHash, u64>,
 ) -> Result<Result<(), Reason>, StoreError> {
     let genesis = document::genesis::genesis(row.kind);
-    let mut within: Vec<(ChangeHash, u64)> = Vec::new();
-    for header in run.headers() {
-        let mut highest = 0;
-        for dep in &header.deps {
-            let fixed = genesis
-                .filter(|fixed| fixed.hash == *dep)
-                .map(|fixed| fixed.max_op);
-            let own = within
-                .iter()
-                .find(|(hash, _)| hash == dep)
-                .map(|(_, max_op)| *max_op);
-            let max_op = match fixed.or(own) {
-                Some(max_op) => Some(max_op),
-                None => draft
-                    .row::<ChangeRow>(Table::Change, &change_name(run.document(), dep), 0)?
-                    .map(|change| change.max_op),
-            };
-            match max_op {
-                Some(max_op) => highest = highest.max(max_op),
-                None => return Ok(Err(Reason::MissingDependency)),
-            }
+    let mut highest = 0;
+    for dep in &header.deps {
+        let fixed = genesis
+            .filter(|fixed| fixed.hash == *dep)
+            .map(|fixed| fixed.max_op);
+        let max_op = match fixed.or_else(|| coming.get(dep).copied()) {
+            Some(max_op) => Some(max_op),
+            None => draft.change(document, row, dep)?,
+        };
+        match max_op {
+            Some(max_op) => highest = highest.max(max_op),
+            None => return Ok(Err(Reason::MissingDependency)),
         }
-        let sound = preflight::suits(header, row.kind).and(preflight::continues(header, highest));
-        if header.deps.is_empty() || sound.is_err() {
-            return Ok(Err(Reason::Malformed));
-        }
-        within.push((header.hash, header.max_op));
+    }
+    let sound = preflight::suits(header, row.kind).and(preflight::continues(header, highest));
+    if header.deps.is_empty() || sound.is_err() {
+        return Ok(Err(Reason::Malformed));
     }
     Ok(Ok(()))
 }
 
-fn write_run<P: Snapshot>(
+/// Writes what comes in of a bundle.
+fn write<P: Snapshot>(
     draft: &mut Draft<P>,
-    run: &VerifiedRun,
+    bundle: &VerifiedBundle,
     row: &mut DocumentRow,
-    slot: u64,
-    line: Option<&ActorRow>,
-) {
-    let document = run.document();
-    for header in run.headers() {
-        row.heads.retain(|head| !header.deps.contains(head));
-        row.heads.push(header.hash);
-        let change = ChangeRow {
-            slot,
+    candidates: &[Candidate<'_>],
+    origin: Option<Incarnation>,
+) -> Result<(), StoreError> {
+    let document = bundle.document();
+    let mut slots: BTreeMap<usize, u64> = BTreeMap::new();
+    for candidate in candidates
+        .iter()
+        .filter(|candidate| candidate.from < candidate.to)
+    {
+        let slot = candidate.slot.unwrap_or_else(|| {
+            row.actors.push(candidate.line.actor);
+            row.actors.len() as u64 - 1
+        });
+        let new = candidate.line.places.get(candidate.from..candidate.to);
+        slots.extend(new.unwrap_or_default().iter().map(|place| (*place, slot)));
+        let head = candidate
+            .line
+            .runs
+            .iter()
+            .find(|(count, _)| *count == candidate.to);
+        if let Some((_, head)) = head {
+            let line = ActorRow {
+                actor: candidate.line.actor,
+                device: head.device,
+                worker: head.worker.clone(),
+                seq: head.seq,
+                hash: head.hash,
+                centre: candidate.kept.as_ref().map_or(0, |kept| kept.centre),
+            };
+            draft.put(Table::Actor, document.0, slot, &line);
+        }
+    }
+    let (mut index, mut bytes) = (Vec::with_capacity(slots.len()), 0);
+    for (place, slot) in &slots {
+        let Some(header) = bundle.headers().get(*place) else {
+            continue;
+        };
+        row.heads.retain(|head| !header.deps.contains(&head.hash));
+        row.heads.push(HeadRow {
+            hash: header.hash,
+            max_op: header.max_op,
+        });
+        bytes += header.bytes as u64;
+        index.push(IndexChange {
+            hash: header.hash,
+            slot: *slot,
             seq: header.seq,
             max_op: header.max_op,
-        };
-        draft.put(
-            Table::Change,
-            change_name(document, &header.hash),
-            0,
-            &change,
-        );
+            bytes: header.bytes as u64,
+        });
     }
     row.heads.sort_unstable();
-    row.changes += run.headers().len() as u64;
-    row.bytes += run.bytes().len() as u64;
-    let head = run.head();
-    let line = ActorRow {
-        actor: run.actor(),
-        device: head.device,
-        worker: head.worker.clone(),
-        seq: head.seq,
-        hash: head.hash,
-        signature: run.signature(),
-        centre: line.map_or(0, |line| line.centre),
+    let (arrival, changes) = (row.arrivals, index.len() as u64);
+    row.arrivals += 1;
+    row.changes += changes;
+    row.bytes += bytes;
+    let index = IndexRow {
+        origin,
+        changes: index,
     };
-    draft.put(Table::Actor, document.0, slot, &line);
-    draft.put_bytes(Table::Run, document.0, row.arrivals, run.bytes().to_vec());
+    draft.put_index(document, arrival, &index);
+    let kept = kept_part(bundle, |place| slots.contains_key(&place));
+    draft.put_bytes(Table::Bundle, document.0, arrival, kept);
+    draft.put_document(document, row)?;
+    draft.put_bytes(Table::Stale, document.0, 0, Vec::new());
+    draft.happened(document, LogItem::Bundle(arrival), origin, (changes, bytes));
+    Ok(())
+}
+
+/// The bytes of a bundle, or of a part of it.
+fn kept_part(bundle: &VerifiedBundle, kept: impl Fn(usize) -> bool) -> Vec<u8> {
+    if (0..bundle.headers().len()).all(&kept) {
+        return codec::encode(bundle.bundle());
+    }
+    let hashes: Vec<ChangeHash> = bundle.headers().iter().map(|header| header.hash).collect();
+    let mut packer = Packer::new(bundle.document());
+    packer.add(bundle.bundle(), &hashes, kept);
+    packer
+        .finish()
+        .map(|(part, _)| codec::encode(&part))
+        .unwrap_or_default()
 }
 
 /// An author's line in a document, by its actor.

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use names::{Reason, ScopeId};
+use names::{DocumentId, Reason, ScopeId};
 use protocol::{
     log::{Cursor, Position},
     message::{Done, Frame, Sent, Table as ScopeTable, TableRow},
@@ -20,8 +20,7 @@ use crate::{
     input::{LinkId, Side},
     link::{Due, Measure, Progress, Talk},
     node::Node,
-    output::{Notice, Output},
-    rows::{LogItem, LogRow, PeerRow, ScopeRow, log_name, peer_name, scope_name},
+    rows::{IndexRow, LogItem, LogRow, PeerRow, ScopeRow, log_name, peer_name, scope_name},
     turn::{PROOF_AGAIN_MS, Turn},
 };
 
@@ -47,7 +46,7 @@ impl<S: Store> Node<S> {
             Frame::Totals(totals) => {
                 self.with_talk(id, &totals.scope, totals.round, |talk| {
                     talk.expected.documents = totals.documents;
-                    talk.expected.runs = totals.runs;
+                    talk.expected.changes = totals.changes;
                     talk.expected.bytes = totals.bytes;
                 });
                 Ok(())
@@ -71,22 +70,6 @@ impl<S: Store> Node<S> {
                 Ok(())
             }
             Frame::Held(held) => self.take_held(turn, id, &held),
-            Frame::Refused(refused) => {
-                let mut told = BTreeSet::new();
-                for fault in refused.faults {
-                    let (document, reason) = (fault.document, fault.reason);
-                    // One line for each reason: a peer must not fill the disk with ours.
-                    if !told.insert(reason) {
-                        continue;
-                    }
-                    turn.say(Output::Notice(Notice::Declined {
-                        link: id,
-                        document,
-                        reason,
-                    }));
-                }
-                Ok(())
-            }
             Frame::Bye(bye) => {
                 self.close(turn, id, bye.reason);
                 Ok(())
@@ -184,17 +167,33 @@ impl<S: Store> Node<S> {
                 let row = unless_damaged(decode_row::<LogRow>(Table::Log, &bytes))?;
                 if let Some(LogRow {
                     document,
-                    item:
-                        LogItem::Run {
-                            slot, first, last, ..
-                        },
+                    item: LogItem::Bundle(arrival),
                     origin: None,
                     ..
                 }) = row
                 {
-                    self.send_again(turn, document, slot, first, last)?;
+                    self.bundle_again(turn, document, arrival)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// What the centre had acknowledged of a bundle goes back to *sending again*.
+    fn bundle_again(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        document: DocumentId,
+        arrival: u64,
+    ) -> Result<(), StoreError> {
+        let index = turn
+            .draft
+            .row::<IndexRow>(Table::Index, document.as_ref(), arrival);
+        let Some(index) = unless_damaged(index)?.flatten() else {
+            return Ok(());
+        };
+        for (slot, (first, _)) in index.lines() {
+            self.send_again(turn, document, slot, first)?;
         }
         Ok(())
     }

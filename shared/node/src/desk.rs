@@ -13,12 +13,12 @@ use names::{
 };
 use protocol::{
     directory::Rights,
-    signed::{Head, Run, SignedHead, derive_actor},
+    signed::{Head, SignedHead, derive_actor},
 };
 use store::{Store, StoreError, Table};
 
 use crate::{
-    admit::{self, Verdict},
+    admit, bundle,
     draft::unless_damaged,
     input::{JobId, Request, Target, Ticket},
     link::Link,
@@ -28,7 +28,7 @@ use crate::{
     placing::Opening,
     rows::{ActorRow, EntryRow, SummaryRow},
     turn::Turn,
-    verify::VerifiedRun,
+    verify::VerifiedBundle,
 };
 
 /// Summaries made at once while nobody waits for them.
@@ -402,17 +402,22 @@ impl<S: Store> Node<S> {
         if let Err(reason) = self.place(turn, document, pending)? {
             return Ok(Err(reason));
         }
-        let run = match self.sign(turn, document, pending, chunk)? {
-            Ok(run) => run,
+        let bundle = match self.sign(turn, document, pending, &chunk) {
+            Ok(bundle) => bundle,
             Err(reason) => return Ok(Err(reason)),
         };
         let before = turn.draft.document(document)?.map_or(0, |row| row.arrivals);
-        match admit::run(&mut turn.draft, &run, None)? {
-            Verdict::Admitted => {}
-            Verdict::Held => return Ok(Ok(())),
-            Verdict::Refused(reason) => return Ok(Err(reason)),
+        let admission = admit::bundle(&mut turn.draft, &bundle, None)?;
+        let refused = admission.refused.first().map(|(.., reason)| *reason);
+        if let Some(reason) = admission.nothing.or(refused) {
+            return Ok(Err(reason));
         }
-        let Some((slot, line)) = admit::line(&turn.draft, document, run.actor())? else {
+        if !admission.admitted {
+            return Ok(Ok(()));
+        }
+        let actor = bundle.lines().first().map(|line| line.actor);
+        let line = actor.map(|actor| admit::line(&turn.draft, document, actor));
+        let Some((slot, line)) = line.transpose()?.flatten() else {
             return Ok(Err(Reason::NotFound));
         };
         let entry = EntryRow {
@@ -427,7 +432,8 @@ impl<S: Store> Node<S> {
             turn.draft
                 .put(Table::Actor, name, slot, &ActorRow { centre, ..line });
         } else {
-            self.wait_for_centre(turn, document, slot, line.seq)?;
+            let written = (line.seq, line.seq);
+            self.wait_for_centre(turn, document, slot, written)?;
         }
         // The summary was made from what was open plus this change; if more has come since, it
         // is behind.
@@ -441,13 +447,9 @@ impl<S: Store> Node<S> {
         turn: &Turn<S::Snapshot>,
         document: DocumentId,
         pending: &Pending,
-        chunk: Vec<u8>,
-    ) -> Result<Result<VerifiedRun, Reason>, StoreError> {
-        let header = match document::preflight::header(&chunk) {
-            Ok(header) => header,
-            Err(reason) => return Ok(Err(reason)),
-        };
-        let line = admit::line(&turn.draft, document, header.actor)?;
+        chunk: &[u8],
+    ) -> Result<VerifiedBundle, Reason> {
+        let header = document::preflight::header(chunk)?;
         let head = Head {
             device: self.device,
             nonce: self.nonce,
@@ -456,14 +458,15 @@ impl<S: Store> Node<S> {
             hash: header.hash,
             directory_seen: self.directory.latest().unwrap_or(Moment(0)),
             floor: turn.now,
-            previous: line.map(|(_, line)| line.signature),
         };
         let Identity { tenant, device, .. } = &self.identity;
         let head = SignedHead::sign(device, tenant, &document, &header.actor, &head);
-        Ok(self.verifier().run(&Run {
-            document,
-            changes: vec![chunk],
-            head,
-        }))
+        let bundle = bundle::of_one(document, chunk, &head)?;
+        let mut rejected = Vec::new();
+        let verified = self.verifier().bundle(bundle, &mut rejected)?;
+        match rejected.first() {
+            Some(rejected) => Err(rejected.reason),
+            None => Ok(verified),
+        }
     }
 }

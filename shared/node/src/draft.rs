@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
-use names::{DocumentId, Incarnation, ScopeId, WriterId};
+use names::{ChangeHash, DocumentId, Incarnation, ScopeId, WriterId};
 use protocol::{
     codec,
     digest::{LtHash, document_element},
@@ -17,7 +17,7 @@ use store::{Batch, Damage, Snapshot, StoreError, Table};
 
 use crate::repair::Restated;
 use crate::rows::{
-    DocumentRow, LogItem, LogRow, MemberRow, Membership, ScopeRow, log_name, scope_name,
+    DocumentRow, IndexRow, LogItem, LogRow, MemberRow, Membership, ScopeRow, log_name, scope_name,
 };
 
 /// Something that happened to a document in this turn and belongs in the logs of its scopes.
@@ -25,7 +25,8 @@ struct Happening {
     document: DocumentId,
     item: LogItem,
     origin: Option<Incarnation>,
-    bytes: usize,
+    changes: u64,
+    bytes: u64,
 }
 
 /// The writes of one turn, over the state it began with.
@@ -35,6 +36,9 @@ pub(crate) struct Draft<P> {
     /// Documents touched, with the row each had before.
     touched: BTreeMap<DocumentId, Option<DocumentRow>>,
     happenings: Vec<Happening>,
+    /// The changes of documents in which something was looked for, with the counter of the last
+    /// operation of each.
+    known: BTreeMap<DocumentId, BTreeMap<ChangeHash, u64>>,
 }
 
 impl<P: Snapshot> Draft<P> {
@@ -45,6 +49,7 @@ impl<P: Snapshot> Draft<P> {
             batch: Batch::new(),
             touched: BTreeMap::new(),
             happenings: Vec::new(),
+            known: BTreeMap::new(),
         }
     }
 
@@ -121,20 +126,54 @@ impl<P: Snapshot> Draft<P> {
     }
 
     /// Notes something for the logs of the document's scopes. `origin` is the incarnation of the
-    /// store it came from, `None` when it was made here; `bytes` are those of its runs.
+    /// store it came from, `None` when it was made here; `changes` and `bytes` are what it is about.
     pub(crate) fn happened(
         &mut self,
         document: DocumentId,
         item: LogItem,
         origin: Option<Incarnation>,
-        bytes: usize,
+        (changes, bytes): (u64, u64),
     ) {
         self.happenings.push(Happening {
             document,
             item,
             origin,
+            changes,
             bytes,
         });
+    }
+
+    /// The counter of the last operation of one of a document's changes; none if it is not here.
+    /// The heads are asked first: nearly every change builds on them.
+    pub(crate) fn change(
+        &mut self,
+        document: DocumentId,
+        row: &DocumentRow,
+        hash: &ChangeHash,
+    ) -> Result<Option<u64>, StoreError> {
+        if let Some(head) = row.heads.iter().find(|head| head.hash == *hash) {
+            return Ok(Some(head.max_op));
+        }
+        if !self.known.contains_key(&document) {
+            let mut known = BTreeMap::new();
+            for arrival in 0..row.arrivals {
+                let index: Option<IndexRow> = self.row(Table::Index, document.as_ref(), arrival)?;
+                let changes = index.map(|index| index.changes).unwrap_or_default();
+                known.extend(changes.iter().map(|change| (change.hash, change.max_op)));
+            }
+            self.known.insert(document, known);
+        }
+        let known = self.known.get(&document);
+        Ok(known.and_then(|known| known.get(hash)).copied())
+    }
+
+    /// Writes what a bundle holds.
+    pub(crate) fn put_index(&mut self, document: DocumentId, arrival: u64, index: &IndexRow) {
+        if let Some(known) = self.known.get_mut(&document) {
+            let changes = index.changes.iter();
+            known.extend(changes.map(|change| (change.hash, change.max_op)));
+        }
+        self.put(Table::Index, document.0, arrival, index);
     }
 
     /// Brings members, digests and logs up to date with what was touched; answers how far the
@@ -187,8 +226,8 @@ impl<P: Snapshot> Draft<P> {
         let Some(mut after) = self.document(document)? else {
             return Ok(());
         };
-        let new = document_element(&document, &after.heads, &after.placements);
-        let old = before.map(|row| document_element(&document, &row.heads, &row.placements));
+        let new = document_element(&document, &after.hashes(), &after.placements);
+        let old = before.map(|row| document_element(&document, &row.hashes(), &row.placements));
         let mut joined = false;
         for scope in after.placed.clone() {
             let row = self.scope(&scope, scopes)?;
@@ -250,7 +289,8 @@ impl<P: Snapshot> Draft<P> {
                 document: happening.document,
                 item: happening.item,
                 origin: happening.origin,
-                bytes: happening.bytes as u64,
+                changes: happening.changes,
+                bytes: happening.bytes,
             };
             self.put(Table::Log, log_name(scope, writer), number, &entry);
         }

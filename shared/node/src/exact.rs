@@ -47,9 +47,10 @@ fn cost(difference: &Difference) -> usize {
 pub(crate) fn acknowledge(link: &mut Link, scope: &ScopeId) {
     let held = Held {
         scope: scope.clone(),
-        runs: Vec::new(),
-        after: None,
         fills: 1,
+        refused: Vec::new(),
+        number: None,
+        after: None,
     };
     link.ready.push((Lane::Control, Frame::Held(held)));
 }
@@ -155,8 +156,7 @@ impl<S: Store> Node<S> {
                 .find(|(actor, _)| *actor == line.actor);
             let held = held.map_or(0, |(_, seq)| *seq);
             if line.centre > held {
-                let last = line.centre;
-                self.send_again(turn, difference.document, slot, held + 1, last)?;
+                self.send_again(turn, difference.document, slot, held + 1)?;
             }
         }
         Ok(())

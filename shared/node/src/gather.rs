@@ -7,49 +7,56 @@ use names::{
     limits::{FILL_FRAME_BYTES, LIST_ROWS_MAX},
 };
 use protocol::{
+    bundle::Bundle,
     log::Position,
     message::{Batch, Difference},
     placement::{PlacementId, SignedPlacement},
-    signed::Run,
 };
 use store::{Snapshot, StoreError, Table};
 
 use crate::{
     admit::claim_of,
+    bundle::Packer,
     draft::{decode_row, read_range, read_row, unless_damaged},
     link::Moved,
-    rows::{DocumentRow, LogItem, LogRow, log_name},
+    rows::{DocumentRow, IndexChange, IndexRow, LogItem, LogRow, log_name},
 };
 
 /// A signed placement's bytes beside its payload: a signature and its envelope.
 const PLACEMENT_ENVELOPE_BYTES: usize = 80;
 /// Log rows read at once.
 const LOG_ROWS: usize = 256;
-/// Runs, or placements, in one frame: a list of them may have twice as many.
+/// Index rows read at once: a document that two people work on has some dozens.
+const INDEX_ROWS: usize = 64;
+/// Bundles, or placements, in one frame: a list of them may have twice as many.
 const ITEMS_MAX: usize = LIST_ROWS_MAX / 2;
 /// Rows looked at for one frame of repairs, some 10 ms: the next turn goes on where this one ended.
 const REPAIR_READS_MAX: usize = 2_048;
 
-/// Something to send: part of a document.
-#[derive(Clone, Copy)]
-struct Part {
-    document: DocumentId,
-    item: LogItem,
-}
+/// How far each author's line in a document goes in a frame, by the author's slot.
+pub(crate) type Lines = BTreeMap<(DocumentId, u64), u64>;
 
 /// The content of one frame while it is gathered.
 pub(crate) struct Gathering {
     scope: ScopeId,
-    parts: Vec<Part>,
+    /// Documents of which something was met.
+    documents: BTreeSet<DocumentId>,
     placements: Vec<SignedPlacement>,
-    /// Each with its stored size.
-    runs: Vec<(Run, usize)>,
+    bundles: Vec<Packed>,
+    lines: Lines,
     /// Documents that came into the scope with all they had: too much for one frame, they are
     /// sent piece by piece, as a repair is.
     whole: Vec<DocumentId>,
     bytes: usize,
     /// Rows looked at to find what a peer lacks.
     reads: usize,
+}
+
+/// A bundle to be sent.
+struct Packed {
+    bundle: Bundle,
+    /// The bytes of its changes as they were written, by which progress is counted.
+    bytes: u64,
 }
 
 /// What a peer lacks of one document, and how far it was looked through.
@@ -76,9 +83,11 @@ impl Repair {
         }
     }
 
-    fn lacks(&self, run: &Run) -> bool {
-        last_of(run)
-            .is_some_and(|(actor, last)| self.actors.get(&actor).is_none_or(|known| *known < last))
+    fn lacks(&self, row: &DocumentRow, change: &IndexChange) -> bool {
+        let actor = usize::try_from(change.slot).ok();
+        let actor = actor.and_then(|slot| row.actors.get(slot));
+        let known = actor.and_then(|actor| self.actors.get(actor));
+        known.is_none_or(|known| *known < change.seq)
     }
 }
 
@@ -97,9 +106,10 @@ impl Gathering {
     pub(crate) fn new(scope: &ScopeId) -> Gathering {
         Gathering {
             scope: scope.clone(),
-            parts: Vec::new(),
+            documents: BTreeSet::new(),
             placements: Vec::new(),
-            runs: Vec::new(),
+            bundles: Vec::new(),
+            lines: Lines::new(),
             whole: Vec::new(),
             bytes: 0,
             reads: 0,
@@ -108,14 +118,14 @@ impl Gathering {
 
     /// Whether there is nothing in it.
     pub(crate) fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.placements.is_empty()
+        self.bundles.is_empty() && self.placements.is_empty()
     }
 
     /// Whether `more` bytes may still be added. The first item always may: none is larger than a
     /// frame.
     fn fits(&self, more: usize) -> bool {
-        let items = self.runs.len().max(self.placements.len());
-        self.is_empty() || (self.bytes + more <= FILL_FRAME_BYTES && items < ITEMS_MAX)
+        let items = self.bundles.len().max(self.placements.len());
+        self.bytes == 0 || (self.bytes + more <= FILL_FRAME_BYTES && items < ITEMS_MAX)
     }
 
     /// The documents met that have to be sent whole, each as a repair of everything.
@@ -125,13 +135,14 @@ impl Gathering {
     }
 
     /// Takes up log entries after `from`, up to `end` or until the frame is full; answers the
-    /// position reached.
+    /// position reached. An entry takes its document's later bundles along, so that each author's
+    /// changes travel together; `done` says how far each document has gone so already.
     pub(crate) fn take_log<P: Snapshot>(
         &mut self,
         snapshot: &P,
-        from: Position,
-        end: u64,
+        (from, end): (Position, u64),
         them: Incarnation,
+        done: &mut BTreeMap<DocumentId, u64>,
     ) -> Result<u64, StoreError> {
         let name = log_name(&self.scope, from.writer);
         let mut reached = from.number;
@@ -149,14 +160,10 @@ impl Gathering {
                 let row = row
                     .transpose()
                     .or_else(|error| unless_damaged(Err(error)))?;
-                if let Some(row) = row.filter(|row| row.origin != Some(them)) {
-                    let part = Part {
-                        document: row.document,
-                        item: row.item,
-                    };
-                    if !self.take_part(snapshot, part)? {
-                        return Ok(reached);
-                    }
+                if let Some(row) = row.filter(|row| row.origin != Some(them))
+                    && !self.take_entry(snapshot, &row, them, done)?
+                {
+                    return Ok(reached);
                 }
                 reached = position;
             }
@@ -164,20 +171,118 @@ impl Gathering {
         Ok(reached)
     }
 
-    /// Takes up one log entry; answers whether there was room for it.
-    fn take_part<P: Snapshot>(&mut self, snapshot: &P, part: Part) -> Result<bool, StoreError> {
-        let room = match part.item {
-            LogItem::Placement(number) => self.take_placement(snapshot, part.document, number)?,
-            LogItem::Run { arrival, .. } => self.take_run(snapshot, part.document, arrival)?,
-            LogItem::Whole(_) => {
-                self.whole.push(part.document);
-                true
+    /// Takes up one log entry; answers whether there was room for all of it.
+    fn take_entry<P: Snapshot>(
+        &mut self,
+        snapshot: &P,
+        entry: &LogRow,
+        them: Incarnation,
+        done: &mut BTreeMap<DocumentId, u64>,
+    ) -> Result<bool, StoreError> {
+        let document = entry.document;
+        self.documents.insert(document);
+        match entry.item {
+            LogItem::Placement(number) => self.take_placement(snapshot, document, number),
+            LogItem::Bundle(arrival) => {
+                let next = done.get(&document).copied().unwrap_or(0);
+                if next > arrival {
+                    return Ok(true);
+                }
+                let wanted = |index: &IndexRow, _: &IndexChange| index.origin != Some(them);
+                let mut arrival = arrival;
+                let all = self.take_bundles(snapshot, document, &mut arrival, wanted)?;
+                done.insert(document, arrival);
+                Ok(all)
             }
-        };
-        if room {
-            self.parts.push(part);
+            LogItem::Whole => {
+                self.whole.push(document);
+                Ok(true)
+            }
         }
-        Ok(room)
+    }
+
+    /// Takes up what is `wanted` of a document's bundles, from `arrival` on, put together; answers
+    /// whether that was all, and moves `arrival` to where it goes on.
+    fn take_bundles<P: Snapshot>(
+        &mut self,
+        snapshot: &P,
+        document: DocumentId,
+        arrival: &mut u64,
+        wanted: impl Fn(&IndexRow, &IndexChange) -> bool,
+    ) -> Result<bool, StoreError> {
+        let mut packer = Packer::new(document);
+        let all = self.pack(snapshot, document, arrival, wanted, &mut packer);
+        self.close(packer);
+        all
+    }
+
+    fn pack<P: Snapshot>(
+        &mut self,
+        snapshot: &P,
+        document: DocumentId,
+        arrival: &mut u64,
+        wanted: impl Fn(&IndexRow, &IndexChange) -> bool,
+        packer: &mut Packer,
+    ) -> Result<bool, StoreError> {
+        loop {
+            let rows = read_range(
+                snapshot,
+                Table::Index,
+                document.as_ref(),
+                *arrival,
+                INDEX_ROWS,
+            )?;
+            if rows.is_empty() {
+                return Ok(true);
+            }
+            for (position, bytes) in rows {
+                *arrival = position;
+                if !self.may_read() {
+                    return Ok(false);
+                }
+                let index = bytes.map(|bytes| decode_row::<IndexRow>(Table::Index, &bytes));
+                let index = index
+                    .transpose()
+                    .or_else(|error| unless_damaged(Err(error)))?;
+                let index = index.filter(|index| {
+                    let mut changes = index.changes.iter();
+                    changes.any(|change| wanted(index, change))
+                });
+                if let Some(index) = index
+                    && let Some((bundle, bytes)) = bundle_at(snapshot, document, position)?
+                {
+                    if !self.fits(bytes) {
+                        return Ok(false);
+                    }
+                    let of = index.changes.iter().map(|change| change.bytes).sum::<u64>();
+                    let of = usize::try_from(of).unwrap_or(usize::MAX);
+                    if !packer.has_room(index.changes.len(), of) {
+                        let full = std::mem::replace(packer, Packer::new(document));
+                        self.close(full);
+                    }
+                    self.bytes += bytes;
+                    let is_wanted = |change: &IndexChange| wanted(&index, change);
+                    packer.add(&bundle, &index.hashes(), |place| {
+                        index.changes.get(place).is_some_and(is_wanted)
+                    });
+                    for change in index.changes.iter().filter(|change| is_wanted(change)) {
+                        let line = self.lines.entry((document, change.slot)).or_default();
+                        *line = change.seq.max(*line);
+                    }
+                }
+                *arrival = position + 1;
+            }
+        }
+    }
+
+    /// Puts a bundle into the frame.
+    fn close(&mut self, packer: Packer) {
+        if let Some((bundle, bytes)) = packer.finish() {
+            self.bundles.push(Packed {
+                bundle,
+                bytes: bytes as u64,
+            });
+        }
     }
 
     fn take_placement<P: Snapshot>(
@@ -198,28 +303,10 @@ impl Gathering {
         Ok(true)
     }
 
-    fn take_run<P: Snapshot>(
-        &mut self,
-        snapshot: &P,
-        document: DocumentId,
-        arrival: u64,
-    ) -> Result<bool, StoreError> {
-        let Some((run, bytes)) = run_at(snapshot, document, arrival)? else {
-            return Ok(true);
-        };
-        if !self.fits(bytes) {
-            return Ok(false);
-        }
-        self.bytes += bytes;
-        self.runs.push((run, bytes));
-        Ok(true)
-    }
-
     /// While a fill is under way, a live entry takes its document along: what it builds on may
     /// still be waiting in the fill. A document that does not fit goes as it is; the proof mends it.
     pub(crate) fn whole_documents<P: Snapshot>(&mut self, snapshot: &P) -> Result<(), StoreError> {
-        let documents: BTreeSet<DocumentId> = self.parts.iter().map(|part| part.document).collect();
-        for document in documents {
+        for document in self.documents.clone() {
             let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
             let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
             let Some(row) = row else {
@@ -228,16 +315,15 @@ impl Gathering {
             if !self.has_room_for(snapshot, document, &row)? {
                 continue;
             }
-            self.runs.retain(|(run, _)| run.document != document);
+            self.bundles
+                .retain(|packed| packed.bundle.document != document);
             self.placements.retain(|placement| {
                 claim_of(placement).map(|(_, claim)| claim.document) != Ok(document)
             });
             for number in 0..row.placement_count {
                 self.take_placement(snapshot, document, number)?;
             }
-            for arrival in 0..row.arrivals {
-                self.take_run(snapshot, document, arrival)?;
-            }
+            self.take_bundles(snapshot, document, &mut 0, |_, _| true)?;
         }
         Ok(())
     }
@@ -254,7 +340,7 @@ impl Gathering {
             let placement = placement_at(snapshot, document, number)?;
             bytes = bytes.saturating_add(placement.as_ref().map_or(0, placement_bytes));
         }
-        let items = (self.runs.len() as u64 + row.arrivals)
+        let items = (self.bundles.len() as u64 + row.arrivals)
             .max(self.placements.len() as u64 + row.placement_count);
         Ok(self.bytes.saturating_add(bytes) <= FILL_FRAME_BYTES && items < ITEMS_MAX as u64)
     }
@@ -285,22 +371,11 @@ impl Gathering {
             }
             repair.placement += 1;
         }
-        while repair.arrival < row.arrivals {
-            if !self.may_read() {
-                return Ok(false);
-            }
-            if let Some((run, bytes)) = run_at(snapshot, document, repair.arrival)?
-                && repair.lacks(&run)
-            {
-                if !self.fits(bytes) {
-                    return Ok(false);
-                }
-                self.bytes += bytes;
-                self.runs.push((run, bytes));
-            }
-            repair.arrival += 1;
-        }
-        Ok(true)
+        let mut arrival = repair.arrival;
+        let lacks = |_: &IndexRow, change: &IndexChange| repair.lacks(&row, change);
+        let all = self.take_bundles(snapshot, document, &mut arrival, lacks)?;
+        repair.arrival = arrival;
+        Ok(all)
     }
 
     /// Whether another row may be looked at for this frame.
@@ -311,34 +386,39 @@ impl Gathering {
 
     /// Counts what is in it.
     pub(crate) fn count_into(&self, moved: &mut Moved) {
-        for (run, bytes) in &self.runs {
-            moved.add(run.document, *bytes);
+        for Packed { bundle, bytes } in &self.bundles {
+            moved.add(bundle.document, bundle.changes.len(), *bytes);
         }
         moved.add_placements(self.placements.len());
     }
 
-    /// The frame's body, for a stretch of the log.
-    pub(crate) fn into_batch(self, from: Position, reached: u64) -> Batch {
+    /// The frame's body, for a stretch of the log, and whose lines go how far in it.
+    pub(crate) fn into_batch(self, number: u64, from: Position, reached: u64) -> (Batch, Lines) {
         let after = Position {
             writer: from.writer,
             number: reached,
         };
-        Batch {
+        let (batch, lines) = self.into_repair(number);
+        let batch = Batch {
             after: Some(after),
             from: Some(from),
-            ..self.into_repair()
-        }
+            ..batch
+        };
+        (batch, lines)
     }
 
-    /// The frame's body, outside any log.
-    pub(crate) fn into_repair(self) -> Batch {
-        Batch {
+    /// The frame's body, outside any log, and whose lines go how far in it.
+    pub(crate) fn into_repair(self, number: u64) -> (Batch, Lines) {
+        let bundles = self.bundles.into_iter().map(|packed| packed.bundle);
+        let batch = Batch {
             scope: self.scope,
             placements: self.placements,
-            runs: self.runs.into_iter().map(|(run, _)| run).collect(),
+            bundles: bundles.collect(),
+            number,
             after: None,
             from: None,
-        }
+        };
+        (batch, self.lines)
     }
 }
 
@@ -352,26 +432,20 @@ fn placement_at<P: Snapshot>(
     Ok(unless_damaged(kept)?.flatten())
 }
 
-/// A kept run and its stored size; none when there is none, or it is damaged.
-fn run_at<P: Snapshot>(
+/// A kept bundle and its stored size; none when there is none, or it is damaged.
+fn bundle_at<P: Snapshot>(
     snapshot: &P,
     document: DocumentId,
     arrival: u64,
-) -> Result<Option<(Run, usize)>, StoreError> {
-    let bytes = snapshot.get(Table::Run, document.as_ref(), arrival);
+) -> Result<Option<(Bundle, usize)>, StoreError> {
+    let bytes = snapshot.get(Table::Bundle, document.as_ref(), arrival);
     let Some(bytes) = unless_damaged(bytes)?.flatten() else {
         return Ok(None);
     };
-    let run = unless_damaged(decode_row(Table::Run, &bytes))?;
-    Ok(run.map(|run| (run, bytes.len())))
+    let bundle = unless_damaged(decode_row(Table::Bundle, &bytes))?;
+    Ok(bundle.map(|bundle| (bundle, bytes.len())))
 }
 
 fn placement_bytes(placement: &SignedPlacement) -> usize {
     placement.payload.len() + PLACEMENT_ENVELOPE_BYTES
-}
-
-/// Whose line a stored run continues, and up to which number.
-fn last_of(run: &Run) -> Option<(ActorId, u64)> {
-    let header = document::preflight::header(run.changes.last()?).ok()?;
-    Some((header.actor, header.seq))
 }

@@ -26,10 +26,8 @@ impl Inbox {
     pub fn push(&mut self, input: Input) {
         let queue = match &input {
             Input::Frame { frame, .. } => match &frame.0 {
-                Checked::Load {
-                    lane: Lane::Live, ..
-                } => &mut self.first,
-                Checked::Load { .. }
+                Checked::Load(load) if load.lane == Lane::Live => &mut self.first,
+                Checked::Load(_)
                 | Checked::Statements { .. }
                 | Checked::Plain(_)
                 | Checked::Unknown => &mut self.then,
@@ -79,15 +77,11 @@ impl Inbox {
 fn weight(input: &Input) -> (usize, usize) {
     match input {
         Input::Frame { frame, .. } => match &frame.0 {
-            Checked::Load { runs, .. } => {
-                let bytes = runs.iter().map(|run| run.bytes().len()).sum();
-                (
-                    bytes,
-                    runs.iter()
-                        .map(|run| run.headers().len())
-                        .sum::<usize>()
-                        .max(1),
-                )
+            Checked::Load(load) => {
+                let bundles = load.bundles.iter();
+                let bytes = bundles.clone().map(|bundle| bundle.bytes()).sum();
+                let changes: usize = bundles.map(|bundle| bundle.headers().len()).sum();
+                (bytes, changes.max(1))
             }
             Checked::Statements { .. } | Checked::Plain(_) | Checked::Unknown => (0, 1),
         },

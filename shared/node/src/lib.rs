@@ -16,6 +16,7 @@
 //! queue behind turns: [`Node::snapshot`] and [`views`] serve them.
 
 mod admit;
+pub mod bundle;
 mod compare;
 mod desk;
 mod draft;
@@ -44,7 +45,7 @@ pub use link::Progress;
 pub use node::{Identity, Node};
 pub use opener::{DocumentView, Job, Opened, Opener};
 pub use output::{Lane, NotDone, Notice, Output, Saved};
-pub use verify::{VerifiedFrame, VerifiedPlacement, VerifiedRun, VerifiedStatement, Verifier};
+pub use verify::{VerifiedBundle, VerifiedFrame, VerifiedPlacement, VerifiedStatement, Verifier};
 
 // The shell speaks these crates' words without depending on them itself.
 pub use domain;

@@ -15,16 +15,16 @@ use protocol::{
     digest::{Digest, DocState},
     directory::StatementId,
     log::{Cursor, Position},
-    message::{Batch, Done, Frame, TableRow},
+    message::{Done, Frame, TableRow},
 };
 
 use crate::{
     exact,
-    gather::Repair,
+    gather::{Lines, Repair},
     input::Side,
     output::Lane,
     repair::Sketching,
-    verify::{Rejected, VerifiedPlacement, VerifiedRun},
+    verify::Load,
 };
 
 /// Live ranges that may wait for a gap to close. Beyond it the cursor just stays behind, and the
@@ -67,12 +67,16 @@ pub(crate) struct Link {
     pub(crate) scopes: BTreeMap<ScopeId, Talk>,
     /// Fill frames sent and not yet acknowledged.
     pub(crate) in_flight: usize,
+    /// Batches sent, and how far lines written here go in those that were not yet answered. Only
+    /// the centre's answers matter.
+    pub(crate) batches: u64,
+    pub(crate) unanswered: BTreeMap<u64, Lines>,
     /// How many statements, in our store's order, the peer need not be told again.
     pub(crate) statements_told: u64,
     /// Frames decided in this turn that go out once it is on disk.
     pub(crate) ready: Vec<(Lane, Frame)>,
     /// Live frames that overtook the greetings, until scopes are spoken of.
-    pub(crate) early: Vec<EarlyLoad>,
+    pub(crate) early: Vec<Load>,
     pub(crate) early_bytes: usize,
     /// Whether more is to be said than one turn may say: the next turn goes on at once.
     pub(crate) unfinished: bool,
@@ -83,15 +87,6 @@ pub(crate) struct Link {
     pub(crate) ids_answered: bool,
     /// Whether the peer is the centre, whose word makes an entry *at the centre*.
     pub(crate) is_centre: bool,
-}
-
-/// A live frame that came before the greetings were done.
-#[derive(Debug)]
-pub(crate) struct EarlyLoad {
-    pub(crate) batch: Batch,
-    pub(crate) placements: Vec<VerifiedPlacement>,
-    pub(crate) runs: Vec<VerifiedRun>,
-    pub(crate) rejected: Vec<Rejected>,
 }
 
 /// What our greeting said, to be compared with theirs.
@@ -112,6 +107,8 @@ pub(crate) struct Said {
 pub(crate) struct Fill {
     /// Log ranges, one per writing process: what was sent last, and where it ends.
     pub(crate) ranges: VecDeque<(Position, u64)>,
+    /// How far documents met in these ranges were sent, in arrivals.
+    pub(crate) done: BTreeMap<DocumentId, u64>,
     /// Documents whose differing parts are to be sent, with what the peer has of them.
     pub(crate) repairs: VecDeque<Repair>,
     /// Whether `Sent` has to follow.
@@ -164,7 +161,7 @@ pub(crate) struct Talk {
     /// Whether both sides were found equal in this round: a later difference came from live
     /// frames, and cursors may mend it.
     pub(crate) was_equal: bool,
-    /// Frames of this round with runs or placements in them: said to the peer, and come from it.
+    /// Frames of this round with changes or placements in them: said to the peer, and come from it.
     pub(crate) frames_said: u64,
     pub(crate) frames_come: u64,
     /// Since when proofs disagree while something is still under way.
@@ -224,9 +221,9 @@ pub(crate) enum Due {
 pub struct Progress {
     /// Documents touched.
     pub documents: u64,
-    /// Runs: what one signature closes.
-    pub runs: u64,
-    /// Bytes of the runs.
+    /// Changes.
+    pub changes: u64,
+    /// Bytes of the changes, as they were written.
     pub bytes: u64,
 }
 
@@ -250,6 +247,8 @@ impl Link {
             said: None,
             scopes: BTreeMap::new(),
             in_flight: 0,
+            batches: 0,
+            unanswered: BTreeMap::new(),
             statements_told: 0,
             ready: Vec::new(),
             early: Vec::new(),
@@ -406,14 +405,14 @@ impl Moved {
         self.so_far
     }
 
-    /// Adds one run of a document.
-    pub(crate) fn add(&mut self, document: DocumentId, bytes: usize) {
+    /// Adds changes of a document.
+    pub(crate) fn add(&mut self, document: DocumentId, changes: usize, bytes: u64) {
         self.so_far.documents += u64::from(self.documents.insert(document));
-        self.so_far.runs += 1;
-        self.so_far.bytes += bytes as u64;
+        self.so_far.changes += changes as u64;
+        self.so_far.bytes += bytes;
     }
 
-    /// Adds placements, which no total names: they are a hundred bytes beside their document's runs.
+    /// Adds placements, which no total names: they are a hundred bytes beside the changes.
     pub(crate) fn add_placements(&mut self, count: usize) {
         self.placements += count;
     }

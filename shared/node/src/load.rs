@@ -1,21 +1,21 @@
-//! What comes in: runs and placements of a peer's, and its acknowledgements of ours.
+//! What comes in: changes and placements of a peer's, and its acknowledgements of ours.
 
 use std::collections::BTreeSet;
 
-use names::{DocumentId, Incarnation, Reason, ScopeId, limits::LIST_ROWS_MAX};
-use protocol::message::{Batch, Fault, Frame, Held, HeldRun, Refused};
+use names::{ActorId, DocumentId, Incarnation, Reason, ScopeId, limits::LIST_ROWS_MAX};
+use protocol::message::{Fault, Frame, Held};
 use store::{Store, StoreError, Table};
 
 use crate::{
-    admit::{self, Verdict},
+    admit::{self, Admission, Verdict},
     draft::unless_damaged,
     input::LinkId,
-    link::{EarlyLoad, Stage, Talk},
-    node::Node,
+    link::{Stage, Talk},
+    node::{Node, Waits},
     output::{Lane, Notice, Output},
     rows::{ActorRow, OutboxRow, PeerRow, peer_name},
     turn::Turn,
-    verify::{Rejected, VerifiedPlacement, VerifiedRun},
+    verify::{Load, VerifiedBundle, VerifiedPlacement},
 };
 
 /// Live frames that may wait for the greetings: a second's worth at the busiest site. What is
@@ -26,20 +26,22 @@ const EARLY_BYTES_MAX: usize = 1 << 20;
 /// What became of the parts of one frame.
 #[derive(Default)]
 struct Outcome {
-    held: Vec<HeldRun>,
     faults: Vec<Fault>,
     admitted: usize,
-    placements: usize,
     /// Documents whose placement can never be taken by this version.
     unplaceable: BTreeSet<DocumentId>,
 }
 
 impl Outcome {
     fn fault(&mut self, document: DocumentId, reason: Reason) {
+        self.refuse(document, None, reason);
+    }
+
+    fn refuse(&mut self, document: DocumentId, run: Option<(ActorId, u64)>, reason: Reason) {
         self.faults.push(Fault {
             document,
             reason,
-            run: None,
+            run,
             placement: None,
         });
     }
@@ -57,64 +59,53 @@ fn may_come(reason: Reason) -> bool {
 }
 
 impl<S: Store> Node<S> {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one frame's parts, taken apart by verification"
-    )]
+    /// Takes what a frame brings: all of it that may be admitted, and answers for the rest.
     pub(crate) fn take_load(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
         id: LinkId,
-        lane: Lane,
-        batch: &Batch,
-        placements: &[VerifiedPlacement],
-        runs: &[VerifiedRun],
-        rejected: &[Rejected],
+        load: &Load,
     ) -> Result<(), StoreError> {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
         let Some(them) = link.them.filter(|_| link.stage == Stage::Scopes) else {
             // A live frame may overtake the greeting, which goes by another stream. It waits.
-            let bytes: usize = runs.iter().map(|run| run.bytes().len()).sum();
+            let bytes: usize = load.bundles.iter().map(VerifiedBundle::bytes).sum();
             let has_room = link.early.len() < EARLY_FRAMES_MAX
                 && link.early_bytes.saturating_add(bytes) <= EARLY_BYTES_MAX;
-            if lane == Lane::Live && has_room {
+            if load.lane == Lane::Live && has_room {
                 link.early_bytes += bytes;
-                link.early.push(EarlyLoad {
-                    batch: batch.clone(),
-                    placements: placements.to_vec(),
-                    runs: runs.to_vec(),
-                    rejected: rejected.to_vec(),
-                });
+                link.early.push(load.clone());
             } else {
                 self.count(Reason::OutOfTurn);
             }
             return Ok(());
         };
-        let mut outcome = Outcome {
-            placements: placements.len(),
-            ..Outcome::default()
-        };
-        for rejected in rejected {
-            outcome.fault(rejected.document, rejected.reason);
+        let scope = &load.batch.scope;
+        let mut outcome = Outcome::default();
+        for rejected in &load.rejected {
+            outcome.refuse(rejected.document, rejected.run, rejected.reason);
         }
         let origin = Some(them.incarnation);
-        if link.scopes.contains_key(&batch.scope) {
-            self.take_placements(turn, &batch.scope, placements, origin, &mut outcome)?;
-            for run in runs {
-                self.take_run(turn, lane, &batch.scope, run, origin, &mut outcome)?;
+        if link.scopes.contains_key(scope) {
+            self.take_placements(turn, scope, &load.placements, origin, &mut outcome)?;
+            for bundle in &load.bundles {
+                self.take_bundle(turn, load.lane, scope, bundle, origin, &mut outcome)?;
             }
-            self.never_to_come(id, &batch.scope, &mut outcome);
+            self.never_to_come(id, scope, &mut outcome);
         } else {
             // Not allowed and not existing are one answer; the frame's credit goes back with it.
+            for bundle in &load.bundles {
+                outcome.refuse(bundle.document(), None, Reason::NotFound);
+            }
             outcome.fault(DocumentId::default(), Reason::NotFound);
         }
         self.tell_faults(turn, id, &outcome.faults);
-        self.answer_load(turn, id, lane, batch, runs, outcome)
+        self.answer_load(turn, id, load, outcome)
     }
 
-    /// Runs of a document that this version can never place are no reason to wait for anything.
+    /// Changes of a document that this version can never place are no reason to wait for anything.
     fn never_to_come(&mut self, id: LinkId, scope: &ScopeId, outcome: &mut Outcome) {
         let talk = self
             .links
@@ -155,14 +146,8 @@ impl<S: Store> Node<S> {
             .links
             .get_mut(&id)
             .map(|link| std::mem::take(&mut link.early));
-        for EarlyLoad {
-            batch,
-            placements,
-            runs,
-            rejected,
-        } in early.unwrap_or_default()
-        {
-            self.take_load(turn, id, Lane::Live, &batch, &placements, &runs, &rejected)?;
+        for load in early.unwrap_or_default() {
+            self.take_load(turn, id, &load)?;
         }
         Ok(())
     }
@@ -219,47 +204,44 @@ impl<S: Store> Node<S> {
         Ok(())
     }
 
-    fn take_run(
+    fn take_bundle(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
         lane: Lane,
         scope: &ScopeId,
-        run: &VerifiedRun,
+        bundle: &VerifiedBundle,
         origin: Option<Incarnation>,
         outcome: &mut Outcome,
     ) -> Result<(), StoreError> {
-        let document = run.document();
-        let verdict = match unless_damaged(turn.draft.document(document))? {
-            Some(Some(row)) if row.placed.contains(scope) => {
-                let admitted = admit::run(&mut turn.draft, run, origin);
-                unless_damaged(admitted)?.unwrap_or(Verdict::Refused(Reason::CannotOpen))
-            }
-            Some(_) => Verdict::Refused(Reason::NotPlaced),
-            None => Verdict::Refused(Reason::CannotOpen),
+        let document = bundle.document();
+        let nothing = |reason| Admission {
+            nothing: Some(reason),
+            ..Admission::default()
         };
-        match verdict {
-            Verdict::Admitted => {
-                outcome.admitted += 1;
-                // Summaries of what is written now come first; those of what was missed wait
-                // until it is all here.
-                if lane == Lane::Live {
-                    self.stale.insert(document);
-                } else {
-                    self.stale_later.insert(document);
-                }
+        let admission = match unless_damaged(turn.draft.document(document))? {
+            Some(Some(row)) if row.placed.contains(scope) => {
+                let admitted = admit::bundle(&mut turn.draft, bundle, origin);
+                unless_damaged(admitted)?.unwrap_or_else(|| nothing(Reason::CannotOpen))
             }
-            Verdict::Held => {}
-            Verdict::Refused(reason) => {
-                outcome.fault(document, reason);
-                return Ok(());
+            Some(_) => nothing(Reason::NotPlaced),
+            None => nothing(Reason::CannotOpen),
+        };
+        if admission.admitted {
+            outcome.admitted += 1;
+            // Summaries of what is written now come first; those of what was missed wait until it
+            // is all here.
+            if lane == Lane::Live {
+                self.stale.insert(document);
+            } else {
+                self.stale_later.insert(document);
             }
         }
-        outcome.held.push(HeldRun {
-            document,
-            actor: run.actor(),
-            seq: run.head().seq,
-            signature: run.signature(),
-        });
+        if let Some(reason) = admission.nothing {
+            outcome.fault(document, reason);
+        }
+        for (actor, seq, reason) in admission.refused {
+            outcome.refuse(document, Some((actor, seq)), reason);
+        }
         Ok(())
     }
 
@@ -268,23 +250,23 @@ impl<S: Store> Node<S> {
         &mut self,
         turn: &mut Turn<S::Snapshot>,
         id: LinkId,
-        lane: Lane,
-        batch: &Batch,
-        runs: &[VerifiedRun],
+        load: &Load,
         outcome: Outcome,
     ) -> Result<(), StoreError> {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
+        let batch = &load.batch;
         let (device, them) = (link.device, link.them);
         let store = them.map(|them| them.store).unwrap_or_default();
         let mut nowhere = Talk::default();
         let talk = link.scopes.get_mut(&batch.scope).unwrap_or(&mut nowhere);
-        if lane == Lane::Fill {
-            talk.received.add_placements(outcome.placements);
-        }
-        for run in runs.iter().filter(|_| lane == Lane::Fill) {
-            talk.received.add(run.document(), run.bytes().len());
+        if load.lane == Lane::Fill {
+            talk.received.add_placements(load.placements.len());
+            for bundle in &load.bundles {
+                let (changes, bytes) = (bundle.headers().len(), bundle.bytes() as u64);
+                talk.received.add(bundle.document(), changes, bytes);
+            }
         }
         if outcome.admitted > 0 {
             talk.proved = None;
@@ -303,20 +285,18 @@ impl<S: Store> Node<S> {
         }
         let after = batch.after.filter(|after| talk.taken.contains(*after));
         let taken = talk.taken.clone();
+        let mut refused = outcome.faults;
+        // What cannot be named in full is no acknowledgement at all.
+        let is_named = refused.len() <= LIST_ROWS_MAX;
+        refused.truncate(LIST_ROWS_MAX);
         let held = Held {
             scope: batch.scope.clone(),
-            runs: outcome.held,
+            fills: u32::from(load.lane == Lane::Fill),
+            refused,
+            number: is_named.then_some(batch.number),
             after,
-            fills: u32::from(lane == Lane::Fill),
         };
         link.ready.push((Lane::Control, Frame::Held(held)));
-        if !outcome.faults.is_empty() {
-            let refused = Refused {
-                scope: batch.scope.clone(),
-                faults: outcome.faults,
-            };
-            link.ready.push((Lane::Control, Frame::Refused(refused)));
-        }
         if moved {
             let peer = self.peer_row(turn, device, store, &batch.scope)?;
             let name = peer_name(device, store, &batch.scope);
@@ -337,27 +317,45 @@ impl<S: Store> Node<S> {
             return Ok(());
         };
         link.in_flight = link.in_flight.saturating_sub(held.fills as usize);
+        let lines = held
+            .number
+            .and_then(|number| link.unanswered.remove(&number));
         let (device, them) = (link.device, link.them);
-        let (true, Some(them)) = (link.is_centre, them) else {
+        let mut told = BTreeSet::new();
+        for fault in &held.refused {
+            let (document, reason) = (fault.document, fault.reason);
+            // One line for each reason: a peer must not fill the disk with ours.
+            if told.insert(reason) {
+                turn.say(Output::Notice(Notice::Declined {
+                    link: id,
+                    document,
+                    reason,
+                }));
+            }
+        }
+        let Some(them) = them else {
             return Ok(());
         };
-        if let Some(after) = held.after {
+        if let (Some(after), Some(_)) = (held.after, &lines) {
             let mut peer = self.peer_row(turn, device, them.store, &held.scope)?;
             if peer.given.advance(after) {
                 let name = peer_name(device, them.store, &held.scope);
                 turn.draft.put(Table::Peer, name, 0, &peer);
             }
         }
-        for run in &held.runs {
-            let line = admit::line(&turn.draft, run.document, run.actor);
-            let Some((slot, line)) = unless_damaged(line)?.flatten() else {
+        for ((document, slot), seq) in lines.unwrap_or_default() {
+            let line = turn
+                .draft
+                .row::<ActorRow>(Table::Actor, document.as_ref(), slot);
+            let Some(line) = unless_damaged(line)?.flatten() else {
                 continue;
             };
-            // An acknowledgement names the signature it saw: another one of the same number is
-            // another store's, and says nothing of ours.
-            let ours = run.seq < line.seq || run.signature == line.signature;
-            if ours && run.seq <= line.seq && run.seq > line.centre {
-                self.arrived(turn, run.document, slot, line, run.seq);
+            let is_refused = held.refused.iter().any(|fault| {
+                let whose = fault.run.is_none_or(|(actor, _)| actor == line.actor);
+                fault.document == document && fault.placement.is_none() && whose
+            });
+            if !is_refused && seq <= line.seq && seq > line.centre {
+                self.arrived(turn, document, slot, line, seq);
             }
         }
         Ok(())
@@ -381,16 +379,13 @@ impl<S: Store> Node<S> {
                 ..line
             },
         );
-        let span = (document, slot, 0)..=(document, slot, seq);
-        let done: Vec<_> = self
-            .outbox
-            .rows
-            .range(span)
-            .map(|(key, number)| (*key, *number))
-            .collect();
-        for (key, number) in done {
-            self.outbox.rows.remove(&key);
-            turn.draft.delete(Table::Outbox, Vec::new(), number);
+        match self.outbox.lines.get_mut(&(document, slot)) {
+            Some(waits) if waits.last <= seq => {
+                self.outbox.lines.remove(&(document, slot));
+                turn.draft.delete(Table::Outbox, document.0, slot);
+            }
+            Some(waits) => waits.first = waits.first.max(seq + 1),
+            None => {}
         }
         if self.outbox.waits_no_more(document) {
             self.outbox.placed.remove(&document);
@@ -405,13 +400,12 @@ impl<S: Store> Node<S> {
         scope: &ScopeId,
         below: u64,
     ) -> Result<(), StoreError> {
-        let waiting: Vec<_> = self
-            .outbox
-            .rows_in(scope)
-            .filter(|(_, number)| *number < below)
-            .map(|(key, _)| key)
+        let lines = self.outbox.lines_in(scope);
+        let waiting: Vec<_> = lines
+            .filter(|(_, waits)| waits.number < below)
+            .map(|(line, waits)| (line, waits.last))
             .collect();
-        for (document, slot, seq) in waiting {
+        for ((document, slot), seq) in waiting {
             let line = turn
                 .draft
                 .row::<ActorRow>(Table::Actor, document.as_ref(), slot);
@@ -431,7 +425,6 @@ impl<S: Store> Node<S> {
         document: DocumentId,
         slot: u64,
         first: u64,
-        last: u64,
     ) -> Result<(), StoreError> {
         let line = turn
             .draft
@@ -439,41 +432,50 @@ impl<S: Store> Node<S> {
         let Some(line) = unless_damaged(line)?.flatten() else {
             return Ok(());
         };
-        let ours = line.device == self.device;
-        if line.centre >= first {
-            let centre = first.saturating_sub(1);
-            turn.draft
-                .put(Table::Actor, document.0, slot, &ActorRow { centre, ..line });
+        if line.centre < first {
+            return Ok(());
         }
-        let known = self.outbox.rows.contains_key(&(document, slot, last));
-        if ours && !known {
-            self.wait_for_centre(turn, document, slot, last)?;
+        let (ours, last) = (line.device == self.device, line.seq);
+        let centre = first.saturating_sub(1);
+        turn.draft
+            .put(Table::Actor, document.0, slot, &ActorRow { centre, ..line });
+        if ours {
+            self.wait_for_centre(turn, document, slot, (first, last))?;
         }
         Ok(())
     }
 
-    /// Notes that something written here waits for the centre's acknowledgement; at the centre
-    /// itself it has it.
+    /// Notes that changes written here, from the first to the last of these numbers of a line, wait
+    /// for the centre's acknowledgement; at the centre itself they have it.
     pub(crate) fn wait_for_centre(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
         document: DocumentId,
         slot: u64,
-        seq: u64,
+        (first, last): (u64, u64),
     ) -> Result<(), StoreError> {
         let number = self.outbox.next;
         self.outbox.next += 1;
-        self.outbox.rows.insert((document, slot, seq), number);
+        if let Some(waits) = self.outbox.lines.get_mut(&(document, slot)) {
+            waits.first = waits.first.min(first);
+            waits.last = waits.last.max(last);
+            waits.number = number;
+            return Ok(());
+        }
+        let waits = Waits {
+            first,
+            last,
+            number,
+        };
+        self.outbox.lines.insert((document, slot), waits);
         if let Some(row) = unless_damaged(turn.draft.document(document))?.flatten() {
             self.outbox.placed.insert(document, row.placed);
         }
         let row = OutboxRow {
             document,
-            slot,
-            seq,
-            at: turn.now,
+            since: turn.now,
         };
-        turn.draft.put(Table::Outbox, Vec::new(), number, &row);
+        turn.draft.put(Table::Outbox, document.0, slot, &row);
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     input::LinkId,
     link::Link,
     repair::SKETCHED_FROM,
-    rows::{DocumentRow, MetaRow, OutboxRow, ScopeRow},
+    rows::{ActorRow, DocumentRow, MetaRow, OutboxRow, ScopeRow},
     turn::Turn,
     verify::Verifier,
 };
@@ -88,33 +88,58 @@ pub struct Node<S> {
 /// What was written here and is not yet at the centre, as an index over the stored rows.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    pub(crate) rows: BTreeMap<(DocumentId, u64, u64), u64>,
+    /// The lines that wait, by document and slot.
+    pub(crate) lines: BTreeMap<(DocumentId, u64), Waits>,
+    /// Counts what was written, for [`Waits::number`].
     pub(crate) next: u64,
     /// The next number as of the last commit: what is below it is on disk.
     pub(crate) durable: u64,
-    /// The scopes in which the documents of these rows stand.
+    /// The scopes in which the documents of these lines stand.
     pub(crate) placed: BTreeMap<DocumentId, Vec<ScopeId>>,
 }
 
+/// The changes of a line that wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waits {
+    /// The first and the last of them.
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// When the last one was written, by the outbox's own count.
+    pub(crate) number: u64,
+}
+
+impl Waits {
+    /// How many they are.
+    pub(crate) fn count(&self) -> u64 {
+        (self.last + 1).saturating_sub(self.first)
+    }
+}
+
 impl Outbox {
-    /// The rows about documents that stand in a scope.
-    pub(crate) fn rows_in<'o>(
+    /// The lines that wait in documents of a scope.
+    pub(crate) fn lines_in<'o>(
         &'o self,
         scope: &'o ScopeId,
-    ) -> impl Iterator<Item = ((DocumentId, u64, u64), u64)> + 'o {
+    ) -> impl Iterator<Item = ((DocumentId, u64), Waits)> + 'o {
         let stands = |document: &DocumentId| {
             let placed = self.placed.get(document);
             placed.is_some_and(|placed| placed.contains(scope))
         };
-        let rows = self.rows.iter();
-        rows.filter(move |((document, ..), _)| stands(document))
-            .map(|(key, number)| (*key, *number))
+        let lines = self.lines.iter();
+        lines
+            .filter(move |((document, _), _)| stands(document))
+            .map(|(line, waits)| (*line, *waits))
     }
 
     /// Whether nothing of a document waits.
     pub(crate) fn waits_no_more(&self, document: DocumentId) -> bool {
-        let all = (document, 0, 0)..=(document, u64::MAX, u64::MAX);
-        self.rows.range(all).next().is_none()
+        let all = (document, 0)..=(document, u64::MAX);
+        self.lines.range(all).next().is_none()
+    }
+
+    /// How many changes wait.
+    pub(crate) fn count(&self) -> u64 {
+        self.lines.values().map(Waits::count).sum()
     }
 }
 
@@ -236,8 +261,8 @@ impl<S: Store> Node<S> {
     }
 
     /// Entries written here that the centre has not yet said it holds.
-    pub fn waiting(&self) -> usize {
-        self.outbox.rows.len()
+    pub fn waiting(&self) -> u64 {
+        self.outbox.count()
     }
 
     /// Gives the store back, so that it can be closed.
@@ -269,7 +294,7 @@ impl<S> fmt::Debug for Node<S> {
         f.debug_struct("Node")
             .field("device", &self.device)
             .field("links", &self.links.len())
-            .field("waiting", &self.outbox.rows.len())
+            .field("waiting", &self.outbox.count())
             .finish_non_exhaustive()
     }
 }
@@ -305,21 +330,31 @@ fn read_statements<P: Snapshot>(
     }
 }
 
-/// Reads what waits for the centre. A damaged row costs its own waiting alone: the entry it is
-/// about is sent all the same, as every other.
+/// Reads what waits for the centre. A damaged row costs its own waiting alone: the changes it is
+/// about are sent all the same, as every other.
 fn read_outbox<P: Snapshot>(snapshot: &P) -> Result<Outbox, StoreError> {
     let mut outbox = Outbox::default();
     let mut rows = Vec::new();
     store::each(snapshot, Table::Outbox, |row| {
-        outbox.next = outbox.next.max(row.position + 1);
-        rows.extend(codec::decode::<OutboxRow>(&row.value).map(|kept| (row.position, kept)));
+        rows.extend(
+            codec::decode::<OutboxRow>(&row.value).map(|kept| (kept.document, row.position)),
+        );
     })?;
-    for (number, row) in rows {
-        outbox
-            .rows
-            .insert((row.document, row.slot, row.seq), number);
-        if let Entry::Vacant(vacant) = outbox.placed.entry(row.document) {
-            let kept = read_row(snapshot, Table::Document, row.document.as_ref(), 0);
+    for (document, slot) in rows {
+        let line = read_row(snapshot, Table::Actor, document.as_ref(), slot);
+        let line: Option<ActorRow> = unless_damaged(line)?.flatten();
+        let Some(line) = line.filter(|line| line.centre < line.seq) else {
+            continue;
+        };
+        let waits = Waits {
+            first: line.centre + 1,
+            last: line.seq,
+            number: outbox.next,
+        };
+        outbox.next += 1;
+        outbox.lines.insert((document, slot), waits);
+        if let Entry::Vacant(vacant) = outbox.placed.entry(document) {
+            let kept = read_row(snapshot, Table::Document, document.as_ref(), 0);
             let kept: Option<DocumentRow> = unless_damaged(kept)?.flatten();
             vacant.insert(kept.map(|kept| kept.placed).unwrap_or_default());
         }

@@ -2,7 +2,7 @@
 //!
 //! Automerge documents are loaded, read and edited here and nowhere else. A node asks with a
 //! [`Job`] and hears with [`Opened`]; the shell only chooses the thread. What is open stays open
-//! for a while, with the number of runs it was made from, so that the next job on it reads only
+//! for a while, with the number of bundles it was made from, so that the next job on it reads only
 //! what has come since.
 
 use std::{
@@ -13,18 +13,19 @@ use std::{
 use document::{Document, Performed};
 use domain::{By, Command, Flaw, Refusal, State};
 use names::{ActorId, ChangeHash, DocumentId, EntryId, Kind, Mark, Moment, Reason};
-use protocol::{directory::Directory, signed::Run};
+use protocol::{bundle::Bundle, directory::Directory};
 use store::{Snapshot, Table};
 
 use crate::{
+    bundle,
     draft::{decode_row, read_row},
     input::JobId,
     rows::DocumentRow,
     standing::Authored,
 };
 
-/// Runs read at once while a document is brought up to date: 32 MiB at the worst.
-const RUNS_READ: usize = 32;
+/// Bundles read at once while a document is brought up to date: 32 MiB at the worst.
+const BUNDLES_READ: usize = 32;
 
 /// A document to be opened, and what for.
 #[derive(Clone)]
@@ -79,7 +80,7 @@ pub(crate) enum Ending {
 /// A summary, and what it was made from.
 #[derive(Clone)]
 pub(crate) struct Summarised {
-    /// Runs it was made from.
+    /// Bundles it was made from.
     pub(crate) arrivals: u64,
     pub(crate) version: u16,
     pub(crate) json: Vec<u8>,
@@ -103,15 +104,15 @@ pub struct DocumentView {
 /// A document held open.
 struct Hot {
     document: Document,
-    /// Runs applied to it.
+    /// Bundles applied to it.
     arrivals: u64,
     /// When it was last used, in jobs.
     used: u64,
     /// Changes left out when they were applied.
     left_out: usize,
-    /// The last change made here, until it has come back as a stored run.
+    /// The last change made here, until it has come back as a stored one.
     tentative: Option<ChangeHash>,
-    /// Who wrote the runs applied to it.
+    /// Who wrote what was applied to it.
     authored: Authored,
 }
 
@@ -257,34 +258,41 @@ impl Opener {
 }
 
 impl Hot {
-    /// Applies the runs that came since it was last used.
+    /// Applies the bundles that came since it was last used.
     fn catch_up<P: Snapshot>(&mut self, snapshot: &P, document: DocumentId) -> Result<(), Reason> {
         loop {
             let rows = snapshot
-                .range(Table::Run, document.as_ref(), self.arrivals, RUNS_READ)
+                .range(
+                    Table::Bundle,
+                    document.as_ref(),
+                    self.arrivals,
+                    BUNDLES_READ,
+                )
                 .map_err(|_| Reason::CannotOpen)?;
             let Some((last, _)) = rows.last() else {
                 return Ok(());
             };
             let next = last + 1;
-            let runs = rows
-                .iter()
-                .map(|(_, bytes)| decode_row::<Run>(Table::Run, bytes))
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|_| Reason::CannotOpen)?;
-            let chunks: Vec<&[u8]> = runs
-                .iter()
-                .flat_map(|run| run.changes.iter().map(Vec::as_slice))
-                .collect();
+            let mut changes = Vec::new();
+            let mut bundles = Vec::new();
+            for (_, bytes) in &rows {
+                let read = decode_row::<Bundle>(Table::Bundle, bytes);
+                let bundle = read.map_err(|_| Reason::CannotOpen)?;
+                let of = bundle::chunks(&bundle).map_err(|_| Reason::CannotOpen)?;
+                bundles.push((bundle, changes.len()..changes.len() + of.len()));
+                changes.extend(of);
+            }
+            let chunks: Vec<&[u8]> = changes.iter().map(|(_, chunk)| chunk.as_slice()).collect();
             self.left_out += self.document.apply(&chunks).len();
-            runs.iter().for_each(|run| self.authored.add(run));
+            for (bundle, of) in &bundles {
+                let of = changes.get(of.clone()).unwrap_or_default();
+                self.authored.add(bundle, of);
+            }
             self.arrivals = next;
-            let closes = |run: &Run| {
-                run.head
-                    .claim()
-                    .is_ok_and(|head| Some(head.hash) == self.tentative)
-            };
-            if runs.iter().any(closes) {
+            if changes
+                .iter()
+                .any(|(hash, _)| Some(*hash) == self.tentative)
+            {
                 self.tentative = None;
             }
         }
@@ -360,7 +368,7 @@ impl fmt::Debug for Summarised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "Summarised({} runs, {} bytes)",
+            "Summarised({} bundles, {} bytes)",
             self.arrivals,
             self.json.len()
         )

@@ -6,8 +6,8 @@
 //! | Statement | empty | order of arrival | a signed statement |
 //! | Document | document | 0 | [`DocumentRow`] |
 //! | Actor | document | slot of the actor | [`ActorRow`] |
-//! | Change | document + change hash | 0 | [`ChangeRow`] |
-//! | Run | document | arrival | a run, as it travelled |
+//! | Bundle | document | arrival | a bundle, as it travels |
+//! | Index | document | arrival | [`IndexRow`]: what the bundle holds |
 //! | Placement | document | order of arrival | a signed placement |
 //! | Scope | scope | 0 | [`ScopeRow`] |
 //! | Member | scope | slot of the document | [`MemberRow`] |
@@ -15,14 +15,14 @@
 //! | Peer | device + peer's store + scope | 0 | [`PeerRow`] |
 //! | Summary | document | 0 | [`SummaryRow`] |
 //! | Entry | entry id | 0 | [`EntryRow`] |
-//! | Outbox | empty | order of writing | [`OutboxRow`] |
+//! | Outbox | document | slot of the actor | [`OutboxRow`] |
 //! | Stale | document | 0 | empty: the summary is older than the chunks |
 //!
 //! Rows of one turn are committed together, so every invariant between them holds after any
 //! crash: a scope's digest covers exactly its members, a member's state is its document's heads,
 //! a log names nothing that is not there.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use minicbor::{Decode, Encode};
 use names::{
@@ -34,7 +34,6 @@ use protocol::{
     digest::{Digest, DocState, LtHash},
     log::Cursor,
     placement::PlacementId,
-    signed::SignatureName,
 };
 
 /// Who this store is.
@@ -60,11 +59,11 @@ pub(crate) struct DocumentRow {
     pub(crate) kind: Kind,
     /// The heads of all admitted changes, sorted; genesis alone when there are none.
     #[cbor(n(1), with = "codec::wire")]
-    pub(crate) heads: Vec<ChangeHash>,
+    pub(crate) heads: Vec<HeadRow>,
     /// Its authors' lines; an actor's place here is its slot.
     #[cbor(n(2), with = "codec::wire")]
     pub(crate) actors: Vec<ActorId>,
-    /// Runs admitted so far: the next one's arrival number.
+    /// Bundles admitted so far: the next one's arrival number.
     #[n(3)]
     pub(crate) arrivals: u64,
     #[n(4)]
@@ -87,7 +86,7 @@ pub(crate) struct DocumentRow {
 
 impl DocumentRow {
     /// A document of which nothing but its kind is known.
-    pub(crate) fn new(kind: Kind, genesis: ChangeHash) -> DocumentRow {
+    pub(crate) fn new(kind: Kind, genesis: HeadRow) -> DocumentRow {
         DocumentRow {
             kind,
             heads: vec![genesis],
@@ -102,6 +101,24 @@ impl DocumentRow {
         }
     }
 }
+
+impl DocumentRow {
+    /// The hashes of its heads, sorted.
+    pub(crate) fn hashes(&self) -> Vec<ChangeHash> {
+        self.heads.iter().map(|head| head.hash).collect()
+    }
+}
+
+/// A head, and the counter of its last operation: what builds on it counts on from there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
+pub(crate) struct HeadRow {
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) hash: ChangeHash,
+    #[n(1)]
+    pub(crate) max_op: u64,
+}
+
+codec::wire_struct!(HeadRow);
 
 /// A document's place among the members of one scope.
 #[derive(Clone, Debug, Encode, Decode)]
@@ -129,23 +146,58 @@ pub(crate) struct ActorRow {
     /// The change that has it.
     #[cbor(n(4), with = "codec::wire")]
     pub(crate) hash: ChangeHash,
-    /// The name of the signature that closes it.
-    #[cbor(n(5), with = "codec::wire")]
-    pub(crate) signature: SignatureName,
     /// The last sequence number the centre has said it holds.
-    #[n(6)]
+    #[n(5)]
     pub(crate) centre: u64,
 }
 
-/// Where one change stands; what a change that builds on it is checked against.
+/// What a bundle holds: so much of each change that what builds on it can be checked, and what a
+/// peer lacks be found, without reading the changes.
 #[derive(Clone, Debug, Encode, Decode)]
-pub(crate) struct ChangeRow {
-    #[n(0)]
-    pub(crate) slot: u64,
+pub(crate) struct IndexRow {
+    /// The incarnation it came from; it is not sent back there.
+    #[cbor(n(0), with = "codec::wire", has_nil)]
+    pub(crate) origin: Option<Incarnation>,
+    /// Its changes, in its order.
+    #[cbor(n(1), with = "codec::wire")]
+    pub(crate) changes: Vec<IndexChange>,
+}
+
+/// One change of a bundle.
+#[derive(Clone, Copy, Debug, Encode, Decode)]
+pub(crate) struct IndexChange {
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) hash: ChangeHash,
+    /// Whose it is.
     #[n(1)]
-    pub(crate) seq: u64,
+    pub(crate) slot: u64,
     #[n(2)]
+    pub(crate) seq: u64,
+    /// The counter of its last operation.
+    #[n(3)]
     pub(crate) max_op: u64,
+    /// Its bytes as it was written.
+    #[n(4)]
+    pub(crate) bytes: u64,
+}
+
+codec::wire_struct!(IndexChange);
+
+impl IndexRow {
+    /// The hashes of its changes.
+    pub(crate) fn hashes(&self) -> Vec<ChangeHash> {
+        self.changes.iter().map(|change| change.hash).collect()
+    }
+
+    /// How far each author's line goes in it: the first and the last number, by slot.
+    pub(crate) fn lines(&self) -> BTreeMap<u64, (u64, u64)> {
+        let mut lines = BTreeMap::new();
+        for change in &self.changes {
+            let line = lines.entry(change.slot).or_insert((change.seq, change.seq));
+            line.1 = change.seq.max(line.1);
+        }
+        lines
+    }
 }
 
 /// What is kept per scope: the proof, and how far its logs go.
@@ -184,24 +236,12 @@ pub(crate) enum LogItem {
     /// A placement was kept under this number.
     #[n(0)]
     Placement(#[n(0)] u64),
-    /// A run was admitted.
+    /// A bundle was admitted, under this arrival number.
     #[n(1)]
-    Run {
-        /// Its arrival number.
-        #[n(0)]
-        arrival: u64,
-        /// Whose line it continues.
-        #[n(1)]
-        slot: u64,
-        /// The sequence numbers of its first and last change.
-        #[n(2)]
-        first: u64,
-        #[n(3)]
-        last: u64,
-    },
-    /// It came into this scope with all it had: every placement and every run below this arrival.
+    Bundle(#[n(0)] u64),
+    /// It came into this scope with all it had.
     #[n(2)]
-    Whole(#[n(0)] u64),
+    Whole,
 }
 
 /// One entry of a scope's log.
@@ -214,8 +254,11 @@ pub(crate) struct LogRow {
     /// The incarnation it came from; it is not sent back there.
     #[cbor(n(2), with = "codec::wire", has_nil)]
     pub(crate) origin: Option<Incarnation>,
-    /// The bytes of the runs it names, so that totals are known without reading them.
+    /// The changes it is about, and their bytes as they were written, so that totals are known
+    /// without reading them.
     #[n(3)]
+    pub(crate) changes: u64,
+    #[n(4)]
     pub(crate) bytes: u64,
 }
 
@@ -233,7 +276,7 @@ pub(crate) struct PeerRow {
 /// A document's summary, as `domain` makes it.
 #[derive(Clone, Encode, Decode)]
 pub(crate) struct SummaryRow {
-    /// How many runs it was made from.
+    /// How many bundles it was made from.
     #[n(0)]
     pub(crate) arrivals: u64,
     /// The version of the code that made it.
@@ -247,7 +290,7 @@ pub(crate) struct SummaryRow {
 impl fmt::Debug for SummaryRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (arrivals, bytes) = (self.arrivals, self.json.len());
-        write!(f, "SummaryRow({arrivals} runs, {bytes} bytes)")
+        write!(f, "SummaryRow({arrivals} bundles, {bytes} bytes)")
     }
 }
 
@@ -262,17 +305,14 @@ pub(crate) struct EntryRow {
     pub(crate) seq: u64,
 }
 
-/// A run written here that the centre has not yet said it holds.
+/// An author's line written here, of which the centre has not yet said that it holds all.
 #[derive(Clone, Debug, Encode, Decode)]
 pub(crate) struct OutboxRow {
     #[cbor(n(0), with = "codec::wire")]
     pub(crate) document: DocumentId,
-    #[n(1)]
-    pub(crate) slot: u64,
-    #[n(2)]
-    pub(crate) seq: u64,
-    #[cbor(n(3), with = "codec::wire")]
-    pub(crate) at: Moment,
+    /// Since when something of it waits.
+    #[cbor(n(1), with = "codec::wire")]
+    pub(crate) since: Moment,
 }
 
 /// The name of a scope's rows.
@@ -294,13 +334,5 @@ pub(crate) fn peer_name(device: DeviceId, peer: StoreId, scope: &ScopeId) -> Vec
     let mut name = device.as_ref().to_vec();
     name.extend_from_slice(peer.as_ref());
     name.extend_from_slice(&scope_name(scope));
-    name
-}
-
-/// The name of a change's row: changes are known by (document, change), since fixed changes are
-/// the same in every document.
-pub(crate) fn change_name(document: DocumentId, hash: &ChangeHash) -> Vec<u8> {
-    let mut name = document.as_ref().to_vec();
-    name.extend_from_slice(hash.as_ref());
     name
 }

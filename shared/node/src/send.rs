@@ -4,6 +4,8 @@
 //! stood, *fill* is what lies between there and where the peer says it has got to. What came from
 //! the peer's own store is passed over, but the cursor moves across it.
 
+use std::collections::BTreeMap;
+
 use names::{
     Incarnation, Moment, ScopeId,
     limits::{FILL_FRAMES_IN_FLIGHT, LIST_ROWS_MAX},
@@ -16,13 +18,13 @@ use store::{Store, StoreError, Table};
 
 use crate::{
     draft::{decode_row, read_range, read_row, unless_damaged},
-    gather::Gathering,
+    gather::{Gathering, Lines},
     greet::statement_frames,
     input::LinkId,
     link::{Due, Link, Progress, Stage, Talk},
     node::Node,
     output::{Lane, Output},
-    rows::{LogItem, LogRow, ScopeRow, log_name, scope_name},
+    rows::{LogRow, ScopeRow, log_name, scope_name},
     turn::{PROOF_INTERVAL_MS, ROW_WAIT_MS},
 };
 
@@ -108,9 +110,9 @@ impl<S: Store> Node<S> {
             link.unfinished |= Self::measure(snapshot, scope, talk, them.incarnation, said)?;
             self.speak_cells(link, (scope, talk), said);
             Self::speak_exact(snapshot, id, link, (scope, talk), said, outputs)?;
-            self.speak_live(snapshot, scope, talk, them.incarnation, now, said)?;
+            self.speak_live(snapshot, link, (scope, talk), them.incarnation, now, said)?;
             while link.in_flight < FILL_FRAMES_IN_FLIGHT && talk.has_fill() {
-                match self.fill_frame(snapshot, scope, talk, them.incarnation)? {
+                match self.fill_frame(snapshot, link, (scope, talk), them.incarnation)? {
                     Some(frame) => {
                         if matches!(frame, Frame::Fill(_)) {
                             link.in_flight += 1;
@@ -155,7 +157,7 @@ impl<S: Store> Node<S> {
     fn speak_rows(
         &self,
         snapshot: &S::Snapshot,
-        scopes: &std::collections::BTreeMap<ScopeId, Talk>,
+        scopes: &BTreeMap<ScopeId, Talk>,
     ) -> Result<Vec<protocol::message::TableRow>, StoreError> {
         let due = scopes.iter().filter(|(_, talk)| talk.row_due);
         due.map(|(scope, talk)| self.table_row(snapshot, scope, talk.round, &talk.taken))
@@ -196,8 +198,8 @@ impl<S: Store> Node<S> {
     fn speak_live(
         &self,
         snapshot: &S::Snapshot,
-        scope: &ScopeId,
-        talk: &mut Talk,
+        link: &mut Link,
+        (scope, talk): (&ScopeId, &mut Talk),
         them: Incarnation,
         now: Moment,
         said: &mut Vec<(Lane, Frame)>,
@@ -212,7 +214,8 @@ impl<S: Store> Node<S> {
                 number: told.number(&head.writer),
             };
             let mut bytes = Gathering::new(scope);
-            let end = bytes.take_log(snapshot, from, head.number, them)?;
+            let stretch = (from, head.number);
+            let end = bytes.take_log(snapshot, stretch, them, &mut BTreeMap::new())?;
             // What people write now is little. More than a frame is somebody's backlog, which goes
             // as a fill goes: on credit, and behind what is live.
             let is_backlog = end < head.number;
@@ -237,7 +240,9 @@ impl<S: Store> Node<S> {
                 talk.covered.advance(head);
                 if !is_backlog {
                     talk.frames_said += 1;
-                    let live = bytes.into_batch(start, head.number);
+                    let number = link.batches;
+                    let (live, lines) = bytes.into_batch(number, start, head.number);
+                    self.await_answer(link, lines);
                     said.push((Lane::Live, Frame::Live(live)));
                 }
             }
@@ -248,17 +253,26 @@ impl<S: Store> Node<S> {
         Ok(())
     }
 
+    /// Counts a batch, and notes how far lines that wait for the centre go in it.
+    fn await_answer(&self, link: &mut Link, mut lines: Lines) {
+        if link.is_centre {
+            lines.retain(|line, _| self.outbox.lines.contains_key(line));
+            link.unanswered.insert(link.batches, lines);
+        }
+        link.batches += 1;
+    }
+
     /// The next frame of what the peer missed: log ranges first, then repairs, then the marker.
     fn fill_frame(
         &self,
         snapshot: &S::Snapshot,
-        scope: &ScopeId,
-        talk: &mut Talk,
+        link: &mut Link,
+        (scope, talk): (&ScopeId, &mut Talk),
         them: Incarnation,
     ) -> Result<Option<Frame>, StoreError> {
         while let Some((from, end)) = talk.fill.ranges.pop_front() {
             let mut bytes = Gathering::new(scope);
-            let reached = bytes.take_log(snapshot, from, end, them)?;
+            let reached = bytes.take_log(snapshot, (from, end), them, &mut talk.fill.done)?;
             talk.fill.repairs.extend(bytes.take_whole());
             if reached < end {
                 talk.fill.ranges.push_front((
@@ -273,7 +287,9 @@ impl<S: Store> Node<S> {
             // its end is reached: then the cursor must learn of it.
             if !bytes.is_empty() || reached == end {
                 bytes.count_into(&mut talk.given);
-                return Ok(Some(Frame::Fill(bytes.into_batch(from, reached))));
+                let (batch, lines) = bytes.into_batch(link.batches, from, reached);
+                self.await_answer(link, lines);
+                return Ok(Some(Frame::Fill(batch)));
             }
         }
         let mut bytes = Gathering::new(scope);
@@ -285,7 +301,9 @@ impl<S: Store> Node<S> {
         }
         if !bytes.is_empty() {
             bytes.count_into(&mut talk.given);
-            return Ok(Some(Frame::Fill(bytes.into_repair())));
+            let (batch, lines) = bytes.into_repair(link.batches);
+            self.await_answer(link, lines);
+            return Ok(Some(Frame::Fill(batch)));
         }
         if !talk.fill.repairs.is_empty() {
             // Nothing was found among the rows that one turn may look at.
@@ -325,11 +343,7 @@ impl<S: Store> Node<S> {
                     .or_else(|error| unless_damaged(Err(error)))?;
                 if let Some(row) = row.filter(|row| row.origin != Some(them)) {
                     measure.documents.insert(row.document);
-                    measure.found.runs += match row.item {
-                        LogItem::Placement(_) => 0,
-                        LogItem::Run { .. } => 1,
-                        LogItem::Whole(arrivals) => arrivals,
-                    };
+                    measure.found.changes += row.changes;
                     measure.found.bytes += row.bytes;
                 }
             }
@@ -348,7 +362,7 @@ impl<S: Store> Node<S> {
         let totals = Totals {
             scope: scope.clone(),
             documents: talk.announced.documents,
-            runs: talk.announced.runs,
+            changes: talk.announced.changes,
             bytes: talk.announced.bytes,
             round: talk.round,
         };

@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use document::Document;
-use names::{ActorId, EntryId, Mark, Moment};
+use names::{ActorId, ChangeHash, DocumentId, EntryId, Mark, Moment};
 use protocol::{
+    bundle::Bundle,
     directory::{Directory, Written},
-    signed::Run,
+    signed::Head,
 };
 
-/// Who wrote the runs of one document, in the order in which they came.
+/// Who wrote one document's runs, in the order in which they came.
 #[derive(Debug, Default)]
 pub(crate) struct Authored {
     written: Vec<Written>,
@@ -23,24 +24,38 @@ pub(crate) struct Authored {
 }
 
 impl Authored {
-    /// Takes in the next run. One that cannot be read has been reported where it was opened.
-    pub(crate) fn add(&mut self, run: &Run) {
-        let first = run
-            .changes
-            .first()
-            .map(|chunk| document::preflight::header(chunk));
-        let (Some(Ok(first)), Ok(head)) = (first, run.head.claim()) else {
-            return;
-        };
-        let seen = self.seen.entry(first.actor).or_insert(head.directory_seen);
+    /// Takes in the next bundle, with its changes as they were written: each author's up to a head
+    /// were written with what that head had seen.
+    pub(crate) fn add(&mut self, bundle: &Bundle, changes: &[(ChangeHash, Vec<u8>)]) {
+        let mut covered: BTreeMap<u16, usize> = BTreeMap::new();
+        for closing in &bundle.closings {
+            let place = usize::from(closing.change);
+            let (Some(change), Some((hash, _))) = (bundle.changes.get(place), changes.get(place))
+            else {
+                continue;
+            };
+            let actor = bundle.authors.get(usize::from(change.author));
+            let (Some(actor), Ok(head)) = (actor, closing.head(hash).claim()) else {
+                continue;
+            };
+            let before = bundle.changes.iter().take(place + 1);
+            let count = before.filter(|other| other.author == change.author).count();
+            let earlier = covered.insert(change.author, count).unwrap_or(0);
+            let run = count.saturating_sub(earlier) as u64;
+            self.take(*actor, bundle.document, (head.seq + 1).saturating_sub(run), head);
+        }
+    }
+
+    fn take(&mut self, actor: ActorId, document: DocumentId, first: u64, head: Head) {
+        let seen = self.seen.entry(actor).or_insert(head.directory_seen);
         if head.directory_seen < *seen {
             self.saw_less.insert(self.written.len());
         }
         *seen = head.directory_seen.max(*seen);
         self.written.push(Written {
-            document: run.document,
-            actor: first.actor,
-            first: first.seq,
+            document,
+            actor,
+            first,
             last: head.seq,
             device: head.device,
             worker: head.worker,

@@ -163,13 +163,7 @@ impl<S: Store> Node<S> {
                 }
                 self.take_statements(turn, link, &statements, last)
             }
-            Checked::Load {
-                lane,
-                batch,
-                placements,
-                runs,
-                rejected,
-            } => self.take_load(turn, link, lane, &batch, &placements, &runs, &rejected),
+            Checked::Load(load) => self.take_load(turn, link, &load),
             Checked::Plain(frame) => self.take_plain(turn, link, frame),
         }
     }

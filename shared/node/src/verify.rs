@@ -6,17 +6,17 @@
 //! The `Verified` types have private fields and no other constructor: a node cannot be handed
 //! anything that was not checked.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use crate::{node::Identity, output::Lane};
-use document::preflight::{self, Header};
+use crate::{bundle, node::Identity, output::Lane};
+use document::preflight::Header;
 use names::{ActorId, DocumentId, Reason, TenantId};
 use protocol::{
-    codec,
+    bundle::{Bundle, Closing},
     directory::{Directory, SignedStatement},
     message::{Batch, Frame},
     placement::{Placement, PlacementId, SignedPlacement},
-    signed::{Head, PublicKey, Run, SignatureName},
+    signed::{Head, PublicKey},
 };
 
 /// What verification needs to know: whose record this is, and who may sign. Cheap to copy; a
@@ -29,15 +29,24 @@ pub struct Verifier {
     pub(crate) directory: Arc<Directory>,
 }
 
-/// A run that is what it says: well formed, whole, by the device and worker it names.
+/// A bundle that is what it says: well formed, and each author's changes in it by the device and
+/// worker that closed them. What was not is left out of its lines.
 #[derive(Clone)]
-pub struct VerifiedRun {
-    document: DocumentId,
-    actor: ActorId,
-    head: Head,
-    signature: SignatureName,
+pub struct VerifiedBundle {
+    bundle: Bundle,
     headers: Vec<Header>,
-    bytes: Vec<u8>,
+    lines: Vec<VerifiedLine>,
+    bytes: usize,
+}
+
+/// One author's changes in a bundle, consecutive, the last of them closed.
+#[derive(Clone)]
+pub(crate) struct VerifiedLine {
+    pub(crate) actor: ActorId,
+    /// Where they stand in the bundle, oldest first.
+    pub(crate) places: Vec<usize>,
+    /// Its runs: how many of `places` lead up to each signed head, and what the head says.
+    pub(crate) runs: Vec<(usize, Head)>,
 }
 
 /// A placement signed by a device that may place documents there.
@@ -58,6 +67,8 @@ pub struct VerifiedStatement {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Rejected {
     pub(crate) document: DocumentId,
+    /// Whose changes, up to which number; all of the document's if none.
+    pub(crate) run: Option<(ActorId, u64)>,
     pub(crate) reason: Reason,
 }
 
@@ -65,17 +76,22 @@ pub(crate) struct Rejected {
 #[derive(Debug)]
 pub struct VerifiedFrame(pub(crate) Checked);
 
+/// A frame of bundles and placements, taken apart.
+#[derive(Clone, Debug)]
+pub(crate) struct Load {
+    pub(crate) lane: Lane,
+    /// What the frame says beside its content, which has been taken out.
+    pub(crate) batch: Batch,
+    pub(crate) placements: Vec<VerifiedPlacement>,
+    pub(crate) bundles: Vec<VerifiedBundle>,
+    pub(crate) rejected: Vec<Rejected>,
+}
+
 /// What a verified frame holds.
 #[derive(Debug)]
 pub(crate) enum Checked {
-    /// Runs and placements, each verified; those that were not are listed.
-    Load {
-        lane: Lane,
-        batch: Batch,
-        placements: Vec<VerifiedPlacement>,
-        runs: Vec<VerifiedRun>,
-        rejected: Vec<Rejected>,
-    },
+    /// Bundles and placements, each verified; what was not is listed.
+    Load(Box<Load>),
     /// Statements of the authority; the others are counted by reason.
     Statements {
         statements: Vec<VerifiedStatement>,
@@ -106,8 +122,8 @@ impl Verifier {
     pub fn frame(&self, bytes: &[u8]) -> Result<VerifiedFrame, Reason> {
         let checked = match Frame::decode(bytes)? {
             None => Checked::Unknown,
-            Some(Frame::Fill(batch)) => self.load(Lane::Fill, batch),
-            Some(Frame::Live(batch)) => self.load(Lane::Live, batch),
+            Some(Frame::Fill(batch)) => Checked::Load(Box::new(self.load(Lane::Fill, batch))),
+            Some(Frame::Live(batch)) => Checked::Load(Box::new(self.load(Lane::Live, batch))),
             Some(Frame::Statements(batch)) => {
                 let (mut statements, mut rejected) = (Vec::new(), Vec::new());
                 for signed in batch.statements {
@@ -127,7 +143,7 @@ impl Verifier {
         Ok(VerifiedFrame(checked))
     }
 
-    fn load(&self, lane: Lane, mut batch: Batch) -> Checked {
+    fn load(&self, lane: Lane, mut batch: Batch) -> Load {
         let mut rejected = Vec::new();
         let mut placements = Vec::new();
         for signed in std::mem::take(&mut batch.placements) {
@@ -137,65 +153,128 @@ impl Verifier {
                 .unwrap_or_default();
             match self.placement(signed) {
                 Ok(placement) => placements.push(placement),
-                Err(reason) => rejected.push(Rejected { document, reason }),
+                Err(reason) => rejected.push(Rejected {
+                    document,
+                    run: None,
+                    reason,
+                }),
             }
         }
-        let mut runs = Vec::new();
-        for run in std::mem::take(&mut batch.runs) {
-            let document = run.document;
-            match self.run(&run) {
-                Ok(run) => runs.push(run),
-                Err(reason) => rejected.push(Rejected { document, reason }),
+        let mut bundles = Vec::new();
+        for bundle in std::mem::take(&mut batch.bundles) {
+            let document = bundle.document;
+            match self.bundle(bundle, &mut rejected) {
+                Ok(bundle) => bundles.push(bundle),
+                Err(reason) => rejected.push(Rejected {
+                    document,
+                    run: None,
+                    reason,
+                }),
             }
         }
-        Checked::Load {
+        Load {
             lane,
             batch,
             placements,
-            runs,
+            bundles,
             rejected,
         }
     }
 
-    /// Verifies one run.
+    /// Verifies one bundle. An author whose changes do not hold costs only these: they are left
+    /// out of its lines and listed in `rejected`.
     ///
     /// # Errors
-    /// The first thing that is wrong with it.
-    pub fn run(&self, run: &Run) -> Result<VerifiedRun, Reason> {
-        run.check_size()?;
-        let headers = run
-            .changes
-            .iter()
-            .map(|chunk| preflight::header(chunk))
-            .collect::<Result<Vec<_>, _>>()?;
-        let (first, last) = match (headers.first(), headers.last()) {
-            (Some(first), Some(last)) => (first, last),
-            _ => return Err(Reason::Malformed),
-        };
-        for pair in headers.windows(2) {
+    /// What is wrong with the bundle as a whole.
+    pub(crate) fn bundle(
+        &self,
+        bundle: Bundle,
+        rejected: &mut Vec<Rejected>,
+    ) -> Result<VerifiedBundle, Reason> {
+        let mut headers: Vec<Header> = Vec::with_capacity(bundle.changes.len());
+        let mut bytes = 0;
+        bundle::each_change(&bundle, |whole| {
+            bytes += whole.chunk().len();
+            headers.push(whole.header()?);
+            Ok(())
+        })?;
+        // Were one author listed twice, two branches of one line could come in together.
+        if bundle.authors.iter().collect::<BTreeSet<_>>().len() < bundle.authors.len() {
+            return Err(Reason::Malformed);
+        }
+        let mut lines = Vec::new();
+        for (author, actor) in bundle.authors.iter().enumerate() {
+            let of = |place: usize| {
+                let change = bundle.changes.get(place);
+                change.is_some_and(|change| usize::from(change.author) == author)
+            };
+            let places: Vec<usize> = (0..headers.len()).filter(|place| of(*place)).collect();
+            let closings = bundle.closings.iter();
+            let closings = closings.filter(|closing| of(usize::from(closing.change)));
+            match self.line(&bundle, &headers, *actor, &places, closings) {
+                Ok(runs) => lines.push(VerifiedLine {
+                    actor: *actor,
+                    places,
+                    runs,
+                }),
+                Err(reason) => {
+                    let last = places.last().and_then(|place| headers.get(*place));
+                    rejected.push(Rejected {
+                        document: bundle.document,
+                        run: last.map(|header| (*actor, header.seq)),
+                        reason,
+                    });
+                }
+            }
+        }
+        Ok(VerifiedBundle {
+            bundle,
+            headers,
+            lines,
+            bytes,
+        })
+    }
+
+    /// One author's changes: each the next after the one before, and closed by heads that fit.
+    fn line<'c>(
+        &self,
+        bundle: &Bundle,
+        headers: &[Header],
+        actor: ActorId,
+        places: &[usize],
+        closings: impl Iterator<Item = &'c Closing>,
+    ) -> Result<Vec<(usize, Head)>, Reason> {
+        let of = places.iter().filter_map(|place| headers.get(*place));
+        let of: Vec<&Header> = of.collect();
+        for pair in of.windows(2) {
             let [before, after] = pair else { continue };
-            let follows = after.actor == before.actor
-                && Some(after.seq) == before.seq.checked_add(1)
-                && after.deps.contains(&before.hash);
+            let follows =
+                Some(after.seq) == before.seq.checked_add(1) && after.deps.contains(&before.hash);
             if !follows {
                 return Err(Reason::WrongSequence);
             }
         }
-        let claim = run.head.claim()?;
-        let key = self.directory.signer(&claim.device)?;
-        let actor = first.actor;
-        let head = run.head.verify(&self.tenant, &run.document, &actor, &key)?;
-        if head.hash != last.hash || head.seq != last.seq {
-            return Err(Reason::WrongHash);
+        let mut runs: Vec<(usize, Head)> = Vec::new();
+        for closing in closings {
+            let at = places.binary_search(&usize::from(closing.change));
+            let at = at.map_err(|_| Reason::Malformed)?;
+            let last = of.get(at).ok_or(Reason::Malformed)?;
+            let signed = closing.head(&last.hash);
+            let key = self.directory.signer(&signed.claim()?.device)?;
+            let head = signed.verify(&self.tenant, &bundle.document, &actor, &key)?;
+            if head.hash != last.hash || head.seq != last.seq {
+                return Err(Reason::WrongHash);
+            }
+            if runs.last().is_some_and(|(count, _)| *count > at) {
+                return Err(Reason::Malformed);
+            }
+            runs.push((at + 1, head));
         }
-        Ok(VerifiedRun {
-            document: run.document,
-            actor,
-            head,
-            signature: run.head.name(),
-            bytes: codec::encode(run),
-            headers,
-        })
+        if runs.last().map_or(0, |(count, _)| *count) == places.len() && !places.is_empty() {
+            Ok(runs)
+        } else {
+            Err(Reason::BadSignature)
+        }
     }
 
     /// Verifies one placement: its signature, and that its device may place in every scope named.
@@ -256,37 +335,28 @@ impl Verifier {
     }
 }
 
-impl VerifiedRun {
+impl VerifiedBundle {
     /// Which document it belongs to.
     pub fn document(&self) -> DocumentId {
-        self.document
+        self.bundle.document
     }
 
-    pub(crate) fn actor(&self) -> ActorId {
-        self.actor
+    pub(crate) fn bundle(&self) -> &Bundle {
+        &self.bundle
     }
 
-    pub(crate) fn head(&self) -> &Head {
-        &self.head
-    }
-
-    pub(crate) fn signature(&self) -> SignatureName {
-        self.signature
-    }
-
+    /// What its changes say of themselves, in its order.
     pub(crate) fn headers(&self) -> &[Header] {
         &self.headers
     }
 
-    /// The header of its first change; a verified run has at least one.
-    pub(crate) fn first(&self) -> &Header {
-        self.headers
-            .first()
-            .expect("a verified run has at least one change")
+    pub(crate) fn lines(&self) -> &[VerifiedLine] {
+        &self.lines
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// The bytes of its changes as they were written.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
@@ -321,14 +391,10 @@ impl fmt::Debug for Verifier {
     }
 }
 
-impl fmt::Debug for VerifiedRun {
+impl fmt::Debug for VerifiedBundle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "VerifiedRun({}, {} changes)",
-            self.document,
-            self.headers.len()
-        )
+        let (document, changes) = (self.bundle.document, self.headers.len());
+        write!(f, "VerifiedBundle({document}, {changes} changes)")
     }
 }
 

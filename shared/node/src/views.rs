@@ -10,16 +10,17 @@ use std::{
 
 use names::{DeviceId, DocumentId, EntryId, Kind, Moment, Reason, ScopeId};
 use protocol::{
+    bundle::Bundle,
     digest::{Digest, LtHash, document_element},
     log::Cursor,
     placement::{SignedPlacement, standing},
-    signed::Run,
 };
 use serde::Serialize;
 use store::{Snapshot, Store, StoreError, Table};
 
 use crate::{
     admit::claim_of,
+    bundle::each_change,
     draft::{decode_row, read_range, read_row, unless_damaged},
     input::LinkId,
     link::{Progress, Stage},
@@ -30,7 +31,7 @@ use crate::{
 /// Member rows read at once.
 const MEMBER_ROWS: usize = 1_024;
 /// Runs read at once while a proof is recomputed.
-const RUN_ROWS: usize = 256;
+const BUNDLE_ROWS: usize = 256;
 
 /// How far an entry has travelled, from acknowledgements and never from a guess.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -119,7 +120,8 @@ impl<S: Store> Node<S> {
         for scope in self.directory.scopes_of(&self.device) {
             let row: ScopeRow =
                 read_row(&snapshot, Table::Scope, &scope_name(&scope), 0)?.unwrap_or_default();
-            let waiting = self.outbox.rows_in(&scope).count() as u64;
+            let lines = self.outbox.lines_in(&scope);
+            let waiting = lines.map(|(_, waits)| waits.count()).sum();
             scopes.push(ScopeSync {
                 digest: row.value(),
                 count: row.count,
@@ -272,7 +274,7 @@ pub fn entry_state<P: Snapshot>(
     }))
 }
 
-/// A scope's proof, recomputed from the stored runs and placements alone.
+/// A scope's proof, recomputed from the stored changes and placements alone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Recomputed {
     /// The digest.
@@ -294,7 +296,7 @@ pub fn recompute<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Recomput
     let mut sums: BTreeMap<ScopeId, (LtHash, u64)> = BTreeMap::new();
     for document in documents {
         let mut placements = BTreeMap::new();
-        for (_, bytes) in snapshot.range(Table::Placement, document.as_ref(), 0, RUN_ROWS)? {
+        for (_, bytes) in snapshot.range(Table::Placement, document.as_ref(), 0, BUNDLE_ROWS)? {
             let kept: SignedPlacement = decode_row(Table::Placement, &bytes)?;
             let (id, claim) = claim_of(&kept)?;
             placements.insert(id, claim);
@@ -339,17 +341,18 @@ fn heads_of<P: Snapshot>(
     let mut built_on = BTreeSet::new();
     let mut next = 0;
     loop {
-        let rows = snapshot.range(Table::Run, document.as_ref(), next, RUN_ROWS)?;
+        let rows = snapshot.range(Table::Bundle, document.as_ref(), next, BUNDLE_ROWS)?;
         let Some((last, _)) = rows.last() else { break };
         next = last + 1;
         for (_, bytes) in rows {
-            let run: Run = decode_row(Table::Run, &bytes)?;
-            for chunk in &run.changes {
-                let header = document::preflight::header(chunk)
-                    .map_err(|_| crate::draft::damaged(Table::Run))?;
+            let bundle: Bundle = decode_row(Table::Bundle, &bytes)?;
+            let read = each_change(&bundle, |whole| {
+                let header = whole.header()?;
                 heads.insert(header.hash);
                 built_on.extend(header.deps);
-            }
+                Ok(())
+            });
+            read.map_err(|_| crate::draft::damaged(Table::Bundle))?;
         }
     }
     Ok(heads.difference(&built_on).copied().collect())

@@ -8,7 +8,6 @@ pub(crate) mod label {
     pub(crate) const DEVICE: &str = "ridgeway device v1";
     pub(crate) const ACTOR: &str = "ridgeway actor v1";
     pub(crate) const HEAD: &str = "ridgeway head v1";
-    pub(crate) const SIGNATURE: &str = "ridgeway signature v1";
     pub(crate) const PLACEMENT: &str = "ridgeway placement v1";
     pub(crate) const ROOT: &str = "ridgeway root v1";
     pub(crate) const STATEMENT: &str = "ridgeway statement v1";

@@ -8,6 +8,7 @@
 //! - [`codec`]: values to bytes and back, total and bounded.
 //! - [`digest`]: the additive digest that proves two scopes equal.
 //! - [`signed`]: keys, actors, and the signed head that closes a run of changes.
+//! - [`bundle`]: changes of a document as they travel and are kept.
 //! - [`placement`]: which scopes a document belongs to, signed.
 //! - [`directory`]: who is who, as a growing set of statements signed by the authority.
 //! - [`log`]: positions in a store's logs, and the cursors that name them.
@@ -20,6 +21,7 @@
 //! verified. Each signed or hashed thing begins with a name of its own (`hash`), so that no
 //! signature or hash can be passed off as one of another kind.
 
+pub mod bundle;
 mod bytes;
 pub mod codec;
 pub mod digest;
@@ -35,10 +37,11 @@ pub mod sketch;
 #[cfg(test)]
 mod testing;
 
+pub use bundle::Bundle;
 pub use digest::{Digest, DocState, Element, LtHash};
 pub use directory::{Directory, Rights, SignedStatement, Statement, StatementId};
 pub use log::{Cursor, Position};
 pub use message::Frame;
 pub use placement::{Placement, PlacementId, SignedPlacement};
-pub use signed::{DeviceKey, Head, PublicKey, Run, Signature, SignatureName, SignedHead};
+pub use signed::{DeviceKey, Head, PublicKey, Signature, SignedHead};
 pub use sketch::{Cell, Sketch, SketchKey};

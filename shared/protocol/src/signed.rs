@@ -12,7 +12,7 @@ use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use minicbor::{Decode, Encode};
 use names::{
     ActorId, ChangeHash, DeviceId, DocumentId, Moment, Nonce, Reason, TenantId, WorkerId,
-    limits::{RUN_BYTES_MAX, RUN_CHANGES_MAX, SIGNED_BYTES_MAX},
+    limits::SIGNED_BYTES_MAX,
 };
 use zeroize::Zeroizing;
 
@@ -31,10 +31,6 @@ byte_value!(
     /// An Ed25519 signature.
     Signature, 64
 );
-byte_value!(
-    /// 16 bytes of a hash of a signature: what receipts call the run that it closes.
-    SignatureName, 16
-);
 
 impl PublicKey {
     /// Checks a signature over `message`, by the strict rules: no key of small order, one form
@@ -51,11 +47,6 @@ impl PublicKey {
 /// The device that holds the private half of `key`.
 pub fn device_id(key: &PublicKey) -> DeviceId {
     DeviceId(hash::hash16(label::DEVICE, &[key.as_ref()]))
-}
-
-/// What receipts call the run that `signature` closes.
-pub fn signature_name(signature: &Signature) -> SignatureName {
-    SignatureName(hash::hash16(label::SIGNATURE, &[signature.as_ref()]))
 }
 
 /// The actor as which a device writes into one document, for one worker, from one opening of its
@@ -137,9 +128,6 @@ pub struct Head {
     /// The time before which this was certainly not written, as the writer's node knew it.
     #[cbor(n(6), with = "codec::wire")]
     pub floor: Moment,
-    /// The actor's signature before this one; none on its first.
-    #[cbor(n(7), with = "codec::wire", has_nil)]
-    pub previous: Option<SignatureName>,
 }
 
 /// A head with its signature, as it travels and as it is kept.
@@ -210,16 +198,11 @@ impl SignedHead {
         key.verify(&message, &self.signature)?;
         Ok(head)
     }
-
-    /// What receipts call the run that this head closes.
-    pub fn name(&self) -> SignatureName {
-        signature_name(&self.signature)
-    }
 }
 
 impl fmt::Debug for SignedHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SignedHead({})", self.name())
+        write!(f, "SignedHead({} bytes)", self.payload.len())
     }
 }
 
@@ -237,58 +220,7 @@ fn head_message(
     )
 }
 
-/// Consecutive changes of one actor in one document, closed by a signed head: the unit of
-/// admission.
-#[derive(Clone, PartialEq, Eq, Encode, Decode)]
-pub struct Run {
-    /// The document they belong to.
-    #[cbor(n(0), with = "codec::wire")]
-    pub document: DocumentId,
-    /// The changes as raw chunks, oldest first: 1 to [`RUN_CHANGES_MAX`].
-    #[cbor(
-        n(1),
-        encode_with = "codec::wire::encode",
-        decode_with = "codec::at_most::<RUN_CHANGES_MAX, _, _>"
-    )]
-    pub changes: Vec<Vec<u8>>,
-    /// The signature that closes them.
-    #[cbor(n(2), with = "codec::wire")]
-    pub head: SignedHead,
-}
-
-impl Run {
-    /// The bytes of the changes, which count against [`RUN_BYTES_MAX`].
-    pub fn bytes(&self) -> usize {
-        self.changes.iter().map(Vec::len).sum()
-    }
-
-    /// Whether the run keeps the limits of one.
-    ///
-    /// # Errors
-    /// [`Reason::Malformed`] when it is empty, [`Reason::TooLarge`] when it is too long.
-    pub fn check_size(&self) -> Result<(), Reason> {
-        if self.changes.is_empty() {
-            return Err(Reason::Malformed);
-        }
-        if self.changes.len() > RUN_CHANGES_MAX || self.bytes() > RUN_BYTES_MAX {
-            return Err(Reason::TooLarge);
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Run {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run")
-            .field("document", &self.document)
-            .field("changes", &self.changes.len())
-            .field("bytes", &self.bytes())
-            .field("head", &self.head)
-            .finish()
-    }
-}
-
-codec::wire_struct!(Head, SignedHead, Run);
+codec::wire_struct!(Head, SignedHead);
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -304,14 +236,12 @@ mod tests {
         let names = [
             key.device_id().to_string(),
             actor(&key, &head(&key)).to_string(),
-            signed_head(&key).name().to_string(),
         ];
         assert_eq!(
             names,
             [
                 "45e5471240426434997fd9a25e4a2516",
-                "5f8920988242923c931603e70e6b2d6d",
-                "47904e4f7a7706844dabd70c09aad571"
+                "5f8920988242923c931603e70e6b2d6d"
             ]
         );
     }
@@ -417,25 +347,6 @@ mod tests {
                 Err(Reason::BadSignature)
             );
         }
-    }
-
-    #[test]
-    fn a_run_keeps_its_limits() {
-        let run = |changes| Run {
-            document: DOCUMENT,
-            changes,
-            head: signed_head(&key(1)),
-        };
-        assert_eq!(run(vec![]).check_size(), Err(Reason::Malformed));
-        assert_eq!(run(vec![vec![0]; RUN_CHANGES_MAX]).check_size(), Ok(()));
-        assert_eq!(
-            run(vec![vec![0]; RUN_CHANGES_MAX + 1]).check_size(),
-            Err(Reason::TooLarge)
-        );
-        assert_eq!(
-            run(vec![vec![0; RUN_BYTES_MAX], vec![0]]).check_size(),
-            Err(Reason::TooLarge)
-        );
     }
 
     #[test]

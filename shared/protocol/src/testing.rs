@@ -10,15 +10,16 @@ use names::{
 };
 
 use crate::{
+    bundle::{Bundle, Closing, Dep, PackedChange},
     digest::{Digest, DocState},
     directory::{Issue, SignedStatement, Statement, StatementId},
     log::{Cursor, Position},
     message::{
-        Batch, Bye, Cells, Differ, Difference, Done, Fault, Frame, Held, HeldRun, Hello, List,
-        Ping, Refused, Sent, StatementBatch, StatementIds, Table, TableRow, Totals, Wanted,
+        Batch, Bye, Cells, Differ, Difference, Done, Fault, Frame, Held, Hello, List, Ping, Sent,
+        StatementBatch, StatementIds, Table, TableRow, Totals, Wanted,
     },
     placement::{Placement, PlacementId, SignedPlacement},
-    signed::{DeviceKey, Head, Run, SignatureName, SignedHead, derive_actor},
+    signed::{DeviceKey, Head, SignedHead, derive_actor},
     sketch::Cell,
 };
 
@@ -44,7 +45,6 @@ pub(crate) fn head(key: &DeviceKey) -> Head {
         hash: ChangeHash([0x44; 32]),
         directory_seen: Moment(12),
         floor: Moment(1_790_000_000_000),
-        previous: Some(SignatureName([0x55; 16])),
     }
 }
 
@@ -149,29 +149,48 @@ fn greeting_frames() -> Vec<Frame> {
     ]
 }
 
+fn fault() -> Fault {
+    Fault {
+        document: DOCUMENT,
+        reason: Reason::WrongSequence,
+        run: Some((ACTOR, 3)),
+        placement: None,
+    }
+}
+
+fn bundle() -> Bundle {
+    let change = |author, deps| PackedChange {
+        author,
+        deps,
+        rest: vec![1, 2, 3],
+    };
+    let said = head(&key(1));
+    let closing = Closing::new(1, &said.hash, &signed_head(&key(1)));
+    Bundle {
+        document: DOCUMENT,
+        authors: vec![ACTOR, ActorId([0xBC; 16])],
+        changes: vec![
+            change(0, vec![Dep::Far(ChangeHash([0x44; 32]))]),
+            change(1, vec![Dep::Near(1)]),
+        ],
+        closings: closing.into_iter().collect(),
+    }
+}
+
 fn fill_frames() -> Vec<Frame> {
     let batch = |after| Batch {
         scope: bath(),
         placements: vec![SignedPlacement::sign(&key(1), &TENANT, &placement(&key(1)))],
-        runs: vec![Run {
-            document: DOCUMENT,
-            changes: vec![vec![1, 2, 3], vec![4]],
-            head: signed_head(&key(1)),
-        }],
+        bundles: vec![bundle()],
+        number: 9,
         after,
         from: after.map(|after| Position { number: 0, ..after }),
-    };
-    let held = HeldRun {
-        document: DOCUMENT,
-        actor: ACTOR,
-        seq: 3,
-        signature: signed_head(&key(1)).name(),
     };
     vec![
         Frame::Totals(Totals {
             scope: bath(),
             documents: 1,
-            runs: 2,
+            changes: 2,
             bytes: 4_000,
             round: 1,
         }),
@@ -179,9 +198,10 @@ fn fill_frames() -> Vec<Frame> {
         Frame::Live(batch(Some(position()))),
         Frame::Held(Held {
             scope: bath(),
-            runs: vec![held],
-            after: Some(position()),
             fills: 1,
+            refused: vec![fault()],
+            number: Some(9),
+            after: Some(position()),
         }),
         Frame::Done(Done {
             scope: bath(),
@@ -202,12 +222,6 @@ fn repair_frames() -> Vec<Frame> {
         actors: vec![(ACTOR, 3)],
         placements: vec![PlacementId([0xCC; 16])],
     };
-    let fault = Fault {
-        document: DOCUMENT,
-        reason: Reason::WrongSequence,
-        run: Some((ACTOR, 3)),
-        placement: None,
-    };
     vec![
         Frame::List(List {
             scope: bath(),
@@ -220,10 +234,6 @@ fn repair_frames() -> Vec<Frame> {
             documents: vec![difference],
             last: true,
             round: 2,
-        }),
-        Frame::Refused(Refused {
-            scope: bath(),
-            faults: vec![fault],
         }),
         Frame::Ping(Ping { token: 7 }),
         Frame::Pong(Ping { token: 7 }),

@@ -245,7 +245,7 @@ impl Hub {
         verifier: Verifier,
         directory: Arc<Directory>,
         counters: &BTreeMap<Reason, u64>,
-        waiting: usize,
+        waiting: u64,
     ) {
         *lock(&self.verifier) = verifier;
         *lock(&self.directory) = directory;
@@ -254,7 +254,7 @@ impl Hub {
             *shown = Arc::new(counters.clone());
         }
         drop(shown);
-        self.waiting.store(waiting as u64, Ordering::Relaxed);
+        self.waiting.store(waiting, Ordering::Relaxed);
     }
 
     /// Begins a conversation with a peer that the transport has authenticated; none when the

@@ -78,30 +78,30 @@ fn an_empty_store_has_nothing<S: Store>(store: S) {
 
 fn rows_come_back<S: Store>(mut store: S) {
     let mut batch = Batch::new();
-    batch.put(Table::Run, b"doc", 7, b"seven");
-    batch.put(Table::Run, b"doc", 8, b"eight");
+    batch.put(Table::Bundle, b"doc", 7, b"seven");
+    batch.put(Table::Bundle, b"doc", 8, b"eight");
     commit(&mut store, batch);
     let before = snapshot(&store);
     assert_eq!(
-        before.get(Table::Run, b"doc", 7),
+        before.get(Table::Bundle, b"doc", 7),
         Ok(Some(b"seven".to_vec()))
     );
-    assert_eq!(before.get(Table::Run, b"doc", 9), Ok(None));
+    assert_eq!(before.get(Table::Bundle, b"doc", 9), Ok(None));
 
     let mut batch = Batch::new();
-    batch.delete(Table::Run, b"doc", 7);
-    batch.delete(Table::Run, b"was never there", 7);
-    batch.put(Table::Run, b"doc", 8, b"another eight");
+    batch.delete(Table::Bundle, b"doc", 7);
+    batch.delete(Table::Bundle, b"was never there", 7);
+    batch.put(Table::Bundle, b"doc", 8, b"another eight");
     batch.require_two_phase();
     commit(&mut store, batch);
     let after = snapshot(&store);
     assert_eq!(
-        after.get(Table::Run, b"doc", 7),
+        after.get(Table::Bundle, b"doc", 7),
         Ok(None),
         "a removed row is gone"
     );
     assert_eq!(
-        after.get(Table::Run, b"doc", 8),
+        after.get(Table::Bundle, b"doc", 8),
         Ok(Some(b"another eight".to_vec()))
     );
 }
@@ -194,7 +194,7 @@ fn a_table_is_listed_page_by_page<S: Store>(mut store: S) {
     for n in 0..25u8 {
         batch.put(Table::Summary, [n % 5, n % 3], u64::from(n), [n]);
     }
-    batch.put(Table::Run, b"another table", 0, b"x");
+    batch.put(Table::Bundle, b"another table", 0, b"x");
     batch.put(Table::Stale, b"another table", 0, b"x");
     commit(&mut store, batch);
     let snapshot = snapshot(&store);
@@ -262,10 +262,12 @@ fn what_is_too_large_changes_nothing<S: Store>(mut store: S) {
     );
     let mut long_value = Batch::new();
     long_value.put(Table::Meta, b"beside", 0, b"x");
-    long_value.put(Table::Run, b"long", 0, vec![0; VALUE_BYTES_MAX + 1]);
+    long_value.put(Table::Bundle, b"long", 0, vec![0; VALUE_BYTES_MAX + 1]);
     assert_eq!(
         store.commit(long_value),
-        Err(StoreError::TooLarge { table: Table::Run })
+        Err(StoreError::TooLarge {
+            table: Table::Bundle
+        })
     );
     same_content(
         &store,
@@ -283,9 +285,9 @@ fn odd_rows_are_rows<S: Store>(mut store: S) {
         .take(3_000_001)
         .collect();
     let mut batch = Batch::new();
-    batch.put(Table::Change, b"empty", 0, b"");
-    batch.put(Table::Change, b"big", u64::MAX, big.clone());
-    batch.put(Table::Change, b"", 0, b"no name");
+    batch.put(Table::Index, b"empty", 0, b"");
+    batch.put(Table::Index, b"big", u64::MAX, big.clone());
+    batch.put(Table::Index, b"", 0, b"no name");
     for length in 0..200usize {
         batch.put(Table::Outbox, b"lengths", length as u64, vec![0xAB; length]);
     }
@@ -293,12 +295,12 @@ fn odd_rows_are_rows<S: Store>(mut store: S) {
     commit(&mut store, Batch::new());
     let snapshot = snapshot(&store);
     assert_eq!(
-        snapshot.get(Table::Change, b"empty", 0),
+        snapshot.get(Table::Index, b"empty", 0),
         Ok(Some(Vec::new()))
     );
-    assert!(snapshot.get(Table::Change, b"big", u64::MAX) == Ok(Some(big)));
+    assert!(snapshot.get(Table::Index, b"big", u64::MAX) == Ok(Some(big)));
     assert_eq!(
-        snapshot.get(Table::Change, b"", 0),
+        snapshot.get(Table::Index, b"", 0),
         Ok(Some(b"no name".to_vec()))
     );
     for (length, row) in snapshot

@@ -107,10 +107,10 @@ tables! {
     Document = 3, "document", of Document;
     /// Signed placements: in which scopes a document stands.
     Placement = 4, "placement", of Document;
-    /// Runs of changes with their signed heads, as they came.
-    Run = 5, "run", of Document;
-    /// Where in a document each change stands.
-    Change = 6, "change", of Document;
+    /// Changes with their signed heads, as they travel.
+    Bundle = 5, "bundle", of Document;
+    /// What each bundle holds.
+    Index = 6, "index", of Document;
     /// One row per scope: digest, count, log heads.
     Scope = 7, "scope", of Store;
     /// Which documents a scope holds.
@@ -128,7 +128,7 @@ tables! {
     /// Entries made at this node: which change carries them.
     Entry = 14, "entry", of Store;
     /// What was written here and is not yet acknowledged by the centre.
-    Outbox = 15, "outbox", of Store;
+    Outbox = 15, "outbox", of Document;
     /// Documents whose summary is older than their changes.
     Stale = 16, "stale", of Document;
     /// The keys of documents, which a sealed store keeps for itself: nobody else has rows here.

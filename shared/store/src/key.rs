@@ -212,10 +212,10 @@ mod tests {
             let keys = StoreKey::from_bytes([key; 32]).derive(StoreId([store; 16]));
             keys.hashed_name(table, b"name")
         };
-        let one = hash(1, 1, Table::Run);
-        assert_eq!(one, hash(1, 1, Table::Run));
-        assert_ne!(one, hash(2, 1, Table::Run));
-        assert_ne!(one, hash(1, 2, Table::Run));
-        assert_ne!(one, hash(1, 1, Table::Change));
+        let one = hash(1, 1, Table::Bundle);
+        assert_eq!(one, hash(1, 1, Table::Bundle));
+        assert_ne!(one, hash(2, 1, Table::Bundle));
+        assert_ne!(one, hash(1, 2, Table::Bundle));
+        assert_ne!(one, hash(1, 1, Table::Index));
     }
 }

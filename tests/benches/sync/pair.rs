@@ -242,7 +242,7 @@ impl<'o> Pair<'o> {
                 edge.work().since(edge_then),
             ],
             centre: [centre_then.since(before), centre.work().since(centre_then)],
-            announced: announced.map_or((0, 0), |sent| (sent.runs, sent.bytes)),
+            announced: announced.map_or((0, 0), |sent| (sent.changes, sent.bytes)),
         };
         Ok((edge, meeting))
     }

@@ -97,7 +97,7 @@ fn a_damaged_row_costs_its_document_and_nothing_else() {
     let tables = [
         Table::Document,
         Table::Actor,
-        Table::Run,
+        Table::Bundle,
         Table::Placement,
         Table::Summary,
     ];

@@ -77,7 +77,8 @@ fn no_edge_can_place_another_sites_document() {
     let batch = Batch {
         scope: "site:devizes".parse().unwrap(),
         placements: vec![sign(steal(Some(id), None))],
-        runs: Vec::new(),
+        bundles: Vec::new(),
+        number: 0,
         after: None,
         from: None,
     };
@@ -162,7 +163,8 @@ fn a_peer_cannot_make_a_cursor_that_cannot_be_read_back() {
         let batch = Batch {
             scope: "site:bath".parse().unwrap(),
             placements: Vec::new(),
-            runs: Vec::new(),
+            bundles: Vec::new(),
+            number: 0,
             from: Some(protocol::Position { writer, number: 0 }),
             after: Some(protocol::Position { writer, number: 5 }),
         };

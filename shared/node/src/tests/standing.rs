@@ -115,14 +115,15 @@ fn what_was_handed_in_and_who_had_left_are_marked_alike_everywhere() {
     world.connect(1);
     world.connect(2);
     let snapshot = world.places[0].node.snapshot().unwrap();
-    let run: protocol::Run = protocol::codec::decode(
+    let bundle: protocol::Bundle = protocol::codec::decode(
         &snapshot
-            .get(store::Table::Run, case.as_ref(), 2)
+            .get(store::Table::Bundle, case.as_ref(), 2)
             .unwrap()
             .unwrap(),
     )
     .unwrap();
-    let header = document::preflight::header(&run.changes[0]).unwrap();
+    let (_, chunk) = &crate::bundle::chunks(&bundle).unwrap()[0];
+    let header = document::preflight::header(chunk).unwrap();
     let late = HandedInLine {
         document: case,
         actor: header.actor,

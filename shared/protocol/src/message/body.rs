@@ -7,13 +7,13 @@ use names::{
 };
 
 use crate::{
+    bundle::Bundle,
     codec,
     digest::{Digest, DocState},
     directory::{SignedStatement, StatementId},
     hash::{self, label},
     log::{Cursor, Position},
     placement::{PlacementId, SignedPlacement},
-    signed::{Run, SignatureName},
     sketch::{CELLS_BATCH_MAX, Cell},
 };
 
@@ -127,10 +127,10 @@ pub struct Totals {
     /// Documents of which something will come.
     #[n(1)]
     pub documents: u64,
-    /// Runs that will come.
+    /// Changes that will come.
     #[n(2)]
-    pub runs: u64,
-    /// Bytes of these runs.
+    pub changes: u64,
+    /// Bytes of these changes, as they were written.
     #[n(3)]
     pub bytes: u64,
     /// The round it belongs to; see [`TableRow::round`].
@@ -138,7 +138,7 @@ pub struct Totals {
     pub round: u32,
 }
 
-/// Placements and runs of one scope. Placements count before runs, and earlier before later.
+/// Placements and changes of one scope. Placements count before bundles, and earlier before later.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Batch {
     /// The scope.
@@ -151,58 +151,48 @@ pub struct Batch {
         decode_with = "codec::at_most::<LIST_ROWS_MAX, _, _>"
     )]
     pub placements: Vec<SignedPlacement>,
-    /// Runs: at most [`LIST_ROWS_MAX`], and a frame is full earlier.
+    /// Changes, by document: at most [`LIST_ROWS_MAX`] bundles, and a frame is full earlier.
     #[cbor(
         n(2),
         encode_with = "codec::wire::encode",
         decode_with = "codec::at_most::<LIST_ROWS_MAX, _, _>"
     )]
-    pub runs: Vec<Run>,
+    pub bundles: Vec<Bundle>,
+    /// Its number among the sender's batches of this conversation, by which it is answered.
+    #[n(3)]
+    pub number: u64,
     /// Where the sender's log stands after these; none when they repair and follow no log.
-    #[cbor(n(3), with = "codec::wire", has_nil)]
+    #[cbor(n(4), with = "codec::wire", has_nil)]
     pub after: Option<Position>,
     /// Where the sender's log stood before these: the receiver's cursor moves to `after` only if it
     /// has come this far, since live batches overtake a fill.
-    #[cbor(n(4), with = "codec::wire", has_nil)]
+    #[cbor(n(5), with = "codec::wire", has_nil)]
     pub from: Option<Position>,
 }
 
-/// One run that was made durable.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct HeldRun {
-    /// Its document.
-    #[cbor(n(0), with = "codec::wire")]
-    pub document: DocumentId,
-    /// Its actor.
-    #[cbor(n(1), with = "codec::wire")]
-    pub actor: ActorId,
-    /// The sequence number of its last change.
-    #[n(2)]
-    pub seq: u64,
-    /// The name of the signature that closes it.
-    #[cbor(n(3), with = "codec::wire")]
-    pub signature: SignatureName,
-}
-
-/// What was made durable: the answer to each [`Batch`].
+/// What was made durable: the answer to each [`Batch`], and to each page of a list.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Held {
     /// The scope of the batch.
     #[cbor(n(0), with = "codec::wire")]
     pub scope: ScopeId,
-    /// Every run of the batch that is now durable here, also if it was before.
+    /// How many fill frames this acknowledges: that many more may be sent.
+    #[n(1)]
+    pub fills: u32,
+    /// What of the batch was not taken: at most [`LIST_ROWS_MAX`].
     #[cbor(
-        n(1),
+        n(2),
         encode_with = "codec::wire::encode",
         decode_with = "codec::at_most::<LIST_ROWS_MAX, _, _>"
     )]
-    pub runs: Vec<HeldRun>,
-    /// What the batch said; the cursor has moved there.
-    #[cbor(n(2), with = "codec::wire", has_nil)]
-    pub after: Option<Position>,
-    /// How many fill frames this acknowledges: that many more may be sent.
+    pub refused: Vec<Fault>,
+    /// The number of the batch: everything in it that was not refused is durable here now, also if
+    /// it was before. None for a page of a list, and when too much was refused to be named.
     #[n(3)]
-    pub fills: u32,
+    pub number: Option<u64>,
+    /// What the batch said; the cursor has moved there.
+    #[cbor(n(4), with = "codec::wire", has_nil)]
+    pub after: Option<Position>,
 }
 
 /// A side has sent all that it believed the other lacked.
@@ -354,27 +344,13 @@ pub struct Fault {
     /// Why.
     #[cbor(n(1), with = "codec::wire")]
     pub reason: Reason,
-    /// The actor and last sequence number, if it was a run.
+    /// Whose changes, up to which sequence number; with neither this nor a placement, all that the
+    /// batch has of the document.
     #[cbor(n(2), with = "codec::wire", has_nil)]
     pub run: Option<(ActorId, u64)>,
     /// The placement, if it was one.
     #[cbor(n(3), with = "codec::wire", has_nil)]
     pub placement: Option<PlacementId>,
-}
-
-/// What was not taken.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct Refused {
-    /// The scope in which it came.
-    #[cbor(n(0), with = "codec::wire")]
-    pub scope: ScopeId,
-    /// Each thing: at most [`LIST_ROWS_MAX`].
-    #[cbor(
-        n(1),
-        encode_with = "codec::wire::encode",
-        decode_with = "codec::at_most::<LIST_ROWS_MAX, _, _>"
-    )]
-    pub faults: Vec<Fault>,
 }
 
 /// A question that is answered with itself.
@@ -393,7 +369,7 @@ pub struct Bye {
     pub reason: Reason,
 }
 
-codec::wire_struct!(TableRow, HeldRun, Difference, Fault);
+codec::wire_struct!(TableRow, Difference, Fault);
 
 /// One digest over the scopes that two nodes share, so that HELLO stays small: over each row's
 /// scope, digest and count, by scope. Cursors are hints and not in it.

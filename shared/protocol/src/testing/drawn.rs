@@ -4,14 +4,15 @@ use names::{DeviceId, Moment, Reason, ScopeId};
 use proptest::{collection::vec, option, prelude::*};
 
 use crate::{
+    bundle::{Bundle, Closing, Dep, PackedChange},
     directory::SignedStatement,
     log::{Cursor, Position},
     message::{
-        Batch, Bye, Cells, Differ, Difference, Done, Fault, Frame, Held, HeldRun, Hello, List,
-        Ping, Refused, Sent, StatementBatch, StatementIds, Table, TableRow, Totals, Wanted,
+        Batch, Bye, Cells, Differ, Difference, Done, Fault, Frame, Held, Hello, List, Ping, Sent,
+        StatementBatch, StatementIds, Table, TableRow, Totals, Wanted,
     },
     placement::SignedPlacement,
-    signed::{Run, Signature, SignedHead},
+    signed::Signature,
     sketch::Cell,
 };
 
@@ -43,14 +44,37 @@ fn payloads() -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 0..80)
 }
 
-fn runs() -> impl Strategy<Value = Run> {
-    let head = (payloads(), bytes::<64, Signature>())
-        .prop_map(|(payload, signature)| SignedHead { payload, signature });
-    (bytes(), vec(payloads(), 0..4), head).prop_map(|(document, changes, head)| Run {
-        document,
-        changes,
-        head,
-    })
+fn bundles() -> impl Strategy<Value = Bundle> {
+    let dep = prop_oneof![
+        any::<u16>().prop_map(Dep::Near),
+        bytes::<32, names::ChangeHash>().prop_map(Dep::Far)
+    ];
+    let change = (any::<u16>(), vec(dep, 0..3), payloads())
+        .prop_map(|(author, deps, rest)| PackedChange { author, deps, rest });
+    let closing = (
+        any::<u16>(),
+        payloads(),
+        payloads(),
+        bytes::<64, Signature>(),
+    )
+        .prop_map(|(change, before, after, signature)| Closing {
+            change,
+            before,
+            after,
+            signature,
+        });
+    (
+        bytes(),
+        vec(bytes(), 0..3),
+        vec(change, 0..4),
+        vec(closing, 0..3),
+    )
+        .prop_map(|(document, authors, changes, closings)| Bundle {
+            document,
+            authors,
+            changes,
+            closings,
+        })
 }
 
 fn batches() -> impl Strategy<Value = Batch> {
@@ -59,14 +83,16 @@ fn batches() -> impl Strategy<Value = Batch> {
     (
         scopes(),
         vec(placement, 0..3),
-        vec(runs(), 0..3),
+        vec(bundles(), 0..3),
+        any::<u64>(),
         option::of(positions()),
         option::of(positions()),
     )
-        .prop_map(|(scope, placements, runs, after, from)| Batch {
+        .prop_map(|(scope, placements, bundles, number, after, from)| Batch {
             scope,
             placements,
-            runs,
+            bundles,
+            number,
             after,
             from,
         })
@@ -120,27 +146,29 @@ fn tables() -> impl Strategy<Value = Frame> {
 }
 
 fn helds() -> impl Strategy<Value = Frame> {
-    let run =
-        (bytes(), bytes(), any::<u64>(), bytes()).prop_map(|(document, actor, seq, signature)| {
-            HeldRun {
-                document,
-                actor,
-                seq,
-                signature,
-            }
-        });
+    let run = option::of((bytes(), any::<u64>()));
+    let fault = (bytes(), reasons(), run, option::of(bytes())).prop_map(
+        |(document, reason, run, placement)| Fault {
+            document,
+            reason,
+            run,
+            placement,
+        },
+    );
     (
         scopes(),
-        vec(run, 0..4),
-        option::of(positions()),
         any::<u32>(),
+        vec(fault, 0..4),
+        option::of(any::<u64>()),
+        option::of(positions()),
     )
-        .prop_map(|(scope, runs, after, fills)| {
+        .prop_map(|(scope, fills, refused, number, after)| {
             Frame::Held(Held {
                 scope,
-                runs,
-                after,
                 fills,
+                refused,
+                number,
+                after,
             })
         })
 }
@@ -166,20 +194,6 @@ fn differs() -> impl Strategy<Value = Frame> {
             })
         },
     )
-}
-
-fn refusals() -> impl Strategy<Value = Frame> {
-    let run = option::of((bytes(), any::<u64>()));
-    let fault = (bytes(), reasons(), run, option::of(bytes())).prop_map(
-        |(document, reason, run, placement)| Fault {
-            document,
-            reason,
-            run,
-            placement,
-        },
-    );
-    (scopes(), vec(fault, 0..4))
-        .prop_map(|(scope, faults)| Frame::Refused(Refused { scope, faults }))
 }
 
 fn cells() -> impl Strategy<Value = Frame> {
@@ -235,11 +249,11 @@ pub(crate) fn frames() -> impl Strategy<Value = Frame> {
             Frame::Statements(StatementBatch { statements, last })
         }),
         tables(),
-        totals.prop_map(|(scope, [documents, runs, bytes], round)| {
+        totals.prop_map(|(scope, [documents, changes, bytes], round)| {
             Frame::Totals(Totals {
                 scope,
                 documents,
-                runs,
+                changes,
                 bytes,
                 round,
             })
@@ -268,7 +282,6 @@ pub(crate) fn frames() -> impl Strategy<Value = Frame> {
             })
         }),
         differs(),
-        refusals(),
         cells(),
         any::<u64>().prop_map(|token| Frame::Ping(Ping { token })),
         any::<u64>().prop_map(|token| Frame::Pong(Ping { token })),

@@ -148,7 +148,7 @@ fn closed_store() -> Vec<u8> {
     for position in 0..NOTES {
         let mut batch = Batch::new();
         batch.put(
-            Table::Run,
+            Table::Bundle,
             b"doc",
             position,
             format!("note {position} ").repeat(30),
@@ -176,7 +176,7 @@ fn read_spoilt(bytes: &[u8], config: Config, seen: &mut Seen) {
         let mut complete = true;
         for position in 0..NOTES {
             let expected = format!("note {position} ").repeat(30).into_bytes();
-            match snapshot.get(Table::Run, b"doc", position)? {
+            match snapshot.get(Table::Bundle, b"doc", position)? {
                 Some(value) => assert!(value == expected, "a silently wrong value"),
                 None => complete = false,
             }

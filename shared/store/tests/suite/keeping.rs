@@ -106,7 +106,7 @@ pub(crate) fn sealed_with_rows() -> (MemoryStore, Vec<(Table, Vec<u8>, u64)>) {
     let mut store = sealed(MemoryStore::new());
     let mut keys = Vec::new();
     let mut batch = Batch::new();
-    for table in [Table::Meta, Table::Run, Table::Summary] {
+    for table in [Table::Meta, Table::Bundle, Table::Summary] {
         for name in [b"one".to_vec(), b"two".to_vec()] {
             for position in [0, 1] {
                 batch.put(table, name.clone(), position, b"the same value everywhere");
@@ -208,7 +208,7 @@ fn records_of_another_store_do_not_open() {
     for (table, name, position) in &keys {
         assert_eq!(snapshot.get(*table, name, *position), Ok(None));
     }
-    let page = snapshot.names(Table::Run, None, 100).unwrap();
+    let page = snapshot.names(Table::Bundle, None, 100).unwrap();
     assert_eq!((page.damaged, page.rows.len()), (4, 0));
 }
 
@@ -253,7 +253,7 @@ fn a_wrong_key_is_told_from_damage() {
 fn every_flipped_bit_of_a_record_is_noticed() {
     let mut store = sealed(MemoryStore::new());
     let mut batch = Batch::new();
-    batch.put(Table::Run, b"doc", 3, b"value");
+    batch.put(Table::Bundle, b"doc", 3, b"value");
     store.commit(batch).unwrap();
     let inner = store.into_inner();
     let (_, row) = rows_of_callers(&inner).remove(0);
@@ -262,25 +262,28 @@ fn every_flipped_bit_of_a_record_is_noticed() {
         value[bit / 8] ^= 1 << (bit % 8);
         let mut damaged = inner.clone();
         let mut batch = Batch::new();
-        batch.put(Table::Run, row.name.clone(), 3, value);
+        batch.put(Table::Bundle, row.name.clone(), 3, value);
         damaged.commit(batch).unwrap();
-        let found = open(damaged).snapshot().unwrap().get(Table::Run, b"doc", 3);
+        let found = open(damaged)
+            .snapshot()
+            .unwrap()
+            .get(Table::Bundle, b"doc", 3);
         assert_eq!(
             found,
-            Err(StoreError::Corrupt(Damage::Row(Table::Run))),
+            Err(StoreError::Corrupt(Damage::Row(Table::Bundle))),
             "bit {bit}"
         );
     }
     for length in 0..row.value.len() {
         let mut damaged = inner.clone();
         let mut batch = Batch::new();
-        batch.put(Table::Run, row.name.clone(), 3, &row.value[..length]);
+        batch.put(Table::Bundle, row.name.clone(), 3, &row.value[..length]);
         damaged.commit(batch).unwrap();
         assert!(
             open(damaged)
                 .snapshot()
                 .unwrap()
-                .last(Table::Run, b"doc")
+                .last(Table::Bundle, b"doc")
                 .is_err()
         );
     }
@@ -301,7 +304,7 @@ fn write_markers<S: Store>(store: &mut S) {
             n as u64,
             format!("note: {marker}."),
         );
-        batch.put(Table::Run, [n as u8; 16], 0, marker.repeat(500));
+        batch.put(Table::Bundle, [n as u8; 16], 0, marker.repeat(500));
     }
     store.commit(batch).unwrap();
     let mut batch = Batch::new();
@@ -340,12 +343,17 @@ fn markers_are_in_no_byte_of_a_sealed_file() {
 #[test]
 fn nothing_that_is_printed_holds_data() {
     let mut batch = Batch::new();
-    batch.put(Table::Run, MARKERS[0].as_bytes(), 0, MARKERS[1].as_bytes());
+    batch.put(
+        Table::Bundle,
+        MARKERS[0].as_bytes(),
+        0,
+        MARKERS[1].as_bytes(),
+    );
     let mut store = sealed(MemoryStore::new());
     let printed = format!("{batch:?}");
     store.commit(batch).unwrap();
     let snapshot = store.snapshot().unwrap();
-    let page = snapshot.names(Table::Run, None, 10).unwrap();
+    let page = snapshot.names(Table::Bundle, None, 10).unwrap();
     let printed = format!(
         "{printed} {store:?} {snapshot:?} {page:?} {:?}",
         store.inner()

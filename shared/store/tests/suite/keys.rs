@@ -65,7 +65,7 @@ fn a_document_has_one_key_and_its_rows_go_with_it() {
     }
     // Clause 4: what was read before is read still.
     assert_eq!(
-        before.get(Table::Run, &one.0, 0),
+        before.get(Table::Bundle, &one.0, 0),
         Ok(Some(b"first".to_vec()))
     );
 }
@@ -77,24 +77,24 @@ fn what_is_put_after_a_destruction_has_a_new_key() {
     let old = wrapped_keys(store.inner());
     let mut batch = Batch::new();
     batch.destroy_key(one);
-    batch.put(Table::Run, one.0, 0, b"again");
+    batch.put(Table::Bundle, one.0, 0, b"again");
     batch.delete(Table::Stale, one.0, 0);
     store.commit(batch).unwrap();
     // Read through the old snapshot in between: its key must not become that of new rows.
     assert_eq!(
-        before.get(Table::Run, &one.0, 0),
+        before.get(Table::Bundle, &one.0, 0),
         Ok(Some(b"first".to_vec()))
     );
     let mut batch = Batch::new();
-    batch.put(Table::Run, one.0, 5, b"and again");
+    batch.put(Table::Bundle, one.0, 5, b"and again");
     store.commit(batch).unwrap();
     let new = wrapped_keys(store.inner());
     assert_eq!(new.iter().filter(|row| old.contains(row)).count(), 1);
     for store in [open(store.inner().clone()), store] {
         let now = store.snapshot().unwrap();
-        assert_eq!(now.get(Table::Run, &one.0, 0), Ok(Some(b"again".to_vec())));
+        assert_eq!(now.get(Table::Bundle, &one.0, 0), Ok(Some(b"again".to_vec())));
         assert_eq!(
-            now.get(Table::Run, &one.0, 5),
+            now.get(Table::Bundle, &one.0, 5),
             Ok(Some(b"and again".to_vec()))
         );
         assert!(now.get(Table::Summary, &one.0, 0).is_err());
@@ -134,7 +134,7 @@ fn the_key_of_one_document_opens_nothing_of_another() {
         batch.put(Table::Key, a.name.clone(), 0, value);
         damaged.commit(batch).unwrap();
         let snapshot = open(damaged).snapshot().unwrap();
-        let readable = |document: &&DocumentId| snapshot.get(Table::Run, &document.0, 0).is_ok();
+        let readable = |document: &&DocumentId| snapshot.get(Table::Bundle, &document.0, 0).is_ok();
         assert_eq!(documents.iter().filter(readable).count(), 1, "bit {bit}");
     }
 }
@@ -154,17 +154,17 @@ fn more_documents_than_keys_at_hand() {
     for from in (0..10_000).step_by(2_500) {
         let mut batch = Batch::new();
         for n in from..from + 2_500u64 {
-            batch.put(Table::Run, document(n), 0, n.to_be_bytes());
+            batch.put(Table::Bundle, document(n), 0, n.to_be_bytes());
         }
         store.commit(batch).unwrap();
     }
     let snapshot = store.snapshot().unwrap();
     let mut sum = 0;
-    let damaged = each(&snapshot, Table::Run, |row| {
+    let damaged = each(&snapshot, Table::Bundle, |row| {
         assert_eq!(row.name[..8], row.value[..]);
         sum += 1;
     });
     assert_eq!((damaged, sum), (Ok(0), 10_000));
-    let first = snapshot.get(Table::Run, &document(0), 0);
+    let first = snapshot.get(Table::Bundle, &document(0), 0);
     assert_eq!(first, Ok(Some(vec![0; 8])));
 }

@@ -1,0 +1,223 @@
+//! Bundles: put together from changes, and taken apart again.
+//!
+//! `protocol` says what a bundle is and `document` how a change is written; here the two meet.
+
+use std::collections::BTreeMap;
+
+use document::packed::{self, Whole};
+use names::{
+    ActorId, ChangeHash, DocumentId, Moment, Reason,
+    limits::{BUNDLE_BYTES_MAX, BUNDLE_CHANGES_MAX},
+};
+use protocol::{
+    bundle::{Bundle, Closing, Dep, PackedChange},
+    signed::SignedHead,
+};
+
+/// Goes through the changes of a bundle, each put together again, in its order. Nothing in them is
+/// judged but what the bundle itself says.
+///
+/// # Errors
+/// [`Reason::Malformed`] when the bundle refers to what it has not, [`Reason::TooLarge`] beyond the
+/// limits of one, and those of `take`.
+pub fn each_change(
+    bundle: &Bundle,
+    mut take: impl FnMut(Whole) -> Result<(), Reason>,
+) -> Result<(), Reason> {
+    if bundle.changes.is_empty() {
+        return Err(Reason::Malformed);
+    }
+    let mut hashes: Vec<ChangeHash> = Vec::with_capacity(bundle.changes.len());
+    let mut bytes = 0;
+    for change in &bundle.changes {
+        bytes += packed::size(change.deps.len(), &change.rest);
+        if bytes > BUNDLE_BYTES_MAX && !hashes.is_empty() || hashes.len() >= BUNDLE_CHANGES_MAX {
+            return Err(Reason::TooLarge);
+        }
+        let author = bundle.authors.get(usize::from(change.author));
+        let author = author.ok_or(Reason::Malformed)?;
+        let deps = change.deps.iter().map(|dep| resolve(&hashes, dep));
+        let deps = deps.collect::<Result<Vec<_>, _>>()?;
+        let whole = packed::put_together(&deps, author, &change.rest)?;
+        hashes.push(whole.hash());
+        take(whole)?;
+    }
+    Ok(())
+}
+
+/// The changes of a bundle with their hashes, as they were written.
+///
+/// # Errors
+/// Those of [`each_change`].
+pub fn chunks(bundle: &Bundle) -> Result<Vec<(ChangeHash, Vec<u8>)>, Reason> {
+    let mut chunks = Vec::with_capacity(bundle.changes.len());
+    each_change(bundle, |whole| {
+        chunks.push((whole.hash(), whole.into_chunk()));
+        Ok(())
+    })?;
+    Ok(chunks)
+}
+
+fn resolve(hashes: &[ChangeHash], dep: &Dep) -> Result<ChangeHash, Reason> {
+    match dep {
+        Dep::Far(hash) => Ok(*hash),
+        Dep::Near(0) => Err(Reason::Malformed),
+        Dep::Near(places) => {
+            let place = hashes.len().checked_sub(usize::from(*places));
+            let hash = place.and_then(|place| hashes.get(place));
+            hash.copied().ok_or(Reason::Malformed)
+        }
+    }
+}
+
+/// A bundle of one change, as whoever has just written it signs it.
+///
+/// # Errors
+/// When the bytes are no change, or the head closes another.
+pub fn of_one(document: DocumentId, chunk: &[u8], head: &SignedHead) -> Result<Bundle, Reason> {
+    let parts = packed::take_apart(chunk)?;
+    let hash = head.claim()?.hash;
+    Ok(Bundle {
+        document,
+        authors: vec![parts.actor],
+        changes: vec![PackedChange {
+            author: 0,
+            deps: parts.deps.into_iter().map(Dep::Far).collect(),
+            rest: parts.rest.to_vec(),
+        }],
+        closings: vec![Closing::new(0, &hash, head)?],
+    })
+}
+
+/// Puts changes of several bundles of one document together into one.
+pub(crate) struct Packer {
+    bundle: Bundle,
+    authors: BTreeMap<ActorId, u16>,
+    hashes: Vec<ChangeHash>,
+    places: BTreeMap<ChangeHash, usize>,
+    /// The bytes of its changes as they were written.
+    bytes: usize,
+}
+
+impl Packer {
+    /// Nothing yet, of a document.
+    pub(crate) fn new(document: DocumentId) -> Packer {
+        Packer {
+            bundle: Bundle {
+                document,
+                authors: Vec::new(),
+                changes: Vec::new(),
+                closings: Vec::new(),
+            },
+            authors: BTreeMap::new(),
+            hashes: Vec::new(),
+            places: BTreeMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Whether there is room for so many more changes of so many bytes.
+    pub(crate) fn has_room(&self, changes: usize, bytes: usize) -> bool {
+        self.hashes.is_empty()
+            || (self.hashes.len() + changes <= BUNDLE_CHANGES_MAX
+                && self.bytes + bytes <= BUNDLE_BYTES_MAX)
+    }
+
+    /// Adds those changes of `from` that are `wanted`, by their places, and what closes them.
+    /// `hashes` are those of its changes.
+    pub(crate) fn add(
+        &mut self,
+        from: &Bundle,
+        hashes: &[ChangeHash],
+        wanted: impl Fn(usize) -> bool,
+    ) {
+        let mut moved: BTreeMap<usize, usize> = BTreeMap::new();
+        for (place, (change, hash)) in from.changes.iter().zip(hashes).enumerate() {
+            let author = from.authors.get(usize::from(change.author));
+            let (true, Some(author)) = (wanted(place), author) else {
+                continue;
+            };
+            if self.places.contains_key(hash) {
+                continue;
+            }
+            let here = self.hashes.len();
+            let known = hashes.get(..place).unwrap_or_default();
+            let deps = change.deps.iter().filter_map(|dep| {
+                let hash = resolve(known, dep).ok()?;
+                let near = self.places.get(&hash).map(|place| here - place);
+                let near = near.and_then(|places| u16::try_from(places).ok());
+                Some(near.map_or(Dep::Far(hash), Dep::Near))
+            });
+            let deps: Vec<Dep> = deps.collect();
+            self.bytes += packed::size(deps.len(), &change.rest);
+            let author = self.author(*author);
+            self.bundle.changes.push(PackedChange {
+                author,
+                deps,
+                rest: change.rest.clone(),
+            });
+            self.hashes.push(*hash);
+            self.places.insert(*hash, here);
+            moved.insert(place, here);
+        }
+        for closing in &from.closings {
+            let here = moved.get(&usize::from(closing.change));
+            if let Some(change) = here.and_then(|place| u16::try_from(*place).ok()) {
+                self.bundle.closings.push(Closing {
+                    change,
+                    ..closing.clone()
+                });
+            }
+        }
+    }
+
+    fn author(&mut self, actor: ActorId) -> u16 {
+        let authors = &mut self.bundle.authors;
+        *self.authors.entry(actor).or_insert_with(|| {
+            authors.push(actor);
+            u16::try_from(authors.len() - 1).unwrap_or(u16::MAX)
+        })
+    }
+
+    /// The bundle, each author's run closed once; and the bytes of its changes. None when nothing
+    /// was added.
+    pub(crate) fn finish(mut self) -> Option<(Bundle, usize)> {
+        if self.hashes.is_empty() {
+            return None;
+        }
+        let closings = std::mem::take(&mut self.bundle.closings);
+        self.bundle.closings = self.needed(closings);
+        Some((self.bundle, self.bytes))
+    }
+
+    /// Of an author's heads only the last is needed: it signs the hash of a change that builds on
+    /// all of the author's before. One stays where the directory that the author had seen changes,
+    /// by which rights are judged.
+    fn needed(&self, closings: Vec<Closing>) -> Vec<Closing> {
+        let mut needed: BTreeMap<u16, Closing> = BTreeMap::new();
+        let mut last: BTreeMap<u16, (u16, Option<Moment>)> = BTreeMap::new();
+        for closing in closings {
+            let place = usize::from(closing.change);
+            let (Some(change), Some(hash)) =
+                (self.bundle.changes.get(place), self.hashes.get(place))
+            else {
+                continue;
+            };
+            let head = closing.head(hash).claim().ok();
+            let seen = head.map(|head| head.directory_seen);
+            let before = last.insert(change.author, (closing.change, seen));
+            if let Some((place, before)) = before
+                && before == seen
+            {
+                needed.remove(&place);
+            }
+            needed.insert(closing.change, closing);
+        }
+        needed.into_values().collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/bundle.rs"]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests;
