@@ -403,7 +403,6 @@ impl LinkGuard {
     /// Why the conversation must end.
     pub(crate) async fn verify(&self, lane: Lane, frame: Vec<u8>) -> Result<Verifying, Reason> {
         let bytes = frame.len();
-        self.outgoing.count_received(lane, bytes + 4);
         let permits = self.room(lane, bytes).await.ok_or(Reason::Stopping)?;
         Ok(Verifying {
             verification: self.hub.verify(frame),

@@ -16,6 +16,7 @@
 //! that the node's verifier takes or refuses, and does what the node asks.
 
 mod certificate;
+mod compress;
 mod control;
 mod driver;
 mod enrol;

@@ -2,8 +2,9 @@
 //!
 //! A conversation has three streams in each direction, one per lane, each begun with one byte
 //! that names the lane: a live edit never waits behind a fill. On a stream a frame is its length
-//! in four bytes, most significant first, and its bytes. The length is checked before anything is
-//! reserved, and what is reserved grows with what has come.
+//! in four bytes, most significant first, and its bytes; those of the fill lane are compressed
+//! ([`crate::compress`]). The length is checked before anything is reserved, and what is reserved
+//! grows with what has come.
 //!
 //! A writer per lane takes frames from an [`Outgoing`], to which the node's thread adds without
 //! ever waiting. What a peer does not read fills first its window, then this queue; then, or
@@ -18,17 +19,17 @@ use std::{
     },
 };
 
-use node::{
-    Lane,
-    names::{Reason, limits::FRAME_BYTES_MAX},
-};
+use node::{Lane, names::Reason};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::Notify,
     time::timeout,
 };
 
-use crate::limits::{LANE_QUEUE_BYTES_MAX, STALL_MAX};
+use crate::{
+    compress::{COMPRESSED_MAX, Compressor, Decompressor},
+    limits::{LANE_QUEUE_BYTES_MAX, STALL_MAX},
+};
 
 /// The lanes, in the order of their numbers.
 pub(crate) const LANES: [Lane; 3] = [Lane::Control, Lane::Live, Lane::Fill];
@@ -43,6 +44,8 @@ pub(crate) enum LinkError {
     BadLane,
     /// A frame longer than any node sends, or an empty one.
     BadLength,
+    /// Compressed bytes that are none.
+    BadBytes,
     /// A stream ended within a frame.
     CutShort,
     /// The peer did not read, or did not go on with a frame, for too long.
@@ -58,6 +61,7 @@ impl fmt::Display for LinkError {
         f.write_str(match self {
             LinkError::BadLane => "the peer opened a stream of no known kind",
             LinkError::BadLength => "the peer sent a frame of impossible length",
+            LinkError::BadBytes => "the peer sent a frame that cannot be unpacked",
             LinkError::CutShort => "a frame was cut short",
             LinkError::Stalled => "the peer made no progress for too long",
             LinkError::TooFarBehind => "the peer does not read what it is sent",
@@ -75,6 +79,11 @@ fn number(lane: Lane) -> u8 {
         Lane::Live => 1,
         Lane::Fill => 2,
     }
+}
+
+/// Whether a lane's frames are compressed: what is said live is too short to gain by it.
+fn is_compressed(lane: Lane) -> bool {
+    lane == Lane::Fill
 }
 
 /// A lane's place in arrays.
@@ -227,9 +236,9 @@ impl Outgoing {
 /// What went by one lane.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Traffic {
-    /// Bytes of frames sent, lengths included.
+    /// Bytes of frames sent, as they travel and with their lengths.
     pub sent: u64,
-    /// Bytes of frames received, lengths included.
+    /// Bytes of frames received, as they travel and with their lengths.
     pub received: u64,
     /// Frames sent.
     pub frames_sent: u64,
@@ -261,7 +270,11 @@ pub(crate) async fn write_lane<W: AsyncWrite + Unpin>(
     outgoing: &Outgoing,
 ) -> Result<W, LinkError> {
     write(&mut stream, &[number(lane)]).await?;
-    while let Some(frame) = outgoing.next(lane).await {
+    let mut compressor = is_compressed(lane).then(Compressor::new).transpose()?;
+    while let Some(mut frame) = outgoing.next(lane).await {
+        if let Some(compressor) = &mut compressor {
+            frame = compressor.frame(&frame)?;
+        }
         let sent = write_frame(&mut stream, &frame).await?;
         outgoing.lane(lane).sent.add(sent);
     }
@@ -300,6 +313,49 @@ async fn write<W: AsyncWrite + Unpin>(stream: &mut W, mut bytes: &[u8]) -> Resul
     Ok(())
 }
 
+/// The other end of [`write_lane`].
+pub(crate) struct LaneReader<R> {
+    lane: Lane,
+    stream: R,
+    decompressor: Option<Decompressor>,
+}
+
+impl<R: AsyncRead + Unpin> LaneReader<R> {
+    /// Reads which lane a stream is for.
+    ///
+    /// # Errors
+    /// Those of [`read_lane`].
+    pub(crate) async fn begin(mut stream: R) -> Result<LaneReader<R>, LinkError> {
+        let lane = read_lane(&mut stream).await?;
+        Ok(LaneReader {
+            lane,
+            stream,
+            decompressor: is_compressed(lane).then(Decompressor::new).transpose()?,
+        })
+    }
+
+    /// Which lane it is.
+    pub(crate) fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// The next frame, and how many bytes it took to travel; none when the stream has ended.
+    ///
+    /// # Errors
+    /// [`LinkError`], after which the stream is of no more use.
+    pub(crate) async fn next(&mut self) -> Result<Option<(Vec<u8>, usize)>, LinkError> {
+        let Some(frame) = read_frame(&mut self.stream).await? else {
+            return Ok(None);
+        };
+        let travelled = frame.len() + 4;
+        let frame = match &mut self.decompressor {
+            Some(decompressor) => decompressor.frame(&frame)?,
+            None => frame,
+        };
+        Ok(Some((frame, travelled)))
+    }
+}
+
 /// Which lane a stream is for, by its first byte.
 ///
 /// # Errors
@@ -334,7 +390,7 @@ pub(crate) async fn read_frame<R: AsyncRead + Unpin>(
         .map_err(|_| LinkError::Stalled)?
         .map_err(|_| LinkError::CutShort)?;
     let length = u32::from_be_bytes(length) as usize;
-    if length == 0 || length > FRAME_BYTES_MAX {
+    if length == 0 || length > COMPRESSED_MAX {
         return Err(LinkError::BadLength);
     }
     let mut frame = Vec::with_capacity(length.min(FIRST_RESERVE));
@@ -353,102 +409,5 @@ pub(crate) async fn read_frame<R: AsyncRead + Unpin>(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use std::{sync::Arc, time::Duration};
-
-    use tokio::io::duplex;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn frames_arrive_whole_in_order_and_counted() {
-        let (near, mut far) = duplex(64);
-        let outgoing = Arc::new(Outgoing::default());
-        let frames: Vec<Vec<u8>> = vec![
-            vec![1],
-            vec![2; 63],
-            vec![3; FRAME_BYTES_MAX],
-            vec![4; 100_000],
-        ];
-        for frame in &frames {
-            outgoing.push(Lane::Live, frame.clone()).unwrap();
-        }
-        outgoing.finish(Reason::Stopping);
-        let writer = tokio::spawn({
-            let outgoing = Arc::clone(&outgoing);
-            async move { write_lane(Lane::Live, near, &outgoing).await }
-        });
-        assert_eq!(read_lane(&mut far).await, Ok(Lane::Live));
-        for frame in &frames {
-            assert!(read_frame(&mut far).await.unwrap().as_ref() == Some(frame));
-        }
-        assert_eq!(read_frame(&mut far).await, Ok(None));
-        assert!(writer.await.unwrap().is_ok());
-        let bytes: usize = frames.iter().map(|frame| frame.len() + 4).sum();
-        let [control, live, fill] = outgoing.traffic();
-        assert_eq!((control.sent, live.sent, fill.sent), (0, bytes as u64, 0));
-    }
-
-    async fn read_all(bytes: &[u8]) -> Result<Option<Vec<u8>>, LinkError> {
-        let (mut near, mut far) = duplex(bytes.len().max(1));
-        near.write_all(bytes).await.unwrap();
-        drop(near);
-        read_frame(&mut far).await
-    }
-
-    #[tokio::test]
-    async fn what_is_no_frame_is_refused() {
-        let too_long = u32::try_from(FRAME_BYTES_MAX + 1).unwrap().to_be_bytes();
-        assert_eq!(read_all(&too_long).await, Err(LinkError::BadLength));
-        assert_eq!(read_all(&[0xFF; 4]).await, Err(LinkError::BadLength));
-        assert_eq!(read_all(&[0; 4]).await, Err(LinkError::BadLength));
-        assert_eq!(read_all(&[0, 0]).await, Err(LinkError::CutShort));
-        assert_eq!(read_all(&[0, 0, 0, 2, 7]).await, Err(LinkError::CutShort));
-        assert_eq!(read_all(&[0, 0, 0, 1, 7]).await, Ok(Some(vec![7])));
-        assert_eq!(read_all(&[]).await, Ok(None));
-    }
-
-    #[tokio::test]
-    async fn a_stream_of_no_known_kind_is_refused() {
-        let (mut near, mut far) = duplex(8);
-        near.write_all(&[3]).await.unwrap();
-        assert_eq!(read_lane(&mut far).await, Err(LinkError::BadLane));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_peer_that_does_not_read_is_given_up() {
-        let (near, _far) = duplex(64);
-        let outgoing = Outgoing::default();
-        outgoing.push(Lane::Fill, vec![0; 1_000]).unwrap();
-        let written = timeout(
-            Duration::from_secs(600),
-            write_lane(Lane::Fill, near, &outgoing),
-        );
-        assert_eq!(written.await.unwrap().err(), Some(LinkError::Stalled));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_peer_that_stops_within_a_frame_is_given_up() {
-        let (mut near, mut far) = duplex(64);
-        near.write_all(&[0, 0, 0, 9, 1]).await.unwrap();
-        let read = timeout(Duration::from_secs(600), read_frame(&mut far));
-        assert_eq!(read.await.unwrap(), Err(LinkError::Stalled));
-        near.write_all(&[0]).await.unwrap();
-    }
-
-    #[test]
-    fn what_may_wait_is_bounded_and_lanes_do_not_share() {
-        let outgoing = Outgoing::default();
-        let frame = vec![0; 1 << 20];
-        let mut taken = 0;
-        while outgoing.push(Lane::Fill, frame.clone()).is_ok() {
-            taken += frame.len();
-        }
-        assert_eq!(taken, LANE_QUEUE_BYTES_MAX);
-        assert_eq!(outgoing.push(Lane::Live, vec![1]), Ok(()));
-        // After its end nothing is kept, and nothing is an error.
-        outgoing.finish(Reason::Stopping);
-        assert_eq!(outgoing.push(Lane::Fill, frame), Ok(()));
-    }
-}
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests;

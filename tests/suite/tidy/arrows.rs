@@ -84,6 +84,7 @@ const TABLE: &[Row] = &[
             ("rcgen", "makes certificates"),
             ("getrandom", "the only source of chance"),
             ("argon2", "a store key from a passphrase"),
+            ("zstd", "the fill lane compressed, as the design asks"),
             ("zeroize", "wipes keys"),
             ("tracing", "logs without personal data"),
         ],

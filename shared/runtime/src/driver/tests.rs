@@ -21,7 +21,7 @@ use tokio::{io::duplex, task::JoinSet, time::timeout};
 use crate::{
     Handle, Life, PageOf,
     hub::{Hub, LinkGuard},
-    link::{LANES, read_frame, read_lane, write_lane},
+    link::{LANES, LaneReader, write_lane},
     running::{Core, open},
     testing::{Organisation, add_note, open_case, site_scope},
 };
@@ -35,14 +35,15 @@ fn wire(one: (&Arc<Hub>, PublicKey), other: (&Arc<Hub>, PublicKey)) -> JoinSet<(
     let mut tasks = JoinSet::new();
     for (from, to) in [(&dialled, &answered), (&answered, &dialled)] {
         for lane in LANES {
-            let (near, mut far) = duplex(64 << 10);
+            let (near, far) = duplex(64 << 10);
             let (from, to): (Arc<LinkGuard>, _) = (Arc::clone(from), Arc::clone(to));
             tasks.spawn(async move {
                 let _ = write_lane(lane, near, &from.outgoing).await;
             });
             tasks.spawn(async move {
-                let lane = read_lane(&mut far).await.unwrap();
-                while let Ok(Some(frame)) = read_frame(&mut far).await {
+                let mut reader = LaneReader::begin(far).await.unwrap();
+                let lane = reader.lane();
+                while let Ok(Some((frame, _))) = reader.next().await {
                     let Ok(frame) = to.verify(lane, frame).await else {
                         return;
                     };

@@ -22,7 +22,7 @@ use super::{close, why};
 use crate::{
     hub::{Hub, LinkGuard, Verifying},
     limits::{FIRST_FRAME_MAX, FLUSH_MAX, SILENT_MIN, SILENT_ROUND_TRIPS, VERIFIED_AT_ONCE},
-    link::{LANES, LinkError, index, read_frame, read_lane, write_lane},
+    link::{LANES, LaneReader, LinkError, index, write_lane},
 };
 
 /// How long what came before a peer's end may take to be read.
@@ -192,19 +192,21 @@ async fn read_stream(
     begun: &AtomicU8,
     heard: &Notify,
 ) -> Result<(), End> {
-    let lane = read_lane(stream).await.map_err(End::Broken)?;
+    let mut reader = LaneReader::begin(stream).await.map_err(End::Broken)?;
+    let lane = reader.lane();
     let bit = 1 << index(lane);
     if begun.fetch_or(bit, Ordering::AcqRel) & bit != 0 {
         return Err(End::Broken(LinkError::BadLane));
     }
     let mut ahead = VecDeque::new();
     loop {
-        let next = read_frame(stream);
+        let next = reader.next();
         let next = while_handing_on(next, lane, guard, &mut ahead).await?;
-        let Some(frame) = next.map_err(End::Broken)? else {
+        let Some((frame, travelled)) = next.map_err(End::Broken)? else {
             break;
         };
         heard.notify_one();
+        guard.outgoing.count_received(lane, travelled);
         while ahead.len() >= VERIFIED_AT_ONCE {
             hand_on_first(lane, guard, &mut ahead).await?;
         }

@@ -92,7 +92,10 @@ fn what_is_put_after_a_destruction_has_a_new_key() {
     assert_eq!(new.iter().filter(|row| old.contains(row)).count(), 1);
     for store in [open(store.inner().clone()), store] {
         let now = store.snapshot().unwrap();
-        assert_eq!(now.get(Table::Bundle, &one.0, 0), Ok(Some(b"again".to_vec())));
+        assert_eq!(
+            now.get(Table::Bundle, &one.0, 0),
+            Ok(Some(b"again".to_vec()))
+        );
         assert_eq!(
             now.get(Table::Bundle, &one.0, 5),
             Ok(Some(b"and again".to_vec()))
