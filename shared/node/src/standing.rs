@@ -42,7 +42,12 @@ impl Authored {
             let count = before.filter(|other| other.author == change.author).count();
             let earlier = covered.insert(change.author, count).unwrap_or(0);
             let run = count.saturating_sub(earlier) as u64;
-            self.take(*actor, bundle.document, (head.seq + 1).saturating_sub(run), head);
+            self.take(
+                *actor,
+                bundle.document,
+                (head.seq + 1).saturating_sub(run),
+                head,
+            );
         }
     }
 

@@ -199,7 +199,10 @@ impl World {
                     let frame = other.node.verifier().frame(&frame).unwrap();
                     other.inbox.push_back(Input::Frame { link, frame });
                 }
-                Output::Close { link, reason } if reason == Reason::Revoked => {
+                Output::Close {
+                    link,
+                    reason: Reason::Revoked,
+                } => {
                     place.revoked.push(link);
                 }
                 Output::Close { link, reason } => panic!("{link:?} closed: {reason}"),

@@ -117,13 +117,13 @@ fn what_was_handed_in_and_who_had_left_are_marked_alike_everywhere() {
     let snapshot = world.places[0].node.snapshot().unwrap();
     let bundle: protocol::Bundle = protocol::codec::decode(
         &snapshot
-            .get(store::Table::Bundle, case.as_ref(), 2)
+            .get(store::Table::Bundle, case.as_ref(), 0)
             .unwrap()
             .unwrap(),
     )
     .unwrap();
-    let (_, chunk) = &crate::bundle::chunks(&bundle).unwrap()[0];
-    let header = document::preflight::header(chunk).unwrap();
+    let (_, chunk) = crate::bundle::chunks(&bundle).unwrap().pop().unwrap();
+    let header = document::preflight::header(&chunk).unwrap();
     let late = HandedInLine {
         document: case,
         actor: header.actor,
