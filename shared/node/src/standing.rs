@@ -76,13 +76,15 @@ impl Authored {
     ) -> BTreeMap<EntryId, BTreeSet<Mark>> {
         let (mut stretches, mut verdicts) = (Vec::new(), Vec::new());
         for (place, written) in self.written.iter().enumerate() {
-            let mut marks = directory.marks(written);
-            if self.saw_less.contains(&place) {
-                marks.insert(Mark::SeenLess);
-            }
-            if !marks.is_empty() {
-                stretches.push((written.actor, written.first, written.last));
-                verdicts.push(marks);
+            for written in directory.alike(written) {
+                let mut marks = directory.marks(&written);
+                if self.saw_less.contains(&place) {
+                    marks.insert(Mark::SeenLess);
+                }
+                if !marks.is_empty() {
+                    stretches.push((written.actor, written.first, written.last));
+                    verdicts.push(marks);
+                }
             }
         }
         let mut marked: BTreeMap<EntryId, BTreeSet<Mark>> = BTreeMap::new();

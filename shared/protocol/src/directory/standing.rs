@@ -139,6 +139,26 @@ impl Directory {
         self.purged.get(device).copied()
     }
 
+    /// The same changes in stretches that are each judged alike: what was handed in late may stand
+    /// under one signature with what came in time, once the changes travel together.
+    pub fn alike(&self, written: &Written) -> Vec<Written> {
+        let late = self.handed_in.get(&(written.document, written.actor));
+        let late = late.into_iter().flatten();
+        let begins = late.flat_map(|(first, last)| [*first, last.saturating_add(1)]);
+        let mut begins: BTreeSet<u64> = begins
+            .filter(|begin| (written.first + 1..=written.last).contains(begin))
+            .collect();
+        begins.insert(written.first);
+        let ends = begins.iter().skip(1).map(|begin| begin - 1);
+        let ends = ends.chain([written.last]);
+        let stretch = |(first, last): (&u64, u64)| Written {
+            first: *first,
+            last,
+            ..written.clone()
+        };
+        begins.iter().zip(ends).map(stretch).collect()
+    }
+
     /// What has to be said beside these changes wherever they are shown.
     pub fn marks(&self, written: &Written) -> BTreeSet<Mark> {
         let mut marks = BTreeSet::new();
