@@ -377,6 +377,31 @@ fn a_revoked_device_may_do_nothing_and_is_still_believed() {
 }
 
 #[test]
+fn what_travels_under_one_signature_is_judged_change_by_change() {
+    let stretches = [(5, 6), (6, 9), (12, 12), (20, u64::MAX)];
+    let words: Vec<_> = stretches
+        .iter()
+        .zip(1..)
+        .map(|((first, last), number)| statement(number, 10, handed_in(2, *first, *last)))
+        .collect();
+    let directory = directory(&words);
+    for (first, last) in [(1, 4), (1, 30), (6, 6), (7, 12), (10, 11), (22, 23)] {
+        let whole = written(2, (first, last), "w-1", 0);
+        let parts = directory.alike(&whole);
+        let mut next = first;
+        for part in &parts {
+            assert_eq!((part.first, part.last >= part.first), (next, true));
+            for change in part.first..=part.last {
+                let alone = directory.marks(&written(2, (change, change), "w-1", 0));
+                assert_eq!(alone, directory.marks(part), "change {change}");
+            }
+            next = part.last + 1;
+        }
+        assert_eq!(next, last + 1);
+    }
+}
+
+#[test]
 fn changes_are_marked_by_what_their_writer_had_seen() {
     let disabled = Statement::WorkerDisabled {
         worker: "w-2".parse().unwrap(),
