@@ -71,6 +71,10 @@ pub(crate) struct Link {
     /// the centre's answers matter.
     pub(crate) batches: u64,
     pub(crate) unanswered: BTreeMap<u64, Lines>,
+    /// What the centre has said that it holds, and how far it has taken our logs, where that is not
+    /// yet written down.
+    pub(crate) arrived: Lines,
+    pub(crate) given: BTreeMap<ScopeId, Cursor>,
     /// How many statements, in our store's order, the peer need not be told again.
     pub(crate) statements_told: u64,
     /// Frames decided in this turn that go out once it is on disk.
@@ -249,6 +253,8 @@ impl Link {
             in_flight: 0,
             batches: 0,
             unanswered: BTreeMap::new(),
+            arrived: Lines::new(),
+            given: BTreeMap::new(),
             statements_told: 0,
             ready: Vec::new(),
             early: Vec::new(),

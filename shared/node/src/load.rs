@@ -23,6 +23,9 @@ use crate::{
 const EARLY_FRAMES_MAX: usize = 64;
 const EARLY_BYTES_MAX: usize = 1 << 20;
 
+/// Lines that the centre is known to hold and of which that is not yet written down: some 10 ms.
+const ARRIVED_KEPT_AT_ONCE: usize = 4_096;
+
 /// What became of the parts of one frame.
 #[derive(Default)]
 struct Outcome {
@@ -320,7 +323,6 @@ impl<S: Store> Node<S> {
         let lines = held
             .number
             .and_then(|number| link.unanswered.remove(&number));
-        let (device, them) = (link.device, link.them);
         let mut told = BTreeSet::new();
         for fault in &held.refused {
             let (document, reason) = (fault.document, fault.reason);
@@ -333,28 +335,80 @@ impl<S: Store> Node<S> {
                 }));
             }
         }
+        let Some(lines) = lines else {
+            return Ok(());
+        };
+        for ((document, slot), seq) in lines {
+            if !Self::is_refused(turn, held, document, slot)? {
+                let arrived = link.arrived.entry((document, slot)).or_default();
+                *arrived = seq.max(*arrived);
+            }
+        }
+        if let Some(after) = held.after {
+            let given = link.given.entry(held.scope.clone()).or_default();
+            given.advance(after);
+        }
+        // In the middle of a fill a commit for each answer would cost as much as the fill itself.
+        // What is lost with this process until then is said again by the proof.
+        if link.in_flight == 0 || link.arrived.len() >= ARRIVED_KEPT_AT_ONCE {
+            self.keep_arrived(turn, id)?;
+        }
+        Ok(())
+    }
+
+    /// Whether an answer refuses changes of one author's line.
+    fn is_refused(
+        turn: &Turn<S::Snapshot>,
+        held: &Held,
+        document: DocumentId,
+        slot: u64,
+    ) -> Result<bool, StoreError> {
+        let mut faults = held.refused.iter();
+        if !faults.any(|fault| fault.document == document && fault.placement.is_none()) {
+            return Ok(false);
+        }
+        let line = turn
+            .draft
+            .row::<ActorRow>(Table::Actor, document.as_ref(), slot);
+        let actor = unless_damaged(line)?.flatten().map(|line| line.actor);
+        Ok(held.refused.iter().any(|fault| {
+            let whose = fault.run.is_none_or(|(whose, _)| Some(whose) == actor);
+            fault.document == document && fault.placement.is_none() && whose
+        }))
+    }
+
+    /// Writes down what the centre has said that it holds.
+    pub(crate) fn keep_arrived(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        id: LinkId,
+    ) -> Result<(), StoreError> {
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        let (device, them) = (link.device, link.them);
+        let arrived = std::mem::take(&mut link.arrived);
+        let given = std::mem::take(&mut link.given);
         let Some(them) = them else {
             return Ok(());
         };
-        if let (Some(after), Some(_)) = (held.after, &lines) {
-            let mut peer = self.peer_row(turn, device, them.store, &held.scope)?;
-            if peer.given.advance(after) {
-                let name = peer_name(device, them.store, &held.scope);
+        for (scope, given) in given {
+            let mut peer = self.peer_row(turn, device, them.store, &scope)?;
+            let mut is_news = false;
+            for position in given.positions() {
+                is_news |= peer.given.advance(position);
+            }
+            if is_news {
+                let name = peer_name(device, them.store, &scope);
                 turn.draft.put(Table::Peer, name, 0, &peer);
             }
         }
-        for ((document, slot), seq) in lines.unwrap_or_default() {
+        for ((document, slot), seq) in arrived {
             let line = turn
                 .draft
                 .row::<ActorRow>(Table::Actor, document.as_ref(), slot);
-            let Some(line) = unless_damaged(line)?.flatten() else {
-                continue;
-            };
-            let is_refused = held.refused.iter().any(|fault| {
-                let whose = fault.run.is_none_or(|(actor, _)| actor == line.actor);
-                fault.document == document && fault.placement.is_none() && whose
-            });
-            if !is_refused && seq <= line.seq && seq > line.centre {
+            let line = unless_damaged(line)?.flatten();
+            if let Some(line) = line.filter(|line| seq <= line.seq && seq > line.centre) {
                 self.arrived(turn, document, slot, line, seq);
             }
         }

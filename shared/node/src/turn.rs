@@ -124,6 +124,7 @@ impl<S: Store> Node<S> {
                 self.greet(turn, link, device, side)
             }
             Input::LinkDown { link } => {
+                self.keep_arrived(turn, link)?;
                 self.links.remove(&link);
                 Ok(())
             }
