@@ -6,6 +6,9 @@ use names::limits::{TURN_BYTES_MAX, TURN_CHANGES_MAX};
 
 use crate::{input::Input, output::Lane, verify::Checked};
 
+/// Changes that cost as much together, in one bundle, as one that comes alone.
+const CHANGES_FOR_ONE: usize = 8;
+
 /// Inputs waiting for a turn. People's own and live ones go before what was missed, so that a
 /// long fill never delays a person; inputs of one conversation's lane keep their order.
 ///
@@ -81,7 +84,9 @@ fn weight(input: &Input) -> (usize, usize) {
                 let bundles = load.bundles.iter();
                 let bytes = bundles.clone().map(|bundle| bundle.bytes()).sum();
                 let changes: usize = bundles.map(|bundle| bundle.headers().len()).sum();
-                (bytes, changes.max(1))
+                // What costs is rows, and a bundle's are few however many changes it has.
+                let cost = load.bundles.len().max(changes / CHANGES_FOR_ONE);
+                (bytes, cost.max(1))
             }
             Checked::Statements { .. } | Checked::Plain(_) | Checked::Unknown => (0, 1),
         },
