@@ -21,7 +21,7 @@ use clap_complete::Shell;
 use node::names::{DocumentId, SiteId, WorkerId};
 use serde_json::{Value, json};
 
-use crate::{centre, config::Config, desk::Ask, invites::Invited};
+use crate::{backup, centre, config::Config, desk::Ask, invites::Invited};
 
 const PROGRAM: &str = "ridgeway-server";
 
@@ -42,6 +42,9 @@ enum Command {
         /// What it is called
         #[arg(long)]
         name: String,
+        /// Where the recovery key goes, outside the folder [default: DIR.recovery beside DIR]
+        #[arg(long, value_name = "FILE")]
+        recovery: Option<PathBuf>,
     },
     /// Run until SIGINT or SIGTERM
     Run {
@@ -97,15 +100,18 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Back the centre up (not in this version)
+    /// Back the centre up into one file, also while it runs
     Backup {
         /// Where to
         file: PathBuf,
     },
-    /// Bring a backup back (not in this version)
+    /// Bring a backup back into an empty folder
     Restore {
         /// From where
         file: PathBuf,
+        /// The recovery key that `init` has written
+        #[arg(long, value_name = "FILE")]
+        recovery: PathBuf,
     },
     /// Let a restored centre act again (not in this version)
     Resume,
@@ -189,7 +195,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-type Place = line::Place<Config>;
+pub(crate) type Place = line::Place<Config>;
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {
     let Cli { common, command } = cli;
@@ -198,7 +204,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), PROGRAM, &mut std::io::stdout());
             Ok(())
         }
-        Command::Init { name } => init(&place(common, Said::new(), Purpose::Make)?, &name),
+        Command::Init { name, recovery } => init(
+            &place(common, Said::new(), Purpose::Make)?,
+            &name,
+            recovery.as_deref(),
+        ),
         Command::Run { store: Some(_), .. } => later("another store than redb"),
         Command::Run {
             quic,
@@ -216,8 +226,13 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
                 Purpose::Run,
             )?)
         }
-        Command::Backup { .. } => later("backup"),
-        Command::Restore { .. } => later("restore"),
+        Command::Backup { file } => {
+            backup::backup(&place(common, Said::new(), Purpose::Ask)?, &file)
+        }
+        Command::Restore { file, recovery } => {
+            let place = place(common, Said::new(), Purpose::Make)?;
+            backup::restore(&place, &file, &recovery)
+        }
         Command::Resume => later("resume"),
         Command::Erase { .. } => later("erase"),
         Command::Device(DeviceCommand::Revoke { .. }) => later("device revoke"),
@@ -283,13 +298,23 @@ fn later(what: &str) -> Result<(), Failure> {
     )))
 }
 
-fn init(place: &Place, name: &str) -> Result<(), Failure> {
-    let made_key = centre::init(&place.data, &place.key, name)?;
+fn init(place: &Place, name: &str, recovery: Option<&Path>) -> Result<(), Failure> {
+    let recovery = match recovery {
+        Some(path) => std::path::absolute(path)?,
+        None => runtime::beside(&place.data, "recovery"),
+    };
+    let made_key = centre::init(&place.data, &place.key, name, &recovery)?;
+    eprintln!(
+        "{PROGRAM}: the recovery key is in {}. Move it off this machine and keep it safe: without \
+         it no backup comes back, and with it and a backup anybody reads everything.",
+        recovery.display()
+    );
     let key = place.key_file();
     if made_key {
         place.warn_of_new_key(PROGRAM);
     }
-    let done = json!({ "data": place.data, "key": key, "made_key": made_key });
+    let done =
+        json!({ "data": place.data, "key": key, "made_key": made_key, "recovery": recovery });
     place.print(&done, |_| {
         format!("The organisation is founded in {}.\n", place.data.display())
     })

@@ -18,7 +18,7 @@ use runtime::Handle;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{authority::Authority, invites::Invited};
+use crate::{authority::Authority, backup::Backups, invites::Invited};
 
 /// Addresses of the centre in one code: as many as its form has room for.
 const ADDRESSES_MAX: usize = 8;
@@ -53,6 +53,10 @@ pub(crate) enum Ask {
     Status,
     /// Whether the digests hold.
     Verify,
+    /// Begins a backup, under this name in the folder.
+    Backup { name: String },
+    /// How far it has got.
+    BackupState { name: String },
     /// One document, under this name in the folder.
     Export { document: DocumentId, name: String },
 }
@@ -64,6 +68,8 @@ pub(crate) struct Desk {
     pub(crate) data: PathBuf,
     /// Where edges reach the centre, when a command does not say; empty when it is not known.
     pub(crate) addresses: Vec<String>,
+    /// The backup that is made, if one is.
+    pub(crate) backups: Backups,
 }
 
 impl Desk {
@@ -100,6 +106,8 @@ impl Desk {
             Ask::DeviceList => Ok(devices(&directory)),
             Ask::Status => inspect::status(&self.node).await,
             Ask::Verify => inspect::verify(&self.node).await,
+            Ask::Backup { name } => self.backups.begin(&self.node, &self.data, &name),
+            Ask::BackupState { name } => self.backups.state(&name),
             Ask::Export { document, name } => {
                 let bytes = export::to_spool(&self.node, &self.data, document, &name).await?;
                 Ok(json!({ "document": document, "bytes": bytes }))

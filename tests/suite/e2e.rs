@@ -10,6 +10,7 @@
 )]
 
 mod apart;
+mod backup;
 mod demo;
 mod export;
 mod kill;

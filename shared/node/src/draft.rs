@@ -176,6 +176,11 @@ impl<P: Snapshot> Draft<P> {
         self.put(Table::Index, document.0, arrival, index);
     }
 
+    /// Forgets what was to be told of: nothing of this turn goes into a log.
+    pub(crate) fn keep_quiet(&mut self) {
+        self.happenings.clear();
+    }
+
     /// Brings members, digests and logs up to date with what was touched; answers how far the
     /// logs of the scopes concerned go now, and which members changed.
     pub(crate) fn settle(

@@ -16,7 +16,9 @@
 //! queue behind turns: [`Node::snapshot`] and [`views`] serve them.
 
 mod admit;
+pub mod backup;
 pub mod bundle;
+mod check;
 mod compare;
 mod desk;
 mod draft;
@@ -31,6 +33,7 @@ mod node;
 mod opener;
 mod output;
 mod placing;
+mod recount;
 mod repair;
 mod rows;
 mod send;
@@ -39,12 +42,15 @@ mod turn;
 mod verify;
 pub mod views;
 
+pub use backup::{Piece, VerifiedPiece};
+pub use check::{Checked, check};
 pub use inbox::Inbox;
 pub use input::{Input, JobId, LinkId, Request, Side, Target, Ticket};
 pub use link::Progress;
 pub use node::{Identity, Node};
 pub use opener::{DocumentView, Job, Opened, Opener};
 pub use output::{Lane, NotDone, Notice, Output, Saved};
+pub use recount::Recount;
 pub use verify::{VerifiedBundle, VerifiedFrame, VerifiedPlacement, VerifiedStatement, Verifier};
 
 // The shell speaks these crates' words without depending on them itself.

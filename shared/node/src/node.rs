@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The name of the row that says who a store is.
-const META: &[u8] = b"node";
+pub(crate) const META: &[u8] = b"node";
 
 /// Rows read at once when a table is read through at opening.
 const OPENING_ROWS: usize = 1_024;
@@ -172,6 +172,7 @@ impl<S: Store> Node<S> {
                 incarnation: Incarnation(part(&entropy, 2)),
                 writer: WriterId(part(&entropy, 3)),
                 openings: 1,
+                restored: false,
             },
         };
         batch.put(Table::Meta, META, 0, codec::encode(&meta));

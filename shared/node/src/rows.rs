@@ -50,6 +50,9 @@ pub(crate) struct MetaRow {
     /// How often the store was opened: a number for the operator, trusted by nobody.
     #[n(4)]
     pub(crate) openings: u64,
+    /// It came back from a backup, and nobody has said `resume` since.
+    #[n(5)]
+    pub(crate) restored: bool,
 }
 
 /// A document's header row: all that routing, admission and proof need, without opening it.

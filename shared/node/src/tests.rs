@@ -3,6 +3,7 @@
 
 mod bounds;
 mod repair;
+mod restored;
 mod review;
 mod standing;
 

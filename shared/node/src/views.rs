@@ -3,35 +3,27 @@
 //!
 //! Views read a snapshot; they never wait for a turn and no turn waits for them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 use names::{DeviceId, DocumentId, EntryId, Kind, Moment, Reason, ScopeId};
-use protocol::{
-    bundle::Bundle,
-    digest::{Digest, LtHash, document_element},
-    log::Cursor,
-    placement::{SignedPlacement, standing},
-};
+use protocol::{digest::Digest, log::Cursor};
 use serde::Serialize;
 use store::{Snapshot, Store, StoreError, Table};
 
 use crate::{
-    admit::claim_of,
-    bundle::each_change,
-    draft::{decode_row, read_range, read_row, unless_damaged},
+    backup,
+    draft::{damaged, decode_row, read_range, read_row, unless_damaged},
     input::LinkId,
     link::{Progress, Stage},
     node::Node,
+    recount::Recount,
     rows::{ActorRow, DocumentRow, EntryRow, MemberRow, ScopeRow, SummaryRow, scope_name},
 };
 
+pub use crate::recount::Recomputed;
+
 /// Member rows read at once.
 const MEMBER_ROWS: usize = 1_024;
-/// Runs read at once while a proof is recomputed.
-const BUNDLE_ROWS: usize = 256;
 
 /// How far an entry has travelled, from acknowledgements and never from a guess.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -274,17 +266,7 @@ pub fn entry_state<P: Snapshot>(
     }))
 }
 
-/// A scope's proof, recomputed from the stored changes and placements alone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Recomputed {
-    /// The digest.
-    pub digest: Digest,
-    /// Documents in it.
-    pub count: u64,
-}
-
-/// Every scope's digest, recomputed from stored chunks and placements: a path of its own, which
-/// shares nothing with the one that keeps the digests as it goes.
+/// Every scope's digest, recomputed from stored chunks and placements.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -293,67 +275,12 @@ pub fn recompute<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Recomput
     store::each(snapshot, Table::Document, |row| {
         documents.extend(<[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId));
     })?;
-    let mut sums: BTreeMap<ScopeId, (LtHash, u64)> = BTreeMap::new();
+    let mut recount = Recount::default();
     for document in documents {
-        let mut placements = BTreeMap::new();
-        for (_, bytes) in snapshot.range(Table::Placement, document.as_ref(), 0, BUNDLE_ROWS)? {
-            let kept: SignedPlacement = decode_row(Table::Placement, &bytes)?;
-            let (id, claim) = claim_of(&kept)?;
-            placements.insert(id, claim);
-        }
-        let ids: Vec<_> = standing(&placements).into_iter().collect();
-        let claims = ids.iter().filter_map(|id| placements.get(id));
-        let scopes: BTreeSet<ScopeId> = claims
-            .clone()
-            .flat_map(|claim| claim.scopes.clone())
-            .collect();
-        let Some(kind) = claims.map(|claim| claim.kind).next() else {
-            continue;
-        };
-        let heads = heads_of(snapshot, document, kind)?;
-        let element = document_element(&document, &heads, &ids);
-        for scope in scopes {
-            let (sum, count) = sums.entry(scope).or_default();
-            sum.add(&element);
-            *count += 1;
-        }
+        backup::each_piece(snapshot, document, |piece| {
+            recount.piece(&piece).map_err(|_| damaged(Table::Bundle))
+        })?;
+        recount.close(document);
     }
-    let done = |(sum, count): (LtHash, u64)| Recomputed {
-        digest: sum.value(),
-        count,
-    };
-    Ok(sums
-        .into_iter()
-        .map(|(scope, sum)| (scope, done(sum)))
-        .collect())
-}
-
-/// A document's heads, from the headers of its stored changes.
-fn heads_of<P: Snapshot>(
-    snapshot: &P,
-    document: DocumentId,
-    kind: Kind,
-) -> Result<Vec<names::ChangeHash>, StoreError> {
-    let mut heads: BTreeSet<_> = document::genesis::genesis(kind)
-        .map(|fixed| fixed.hash)
-        .into_iter()
-        .collect();
-    let mut built_on = BTreeSet::new();
-    let mut next = 0;
-    loop {
-        let rows = snapshot.range(Table::Bundle, document.as_ref(), next, BUNDLE_ROWS)?;
-        let Some((last, _)) = rows.last() else { break };
-        next = last + 1;
-        for (_, bytes) in rows {
-            let bundle: Bundle = decode_row(Table::Bundle, &bytes)?;
-            let read = each_change(&bundle, |whole| {
-                let header = whole.header()?;
-                heads.insert(header.hash);
-                built_on.extend(header.deps);
-                Ok(())
-            });
-            read.map_err(|_| crate::draft::damaged(Table::Bundle))?;
-        }
-    }
-    Ok(heads.difference(&built_on).copied().collect())
+    Ok(recount.scopes())
 }

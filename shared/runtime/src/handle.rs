@@ -3,33 +3,28 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    future::Future,
-    pin::Pin,
+    path::PathBuf,
     sync::{Arc, Mutex},
 };
 
 use node::{
-    DocumentView, NotDone, Notice, Request, Saved,
+    Checked, DocumentView, NotDone, Notice, Request, Saved,
     names::{DocumentId, EntryId, Reason, ScopeId},
     protocol::{Directory, SignedStatement},
-    store::{self, Snapshot, Store, StoreError, Table},
-    views::{self, EntryState, Listed, Recomputed, ScopeSync},
+    store::Store,
+    views::{EntryState, Listed, Recomputed, ScopeSync},
 };
-use tokio::sync::{OwnedSemaphorePermit, broadcast, oneshot, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::{
-    hub::{Hub, Life, LinkStatus, Unreached, Whoami, lock},
+    backup::{Backed, BackupError},
+    hub::{Hub, Life, LinkStatus, Unreached, Whoami},
     limits::FIGURES_AGE_MAX,
     link::Traffic,
     mailbox::{Arrival, Haste},
     openers::Openers,
+    shelf::{Reads, Shelf},
 };
-
-type States = BTreeMap<EntryId, EntryState>;
-type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// Damaged rows by the name of their table.
-type Damaged = BTreeMap<&'static str, u64>;
 
 /// A part of a list, by document id.
 pub struct PageOf {
@@ -46,160 +41,6 @@ pub struct PageOf {
 impl fmt::Debug for PageOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PageOf({} scopes, {})", self.scopes.len(), self.limit)
-    }
-}
-
-/// Reading the state of the last turn, whatever store it is in.
-trait Reads: Send + Sync {
-    fn view(&self, document: DocumentId) -> oneshot::Receiver<Result<DocumentView, Reason>>;
-    fn export(&self, document: DocumentId) -> oneshot::Receiver<Result<Vec<u8>, Reason>>;
-    fn list(&self, scope: ScopeId) -> Soon<'_, Result<Vec<Listed>, Reason>>;
-    fn page(&self, of: PageOf) -> Soon<'_, Result<Vec<Listed>, Reason>>;
-    fn damaged(&self) -> Soon<'_, Result<Damaged, Reason>>;
-    fn listed(&self, document: DocumentId) -> Soon<'_, Result<Option<Listed>, Reason>>;
-    fn scopes_of(&self, document: DocumentId) -> Soon<'_, Result<Vec<ScopeId>, Reason>>;
-    fn entry_states(&self, entries: Vec<EntryId>) -> Soon<'_, Result<States, Reason>>;
-    fn recompute(&self) -> Soon<'_, Result<BTreeMap<ScopeId, Recomputed>, Reason>>;
-}
-
-/// What is shown of one store.
-struct Shelf<P> {
-    hub: Arc<Hub>,
-    shown: Arc<Mutex<Arc<P>>>,
-    openers: Arc<Openers<P>>,
-}
-
-impl<P: Snapshot> Shelf<P> {
-    fn snapshot(&self) -> Arc<P> {
-        Arc::clone(&lock(&self.shown))
-    }
-
-    /// Reads a few rows.
-    fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&P) -> Result<T, StoreError> + Send + 'static,
-    ) -> Soon<'_, Result<T, Reason>> {
-        Box::pin(async move {
-            let place = Arc::clone(&self.hub.views).try_acquire_owned();
-            let place = place.map_err(|_| Reason::Busy)?;
-            self.read_in(place, read).await
-        })
-    }
-
-    /// Reads a whole table, when there is a place for that.
-    fn scan<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&P) -> Result<T, StoreError> + Send + 'static,
-    ) -> Soon<'_, Result<T, Reason>> {
-        Box::pin(async move {
-            let place = Arc::clone(&self.hub.scans).acquire_owned().await;
-            let place = place.map_err(|_| Reason::Stopping)?;
-            self.read_in(place, read).await
-        })
-    }
-
-    /// Reads on a thread that may block. The place is held for as long as the reading takes, also
-    /// when whoever asked has gone in the meantime.
-    async fn read_in<T: Send + 'static>(
-        &self,
-        place: OwnedSemaphorePermit,
-        read: impl FnOnce(&P) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, Reason> {
-        let snapshot = self.snapshot();
-        let read = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            read(&snapshot)
-        });
-        read.await
-            .map_err(|_| Reason::CannotOpen)?
-            .map_err(|error| {
-                tracing::error!(%error, "the store could not be read");
-                Reason::CannotOpen
-            })
-    }
-}
-
-/// A page of a list. The ids are looked through; rows are read for the page alone.
-fn page<P: Snapshot>(snapshot: &P, of: &PageOf) -> Result<Vec<Listed>, StoreError> {
-    let mut ids = BTreeSet::new();
-    // A row that is damaged is in no list; `verify` counts it.
-    store::each(snapshot, Table::Document, |row| {
-        let id = <[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId);
-        ids.extend(
-            id.into_iter()
-                .filter(|id| of.after.is_none_or(|after| *id > after)),
-        );
-    })?;
-    let mut rows = Vec::new();
-    for document in ids {
-        if rows.len() >= of.limit {
-            break;
-        }
-        let scopes = views::scopes_of(snapshot, document)?;
-        if scopes.iter().any(|scope| of.scopes.contains(scope)) {
-            let row = views::document_of(snapshot, document)?;
-            rows.extend(row.into_iter().filter(|row| (of.keep)(row)));
-        }
-    }
-    Ok(rows)
-}
-
-/// Counts the rows that are not what was written, by table; a table without any is left out.
-fn damaged<P: Snapshot>(snapshot: &P) -> Result<Damaged, StoreError> {
-    let mut damaged = Damaged::new();
-    for table in Table::ALL {
-        let count = store::each(snapshot, *table, |_| ())?;
-        if count > 0 {
-            damaged.insert(table.name(), count);
-        }
-    }
-    Ok(damaged)
-}
-
-impl<P: Snapshot> Reads for Shelf<P> {
-    fn view(&self, document: DocumentId) -> oneshot::Receiver<Result<DocumentView, Reason>> {
-        self.openers
-            .view(self.snapshot(), document, self.hub.directory())
-    }
-
-    fn export(&self, document: DocumentId) -> oneshot::Receiver<Result<Vec<u8>, Reason>> {
-        self.openers.export(self.snapshot(), document)
-    }
-
-    fn list(&self, scope: ScopeId) -> Soon<'_, Result<Vec<Listed>, Reason>> {
-        self.scan(move |snapshot| views::documents(snapshot, &scope))
-    }
-
-    fn page(&self, of: PageOf) -> Soon<'_, Result<Vec<Listed>, Reason>> {
-        self.scan(move |snapshot| page(snapshot, &of))
-    }
-
-    fn damaged(&self) -> Soon<'_, Result<Damaged, Reason>> {
-        self.scan(damaged)
-    }
-
-    fn listed(&self, document: DocumentId) -> Soon<'_, Result<Option<Listed>, Reason>> {
-        self.read(move |snapshot| views::document_of(snapshot, document))
-    }
-
-    fn scopes_of(&self, document: DocumentId) -> Soon<'_, Result<Vec<ScopeId>, Reason>> {
-        self.read(move |snapshot| views::scopes_of(snapshot, document))
-    }
-
-    fn entry_states(&self, entries: Vec<EntryId>) -> Soon<'_, Result<States, Reason>> {
-        self.read(move |snapshot| {
-            let mut states = States::new();
-            for entry in entries {
-                if let Some(state) = views::entry_state(snapshot, entry)? {
-                    states.insert(entry, state);
-                }
-            }
-            Ok(states)
-        })
-    }
-
-    fn recompute(&self) -> Soon<'_, Result<BTreeMap<ScopeId, Recomputed>, Reason>> {
-        self.scan(|snapshot| views::recompute(snapshot))
     }
 }
 
@@ -306,6 +147,35 @@ impl Handle {
     /// [`Reason::CannotOpen`] when the store cannot be read.
     pub async fn page(&self, of: PageOf) -> Result<Vec<Listed>, Reason> {
         self.reads.page(of).await
+    }
+
+    /// Verifies every signature and computes every digest again. `progress` is told how many
+    /// documents of how many are done.
+    ///
+    /// # Errors
+    /// [`Reason::CannotOpen`] when the store cannot be read.
+    pub async fn check(
+        &self,
+        mut progress: impl FnMut(u64, u64) + Send + 'static,
+    ) -> Result<Checked, Reason> {
+        let steps = move |done, of| {
+            progress(done, of);
+            true
+        };
+        self.reads.check(Box::new(steps)).await
+    }
+
+    /// Backs the node up into a file, as it stands now; the node goes on meanwhile. `progress` is
+    /// told how many documents of how many are done, and ends it by answering `false`.
+    ///
+    /// # Errors
+    /// [`BackupError`] says what is wrong; then nothing is left of the file.
+    pub async fn backup(
+        &self,
+        path: PathBuf,
+        progress: impl FnMut(u64, u64) -> bool + Send + 'static,
+    ) -> Result<Backed, BackupError> {
+        self.reads.backup(path, Box::new(progress)).await
     }
 
     /// Reads every row there is, and counts those that are not what was written, by table.

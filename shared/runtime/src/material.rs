@@ -8,12 +8,12 @@ use std::fmt;
 
 use node::{
     Identity,
-    names::{Moment, SiteId, TenantId},
+    names::{Moment, Reason, SiteId, TenantId},
     protocol::{
         DeviceKey, PublicKey, SignedStatement, codec,
         enrol::{EnrolAnswer, TenantKey},
     },
-    store::{Batch, Snapshot, Store, StoreError, Table},
+    store::{Batch, MemoryStore, Snapshot, Store, StoreError, Table},
 };
 use zeroize::Zeroizing;
 
@@ -271,6 +271,68 @@ impl Material {
                 .map_err(|_| MaterialError::Damaged("a statement"))?,
             keys,
         })
+    }
+}
+
+/// What a device is made of as rows: names, positions and values. Wiped when dropped.
+#[derive(Clone)]
+pub(crate) struct MaterialRows(Vec<(Vec<u8>, u64, Zeroizing<Vec<u8>>)>);
+
+impl MaterialRows {
+    /// As bytes, to be sealed.
+    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let rows = self.0.iter();
+        let rows: Vec<_> = rows
+            .map(|(name, position, value)| (&**name, *position, value.as_slice()))
+            .collect();
+        let plain: Vec<(Vec<u8>, u64, Vec<u8>)> = rows
+            .into_iter()
+            .map(|(name, position, value)| (name.to_vec(), position, value.to_vec()))
+            .collect();
+        Zeroizing::new(codec::encode(&plain))
+    }
+
+    /// Reads [`MaterialRows::encode`].
+    ///
+    /// # Errors
+    /// [`Reason::Malformed`] when the bytes are no such rows.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<MaterialRows, Reason> {
+        let plain: Vec<(Vec<u8>, u64, Vec<u8>)> = codec::decode(bytes)?;
+        let rows = plain.into_iter();
+        let rows = rows.map(|(name, position, value)| (name, position, Zeroizing::new(value)));
+        Ok(MaterialRows(rows.collect()))
+    }
+}
+
+impl Material {
+    /// The rows of a store that [`Material::save`] has written.
+    ///
+    /// # Errors
+    /// Failures of the store.
+    pub(crate) fn rows<P: Snapshot>(snapshot: &P) -> Result<MaterialRows, StoreError> {
+        let mut rows = Vec::new();
+        for name in ALL {
+            for (position, value) in snapshot.range(Table::Meta, name, 0, LIST_MAX)? {
+                rows.push((name.to_vec(), position, Zeroizing::new(value)));
+            }
+        }
+        Ok(MaterialRows(rows))
+    }
+
+    /// What such rows say. A name that is not ours is left out.
+    ///
+    /// # Errors
+    /// [`MaterialError`] says what is missing.
+    pub(crate) fn of_rows(rows: MaterialRows) -> Result<Material, MaterialError> {
+        let mut store = MemoryStore::new();
+        let mut batch = Batch::new();
+        for (name, position, value) in rows.0 {
+            if ALL.contains(&&*name) {
+                batch.put(Table::Meta, name, position, value.to_vec());
+            }
+        }
+        store.commit(batch)?;
+        Material::load(&store)
     }
 }
 
