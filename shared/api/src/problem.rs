@@ -218,6 +218,7 @@ impl From<Refusal> for Problem {
             | Refusal::SameAlready
             | Refusal::TextChanged => StatusCode::CONFLICT,
             Refusal::WrongKind
+            | Refusal::BeginsNothing
             | Refusal::NotLookedAt
             | Refusal::UnknownEntry
             | Refusal::Empty(_)

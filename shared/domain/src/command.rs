@@ -353,6 +353,11 @@ impl Command {
             Command::Tick { .. } => "tick",
         }
     }
+
+    /// Whether it begins a document.
+    pub fn begins(&self) -> bool {
+        matches!(self, Command::OpenCase { .. } | Command::OpenSession { .. })
+    }
 }
 
 impl fmt::Debug for Command {

@@ -17,6 +17,8 @@ pub enum Refusal {
     NotAllowed(Power),
     /// The command is for another kind of document.
     WrongKind,
+    /// The command is to begin a document, and is not one that begins any.
+    BeginsNothing,
     /// The document has not been begun.
     NotOpen,
     /// The document was begun already.
@@ -71,6 +73,7 @@ impl Refusal {
         match self {
             Refusal::NotAllowed(_) => "not-allowed",
             Refusal::WrongKind => "wrong-kind",
+            Refusal::BeginsNothing => "begins-nothing",
             Refusal::NotOpen => "not-open",
             Refusal::AlreadyOpen => "already-open",
             Refusal::EntryIdUsed => "entry-id-used",
@@ -128,6 +131,10 @@ impl Refusal {
                 return format!("A case that is {from} cannot become {to}.").into();
             }
             Refusal::WrongKind => "This record is of another kind; open the right one.",
+            Refusal::BeginsNothing => {
+                "This begins no new record: only opening a case or a session does. Choose the \
+                 record it is for, and enter it there."
+            }
             Refusal::NotOpen => "This record has not been begun yet. Begin it first.",
             Refusal::AlreadyOpen => "This record has been begun already. Open it from the list.",
             Refusal::EntryIdUsed => {
@@ -159,7 +166,8 @@ impl Refusal {
             }
             Refusal::NotAField => "This record has no such field.",
             Refusal::NotWritten => {
-                "This could not be written into the record. Nothing was changed."
+                "The record has no room for this. Nothing was changed. Write less at once; if that \
+                 is refused too, tell whoever looks after Ridgeway, and go on in a new record."
             }
         };
         words.into()

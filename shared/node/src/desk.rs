@@ -74,6 +74,11 @@ impl<S: Store> Node<S> {
         ticket: Ticket,
         request: Request,
     ) -> Result<(), StoreError> {
+        if matches!(request.target, Target::New(_)) && !request.command.begins() {
+            let refused = NotDone::Refused(Refusal::BeginsNothing);
+            self.answer(turn, ticket, Err(refused));
+            return Ok(());
+        }
         match self.accept(turn, ticket, request)? {
             Ok((document, pending)) if self.is_used(turn, document, &pending)? => {
                 let refused = NotDone::Refused(Refusal::EntryIdUsed);

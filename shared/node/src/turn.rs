@@ -99,6 +99,7 @@ impl<S: Store> Node<S> {
         self.follow_directory(&mut turn)?;
         let (heads, restated) = turn.draft.settle(self.meta.writer)?;
         self.judge_proofs(&mut turn)?;
+        self.judge_directories(now);
         self.act_on_time(&mut turn);
         self.assign_openings(&mut turn)?;
         let Turn {

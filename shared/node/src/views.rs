@@ -135,7 +135,7 @@ impl<S: Store> Node<S> {
             link: *id,
             device: link.device,
             is_centre: link.is_centre,
-            proved: None,
+            proved: link.directory.proved,
             expected: Progress::default(),
             received: Progress::default(),
             announced: Progress::default(),

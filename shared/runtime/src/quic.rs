@@ -233,7 +233,12 @@ pub(crate) fn why(error: &ConnectionError) -> &'static str {
         }
         ConnectionError::ApplicationClosed(close) => {
             let code = u16::try_from(close.error_code.into_inner()).unwrap_or(0);
-            Reason::from_code(code).name()
+            let reason = Reason::from_code(code);
+            if reason == Reason::Stopping {
+                refusal::STOPPED
+            } else {
+                reason.name()
+            }
         }
         ConnectionError::Reset => "the peer has restarted",
         ConnectionError::TimedOut => "silence",

@@ -151,6 +151,10 @@ fn write_status(out: &mut String, view: &Value) -> std::fmt::Result {
         .filter(|unreached| unreached.is_object())
     {
         writeln!(out, "the centre is not reached: {}", said(unreached, "why"))?;
+        writeln!(
+            out,
+            "  it is tried again and again; what is written here is kept meanwhile"
+        )?;
     }
     for warning in list("warnings").filter_map(Value::as_str) {
         writeln!(out, "{warning}")?;
@@ -216,6 +220,10 @@ mod tests {
         });
         let text = status_text(&view);
         assert!(text.contains("not reached: nobody answers\n"), "{text}");
+        assert!(
+            text.contains("tried again") && text.contains("kept"),
+            "{text}"
+        );
         assert!(text.contains("look here\n"), "{text}");
     }
 }

@@ -39,8 +39,10 @@ async fn an_edge_says_why_the_centre_does_not_take_it() {
     let edge = edge_of(organisation.edge(), &centre).await;
     until("a conversation", async || !edge.handle().links().is_empty()).await;
     assert_eq!(edge.handle().unreached(), None);
-    edge.stop().await;
+    // It said "stopping", as if the edge itself were about to.
     centre.stop().await;
+    says(&edge, "it was stopped, or is restarting").await;
+    edge.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
