@@ -295,6 +295,7 @@ pub fn begin<S: Store>(
         incarnation,
         writer,
         openings: 0,
+        summaries: Some(domain::SUMMARY_VERSION),
         restored: true,
     };
     let mut batch = Batch::new();

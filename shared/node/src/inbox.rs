@@ -41,6 +41,8 @@ impl Inbox {
             | Input::Command { .. }
             | Input::Opened { .. }
             | Input::Stated { .. }
+            | Input::Want(_)
+            | Input::TryAgain
             | Input::Wake => &mut self.first,
         };
         queue.push_back(input);
@@ -95,6 +97,8 @@ fn weight(input: &Input) -> (usize, usize) {
         | Input::Command { .. }
         | Input::Opened { .. }
         | Input::Stated { .. }
+        | Input::Want(_)
+        | Input::TryAgain
         | Input::Wake => (0, 1),
     }
 }

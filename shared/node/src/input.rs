@@ -96,6 +96,10 @@ pub enum Input {
         /// The statement, verified like any other.
         statement: VerifiedStatement,
     },
+    /// Somebody wants to see a document: what was never opened of it is opened first of all.
+    Want(DocumentId),
+    /// An operator wants what was set aside to be taken up again.
+    TryAgain,
     /// Time has passed: the moment a node asked to be woken at, or any other.
     Wake,
 }

@@ -38,6 +38,8 @@ mod repair;
 mod rows;
 mod send;
 mod standing;
+mod summaries;
+mod trying;
 mod turn;
 mod verify;
 pub mod views;

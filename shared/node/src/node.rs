@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use domain::SUMMARY_VERSION;
 use names::{
     DeviceId, DocumentId, Incarnation, Moment, Nonce, Reason, ScopeId, StoreId, TenantId, WriterId,
 };
@@ -25,6 +26,7 @@ use crate::{
     link::Link,
     repair::SKETCHED_FROM,
     rows::{ActorRow, DocumentRow, MetaRow, OutboxRow, ScopeRow},
+    trying::Trying,
     turn::Turn,
     verify::Verifier,
 };
@@ -69,6 +71,7 @@ pub struct Node<S> {
     pub(crate) statements: u64,
     pub(crate) links: BTreeMap<LinkId, Link>,
     pub(crate) desk: Desk,
+    pub(crate) trying: Trying,
     pub(crate) outbox: Outbox,
     /// How far this store's logs go in each scope, as is on disk.
     pub(crate) log_heads: BTreeMap<ScopeId, Cursor>,
@@ -160,11 +163,18 @@ impl<S: Store> Node<S> {
         let _ = now;
         let snapshot = store.snapshot()?;
         let mut batch = Batch::new();
+        let mut stale = BTreeSet::new();
         let meta = match read_row::<MetaRow, _>(&snapshot, Table::Meta, META, 0)? {
-            Some(meta) if meta.tenant == identity.tenant => MetaRow {
-                openings: meta.openings + 1,
-                ..meta
-            },
+            Some(meta) if meta.tenant == identity.tenant => {
+                if meta.summaries != Some(SUMMARY_VERSION) {
+                    stale = make_stale(&snapshot, &mut batch)?;
+                }
+                MetaRow {
+                    openings: meta.openings + 1,
+                    summaries: Some(SUMMARY_VERSION),
+                    ..meta
+                }
+            }
             Some(_) => return Err(damaged(Table::Meta)),
             None => MetaRow {
                 tenant: identity.tenant,
@@ -173,6 +183,7 @@ impl<S: Store> Node<S> {
                 writer: WriterId(part(&entropy, 3)),
                 openings: 1,
                 restored: false,
+                summaries: Some(SUMMARY_VERSION),
             },
         };
         batch.put(Table::Meta, META, 0, codec::encode(&meta));
@@ -185,7 +196,8 @@ impl<S: Store> Node<S> {
             }
         }
         let outbox = read_outbox(&snapshot)?;
-        let stale = read_stale(&snapshot)?;
+        stale.extend(read_stale(&snapshot)?);
+        let trying = Trying::read(&snapshot, &mut batch)?;
         let log_heads = read_log_heads(&snapshot)?;
         drop(snapshot);
         store.commit(batch)?;
@@ -200,6 +212,7 @@ impl<S: Store> Node<S> {
             statements: kept,
             links: BTreeMap::new(),
             desk: Desk::default(),
+            trying,
             outbox,
             log_heads,
             sketches: BTreeMap::new(),
@@ -375,6 +388,22 @@ fn read_log_heads<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Cursor>
         }
     })?;
     Ok(heads)
+}
+
+/// Marks every summary: another version of the code makes them now. They are worked off with the
+/// others, and until then lists show what the older version made of them.
+fn make_stale<P: Snapshot>(
+    snapshot: &P,
+    batch: &mut Batch,
+) -> Result<BTreeSet<DocumentId>, StoreError> {
+    let mut stale = BTreeSet::new();
+    store::each(snapshot, Table::Document, |row| {
+        if let Ok(id) = <[u8; 16]>::try_from(row.name.as_slice()) {
+            stale.insert(DocumentId(id));
+            batch.put(Table::Stale, row.name, 0, Vec::new());
+        }
+    })?;
+    Ok(stale)
 }
 
 fn read_stale<P: Snapshot>(snapshot: &P) -> Result<BTreeSet<DocumentId>, StoreError> {

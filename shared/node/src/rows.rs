@@ -17,6 +17,7 @@
 //! | Entry | entry id | 0 | [`EntryRow`] |
 //! | Outbox | document | slot of the actor | [`OutboxRow`] |
 //! | Stale | document | 0 | empty: the summary is older than the chunks |
+//! | Job | document | 0 | [`TryingRow`]: changes are opened that never were here |
 //!
 //! Rows of one turn are committed together, so every invariant between them holds after any
 //! crash: a scope's digest covers exactly its members, a member's state is its document's heads,
@@ -53,6 +54,9 @@ pub(crate) struct MetaRow {
     /// It came back from a backup, and nobody has said `resume` since.
     #[n(5)]
     pub(crate) restored: bool,
+    /// The version of the code that makes summaries, as of the last opening.
+    #[n(6)]
+    pub(crate) summaries: Option<u16>,
 }
 
 /// A document's header row: all that routing, admission and proof need, without opening it.
@@ -295,6 +299,17 @@ impl fmt::Debug for SummaryRow {
         let (arrivals, bytes) = (self.arrivals, self.json.len());
         write!(f, "SummaryRow({arrivals} bundles, {bytes} bytes)")
     }
+}
+
+/// The mark of an opening whose end is to come.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct TryingRow {
+    /// Openings of these changes of which no end was seen, this one included.
+    #[n(0)]
+    pub(crate) tries: u8,
+    /// The version of the program that tries.
+    #[n(1)]
+    pub(crate) program: String,
 }
 
 /// Where an entry made here was written.

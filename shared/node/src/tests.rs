@@ -6,6 +6,7 @@ mod repair;
 mod restored;
 mod review;
 mod standing;
+mod trying;
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -136,6 +136,14 @@ impl<S: Store> Node<S> {
             Input::Frame { .. } | Input::Wake => Ok(()),
             Input::Command { ticket, request } => self.take_command(turn, ticket, *request),
             Input::Opened { job, opened } => self.take_opened(turn, job, opened),
+            Input::Want(document) => {
+                self.want(document);
+                Ok(())
+            }
+            Input::TryAgain => {
+                self.try_again(turn);
+                Ok(())
+            }
             Input::Stated { ticket, statement } => {
                 let result = self.keep_statement(turn, &statement);
                 turn.say(Output::Stated {

@@ -18,6 +18,7 @@ use crate::{
     node::Node,
     recount::Recount,
     rows::{ActorRow, DocumentRow, EntryRow, MemberRow, ScopeRow, SummaryRow, scope_name},
+    trying,
 };
 
 pub use crate::recount::Recomputed;
@@ -232,6 +233,33 @@ pub fn document_of<P: Snapshot>(
         summary,
         stale,
     }))
+}
+
+/// How a document stands with whoever wants to see it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opening {
+    /// All of it was opened here before.
+    Opened,
+    /// Something of it never was; the node must make its mark before anybody opens it
+    /// ([`Input::Want`](crate::Input::Want)).
+    Unopened,
+    /// It is not opened any more, because the program ended while it was.
+    Aside,
+}
+
+/// How a document stands with whoever wants to see it.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn opening_of<P: Snapshot>(snapshot: &P, document: DocumentId) -> Result<Opening, StoreError> {
+    let (is_opened, is_aside) = trying::opening(snapshot, document)?;
+    Ok(if is_aside {
+        Opening::Aside
+    } else if is_opened {
+        Opening::Opened
+    } else {
+        Opening::Unopened
+    })
 }
 
 /// The scopes a document stands in; empty when it is not here.

@@ -209,6 +209,8 @@ impl<S: Store> Driver<S> {
                 self.inbox.push(Input::Stated { ticket, statement });
             }
             Arrival::Opened { job, opened } => self.inbox.push(Input::Opened { job, opened }),
+            Arrival::Want(document) => self.inbox.push(Input::Want(document)),
+            Arrival::TryAgain => self.inbox.push(Input::TryAgain),
             // Whoever asked may have gone.
             Arrival::Sync { answer } => {
                 let _ = answer.send(self.sync());

@@ -5,6 +5,7 @@ use std::{
     fmt,
     path::PathBuf,
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use node::{
@@ -12,14 +13,14 @@ use node::{
     names::{DocumentId, EntryId, Reason, ScopeId},
     protocol::{Directory, SignedStatement},
     store::Store,
-    views::{EntryState, Listed, Recomputed, ScopeSync},
+    views::{EntryState, Listed, Opening, Recomputed, ScopeSync},
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::{
     backup::{Backed, BackupError},
     hub::{Hub, Life, LinkStatus, Unreached, Whoami},
-    limits::FIGURES_AGE_MAX,
+    limits::{FIGURES_AGE_MAX, UNOPENED_LOOK, UNOPENED_MAX},
     link::Traffic,
     mailbox::{Arrival, Haste},
     openers::Openers,
@@ -114,6 +115,7 @@ impl Handle {
     /// # Errors
     /// [`Reason::NotFound`], [`Reason::CannotOpen`], [`Reason::Busy`].
     pub async fn view(&self, document: DocumentId) -> Result<DocumentView, Reason> {
+        self.may_open(document).await?;
         let _place = self.hub.views.try_acquire().map_err(|_| Reason::Busy)?;
         self.reads
             .view(document)
@@ -126,11 +128,47 @@ impl Handle {
     /// # Errors
     /// As [`Handle::view`].
     pub async fn export(&self, document: DocumentId) -> Result<Vec<u8>, Reason> {
+        self.may_open(document).await?;
         let _place = self.hub.views.try_acquire().map_err(|_| Reason::Busy)?;
         self.reads
             .export(document)
             .await
             .unwrap_or(Err(Reason::Stopping))
+    }
+
+    /// Waits until the node has opened what it never opened of a document, under a mark that tells
+    /// of it should the program end in that.
+    ///
+    /// # Errors
+    /// [`Reason::CannotOpen`] when the document is set aside.
+    async fn may_open(&self, document: DocumentId) -> Result<(), Reason> {
+        let by = Instant::now() + UNOPENED_MAX;
+        let mut asked = false;
+        loop {
+            match self.reads.opening_of(document).await? {
+                Opening::Opened => return Ok(()),
+                Opening::Aside => return Err(Reason::CannotOpen),
+                // It has had its turn, and failed in a way that could be caught.
+                Opening::Unopened if Instant::now() > by => return Ok(()),
+                Opening::Unopened if asked => {}
+                Opening::Unopened => {
+                    asked = true;
+                    let put = self.hub.mailbox.put(Haste::First, Arrival::Want(document));
+                    put.map_err(|_| Reason::Stopping)?;
+                }
+            }
+            tokio::time::sleep(UNOPENED_LOOK).await;
+        }
+    }
+
+    /// Takes up again what was set aside because the program ended while it was being opened.
+    ///
+    /// # Errors
+    /// [`Reason::Stopping`].
+    pub fn try_again(&self) -> Result<(), Reason> {
+        self.must_run()?;
+        let put = self.hub.mailbox.put(Haste::First, Arrival::TryAgain);
+        put.map_err(|_| Reason::Stopping)
     }
 
     /// The documents of a scope, with what lists show of them; nothing is opened.

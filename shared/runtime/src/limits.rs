@@ -138,3 +138,10 @@ pub(crate) const CA_DAYS: u64 = 3_650;
 pub(crate) const CERTIFICATE_DAYS: u64 = 400;
 /// How far back a certificate begins: a device whose clock is a day slow can still use it.
 pub(crate) const CERTIFICATE_SLACK_DAYS: u64 = 1;
+
+/// How long whoever wants to see a document waits until the node has opened what it never opened of
+/// it: summaries are made within a second. What could not be opened by then was refused in a way
+/// that can be caught.
+pub(crate) const UNOPENED_MAX: Duration = Duration::from_secs(2);
+/// How often that is looked for.
+pub(crate) const UNOPENED_LOOK: Duration = Duration::from_millis(5);

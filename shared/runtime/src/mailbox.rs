@@ -15,7 +15,7 @@ use std::{
 
 use node::{
     JobId, LinkId, NotDone, Opened, Request, Saved, Side, VerifiedFrame, VerifiedStatement,
-    names::{Reason, limits::TURN_BYTES_MAX},
+    names::{DocumentId, Reason, limits::TURN_BYTES_MAX},
     protocol::PublicKey,
     views::ScopeSync,
 };
@@ -60,6 +60,10 @@ pub(crate) enum Arrival {
     },
     /// An opening has ended.
     Opened { job: JobId, opened: Opened },
+    /// Somebody wants to see a document of which something was never opened.
+    Want(DocumentId),
+    /// What was set aside is to be taken up again.
+    TryAgain,
     /// Somebody wants to know how things stand.
     Sync {
         answer: oneshot::Sender<Result<Arc<Vec<ScopeSync>>, Reason>>,
@@ -75,6 +79,8 @@ impl fmt::Debug for Arrival {
             Arrival::Command { .. } => "Command",
             Arrival::State { .. } => "State",
             Arrival::Opened { .. } => "Opened",
+            Arrival::Want(_) => "Want",
+            Arrival::TryAgain => "TryAgain",
             Arrival::Sync { .. } => "Sync",
         })
     }
@@ -89,6 +95,8 @@ impl Arrival {
             | Arrival::Command { .. }
             | Arrival::State { .. }
             | Arrival::Opened { .. }
+            | Arrival::Want(_)
+            | Arrival::TryAgain
             | Arrival::Sync { .. } => 0,
         }
     }

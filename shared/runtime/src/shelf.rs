@@ -12,7 +12,7 @@ use node::{
     Checked, DocumentView,
     names::{DocumentId, EntryId, Reason, ScopeId},
     store::{self, Snapshot, StoreError, Table},
-    views::{self, EntryState, Listed, Recomputed},
+    views::{self, EntryState, Listed, Opening, Recomputed},
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -39,6 +39,7 @@ pub(crate) trait Reads: Send + Sync {
     fn damaged(&self) -> Soon<'_, Result<Damaged, Reason>>;
     fn listed(&self, document: DocumentId) -> Soon<'_, Result<Option<Listed>, Reason>>;
     fn scopes_of(&self, document: DocumentId) -> Soon<'_, Result<Vec<ScopeId>, Reason>>;
+    fn opening_of(&self, document: DocumentId) -> Soon<'_, Result<Opening, Reason>>;
     fn entry_states(&self, entries: Vec<EntryId>) -> Soon<'_, Result<States, Reason>>;
     fn recompute(&self) -> Soon<'_, Result<BTreeMap<ScopeId, Recomputed>, Reason>>;
     fn check(&self, progress: Steps) -> Soon<'_, Result<Checked, Reason>>;
@@ -170,6 +171,10 @@ impl<P: Snapshot> Reads for Shelf<P> {
 
     fn scopes_of(&self, document: DocumentId) -> Soon<'_, Result<Vec<ScopeId>, Reason>> {
         self.read(move |snapshot| views::scopes_of(snapshot, document))
+    }
+
+    fn opening_of(&self, document: DocumentId) -> Soon<'_, Result<Opening, Reason>> {
+        self.read(move |snapshot| views::opening_of(snapshot, document))
     }
 
     fn entry_states(&self, entries: Vec<EntryId>) -> Soon<'_, Result<States, Reason>> {

@@ -22,12 +22,15 @@ pub async fn status(handle: &Handle) -> Result<Value, Failure> {
 /// The digest of every scope beside the same computed again from the stored chunks and
 /// placements, by a path of its own; before that, every row of the store is read, and every
 /// signature is verified. What the file's
-/// own structure says can be checked only while nothing runs: [`super::folder::check`].
+/// own structure says can be checked only while nothing runs: [`super::folder::check`]. Documents
+/// that were set aside are taken up again.
 ///
 /// # Errors
 /// When the store cannot be read, a row is not what was written, something would not be let in
 /// today, or a digest does not hold.
 pub async fn verify(handle: &Handle) -> Result<Value, Failure> {
+    // Whoever verifies has perhaps mended something.
+    handle.try_again()?;
     whole(&handle.damaged().await?)?;
     let kept = Handle::sync(handle).await?;
     let mut told = Told::new("verify", !std::io::stderr().is_terminal());
