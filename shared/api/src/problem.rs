@@ -212,6 +212,7 @@ impl From<Refusal> for Problem {
             | Refusal::EntryIdUsed
             | Refusal::NothingToReview
             | Refusal::NothingToSettle
+            | Refusal::UnclearChoice
             | Refusal::IllegalMove(..)
             | Refusal::AlreadyDone
             | Refusal::AlreadyReversed

@@ -13,6 +13,7 @@ use std::{
 use names::{ActorId, ChangeHash, Kind, Reason, limits};
 
 use crate::{
+    genesis::Fixed,
     past::Past,
     preflight::{self, Header, Made, Span, Uses},
 };
@@ -35,6 +36,27 @@ impl Candidate {
             chunk,
             uses,
         })
+    }
+
+    /// Whether it makes characters, or takes more away than it has bytes.
+    pub(crate) fn types(&self) -> bool {
+        self.uses.characters > 0 || self.surplus() > 0
+    }
+
+    /// A migration, which nobody sends.
+    pub(crate) fn fixed(fixed: &Fixed) -> Candidate {
+        let makes = vec![Span {
+            end: fixed.max_op.saturating_add(1),
+            made: Made::Text,
+        }];
+        Candidate {
+            header: fixed.header.clone(),
+            chunk: Arc::from(fixed.chunk.as_slice()),
+            uses: Uses {
+                makes,
+                ..Uses::default()
+            },
+        }
     }
 
     /// By how much what it replaces passes its bytes. Nought for nearly every change: only a long

@@ -31,6 +31,8 @@ pub enum Refusal {
     NothingToReview,
     /// There is no such conflict, or the chosen value no longer stands.
     NothingToSettle,
+    /// The chosen value is one of several under one id, so it cannot be told which is meant.
+    UnclearChoice,
     /// What clears or settles something does not say what the person was looking at.
     NotLookedAt,
     /// The guest is in that row of the register already.
@@ -80,6 +82,7 @@ impl Refusal {
             Refusal::UnknownEntry => "unknown-entry",
             Refusal::NothingToReview => "nothing-to-review",
             Refusal::NothingToSettle => "nothing-to-settle",
+            Refusal::UnclearChoice => "unclear-choice",
             Refusal::NotLookedAt => "not-looked-at",
             Refusal::SameAlready => "same-already",
             Refusal::Empty(_) => "empty",
@@ -121,11 +124,7 @@ impl Refusal {
             Refusal::BadNumber(what) => {
                 return format!("Check {what}: that number cannot be.").into();
             }
-            Refusal::NoSuchTotal(instrument) => {
-                let (least, greatest) = instrument.range();
-                let name = instrument.words();
-                return format!("Check the total: {name} goes from {least} to {greatest}.").into();
-            }
+            Refusal::NoSuchTotal(instrument) => return total_words(instrument).into(),
             Refusal::IllegalMove(from, to) => {
                 let (from, to) = (from.as_str(), to.as_str());
                 return format!("A case that is {from} cannot become {to}.").into();
@@ -148,6 +147,10 @@ impl Refusal {
             }
             Refusal::NothingToSettle => {
                 "There is nothing left to settle here, or that value was replaced. Look again."
+            }
+            Refusal::UnclearChoice => {
+                "Two entries stand under the name of the one you chose, and it cannot be told which \
+                 is meant. Enter the right value anew: it replaces them all."
             }
             Refusal::NotLookedAt => {
                 "It was not said which entries you looked at. Open the record, look at all that \
@@ -172,6 +175,12 @@ impl Refusal {
         };
         words.into()
     }
+}
+
+fn total_words(instrument: Instrument) -> String {
+    let (least, greatest) = instrument.range();
+    let name = instrument.words();
+    format!("Check the total: {name} goes from {least} to {greatest}.")
 }
 
 fn nhs_words(problem: NhsProblem) -> &'static str {

@@ -280,12 +280,9 @@ fn stands<P: Snapshot>(
     header: &Header,
     coming: &BTreeMap<ChangeHash, u64>,
 ) -> Result<Result<(), Reason>, StoreError> {
-    let genesis = document::genesis::genesis(row.kind);
     let mut highest = 0;
     for dep in &header.deps {
-        let fixed = genesis
-            .filter(|fixed| fixed.hash == *dep)
-            .map(|fixed| fixed.max_op);
+        let fixed = document::genesis::fixed(row.kind, dep).map(|fixed| fixed.max_op);
         let max_op = match fixed.or_else(|| coming.get(dep).copied()) {
             Some(max_op) => Some(max_op),
             None => draft.change(document, row, dep)?,
