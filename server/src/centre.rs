@@ -133,13 +133,14 @@ pub(crate) fn run(
         let stop = Stop::listen()?;
         let centre = Centre::start(&lock, key, config.quic).await?;
         let quic = centre.running.quic_addr().unwrap_or(config.quic);
-        let desk = centre.desk(data, reachable(&config.addresses, quic));
+        let desk = Arc::new(centre.desk(data, reachable(&config.addresses, quic)));
+        let asked = Arc::clone(&desk);
         let record: Arc<dyn Record> = Arc::new(centre.running.handle());
         let surface = Surface {
             http: config.http,
             hosts: config.general.hosts,
-            router: Box::new(|access| http::router(record, access)),
-            commands: Arc::new(desk),
+            router: Box::new(|access| http::router(record, access, asked)),
+            commands: desk,
         };
         service::run(lock, centre.running, surface, stop, ready).await
     })

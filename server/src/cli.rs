@@ -18,7 +18,7 @@ use api::program::{
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use node::names::{DocumentId, SiteId, WorkerId};
+use node::names::{DeviceId, DocumentId, SiteId, WorkerId};
 use serde_json::{Value, json};
 
 use crate::{backup, centre, config::Config, desk::Ask, invites::Invited};
@@ -113,7 +113,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         recovery: PathBuf,
     },
-    /// Let a restored centre act again (not in this version)
+    /// Let a restored centre act again, and honour the codes made before its last start, although
+    /// some devices have not been heard
     Resume,
     /// Erase a document everywhere (not in this version)
     Erase {
@@ -173,13 +174,19 @@ enum WorkerCommand {
 enum DeviceCommand {
     /// List them
     List,
-    /// Take a device's rights away (not in this version)
+    /// Take a device's rights away; nothing takes this back. It hands in what it never sent, and
+    /// destroys its keys
     Revoke {
         /// Its id
-        id: String,
-        /// It is lost: destroy first
+        id: DeviceId,
+        /// It is in nobody's hands: it destroys its keys first and hands in nothing
         #[arg(long)]
         lost: bool,
+    },
+    /// Let into the record what a revoked device has handed in; it is marked there
+    Accept {
+        /// Its id
+        id: DeviceId,
     },
 }
 
@@ -233,9 +240,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             let place = place(common, Said::new(), Purpose::Make)?;
             backup::restore(&place, &file, &recovery)
         }
-        Command::Resume => later("resume"),
+        Command::Resume => answer(common, Ask::Resume, resumed),
         Command::Erase { .. } => later("erase"),
-        Command::Device(DeviceCommand::Revoke { .. }) => later("device revoke"),
         Command::Export {
             document,
             format: _,
@@ -248,6 +254,12 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Site(command) => answer(common, site(command), rows),
         Command::Worker(command) => answer(common, worker(command), rows),
         Command::Device(DeviceCommand::List) => answer(common, Ask::DeviceList, rows),
+        Command::Device(DeviceCommand::Revoke { id, lost }) => {
+            answer(common, Ask::DeviceRevoke { id, lost }, revoked)
+        }
+        Command::Device(DeviceCommand::Accept { id }) => {
+            answer(common, Ask::DeviceAccept { id }, accepted)
+        }
         Command::Status => answer(common, Ask::Status, inspect::status_text),
         Command::Verify => answer(common, Ask::Verify, inspect::verify_text),
         Command::Invite {
@@ -351,7 +363,20 @@ fn save(place: &Place, document: DocumentId, out: Option<&Path>) -> Result<(), F
 }
 
 /// The order of columns.
-const COLUMNS: [&str; 7] = ["id", "kind", "name", "site", "worker", "roles", "disabled"];
+const COLUMNS: [&str; 12] = [
+    "id",
+    "kind",
+    "name",
+    "site",
+    "worker",
+    "roles",
+    "disabled",
+    "revoked",
+    "lost",
+    "purged",
+    "handed_in",
+    "handed_in_bytes",
+];
 
 /// One line a row, its fields in columns.
 fn rows(value: &Value) -> String {
@@ -372,6 +397,45 @@ fn word(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::Array(items) => items.iter().map(word).collect::<Vec<_>>().join(","),
         Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+fn revoked(value: &Value) -> String {
+    let held = match value.get("held") {
+        Some(Value::Number(at)) => format!("the last entry of it that is here is of {at}"),
+        Some(_) | None => "no entry of it is here".to_owned(),
+    };
+    let rest = if value.get("lost") == Some(&Value::Bool(true)) {
+        "What it wrote later and never sent is lost with it. It destroys its keys when it is next in \
+         touch."
+    } else {
+        "When it is next in touch it hands in what it wrote later, and destroys its keys; see device \
+         list, and device accept."
+    };
+    format!("The device is revoked; {held}.\n{rest}\n")
+}
+
+fn accepted(value: &Value) -> String {
+    let count = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let left = match count("handed_in") {
+        0 => String::new(),
+        left => format!(" {left} parts were not taken whole and stay in the queue."),
+    };
+    format!(
+        "{} runs and placements are new in the record, {} were there before.{left}\n",
+        count("admitted"),
+        count("held"),
+    )
+}
+
+fn resumed(value: &Value) -> String {
+    let unheard = value.get("unheard").and_then(Value::as_array);
+    match unheard.map_or(0, Vec::len) {
+        0 => "The centre acts again; every device it knew has been heard.\n".to_owned(),
+        some => format!(
+            "The centre acts again. {some} devices have not been heard since its start: what they \
+             alone know of is missing until they are.\n"
+        ),
     }
 }
 

@@ -8,10 +8,11 @@ use std::{collections::BTreeSet, path::PathBuf, pin::Pin, sync::Arc};
 use api::program::{Failure, check_name, export, inspect, service::Commands, settings::Address};
 use node::{
     domain,
-    names::{DocumentId, SiteId, WorkerId},
+    errand::Waiting,
+    names::{DeviceId, DocumentId, Reason, SiteId, WorkerId},
     protocol::{
         Directory, Statement,
-        directory::{Device, DeviceKind, Site, Worker},
+        directory::{Device, DeviceKind, Revoked, Site, Worker},
     },
 };
 use runtime::Handle;
@@ -49,6 +50,12 @@ pub(crate) enum Ask {
     },
     /// Which devices there are.
     DeviceList,
+    /// The device may do nothing any more.
+    DeviceRevoke { id: DeviceId, lost: bool },
+    /// What it has handed in since is to be let into the record.
+    DeviceAccept { id: DeviceId },
+    /// The centre has forgotten nothing.
+    Resume,
     /// How far the centre agrees with its edges.
     Status,
     /// Whether the digests hold.
@@ -103,7 +110,14 @@ impl Desk {
             Ask::WorkerList => Ok(workers(&directory)),
             Ask::WorkerDisable { id } => self.disable_worker(&directory, id).await,
             Ask::Invite { whom, addresses } => self.invite(&directory, whom, addresses).await,
-            Ask::DeviceList => Ok(devices(&directory)),
+            Ask::DeviceList => Ok(devices(&self.node).await?),
+            Ask::DeviceRevoke { id, lost } => self.revoke(&directory, id, lost).await,
+            Ask::DeviceAccept { id } => Ok(self.accept(id).await?),
+            Ask::Resume => {
+                let unheard = self.authority.unheard()?;
+                self.authority.resume()?;
+                Ok(json!({ "resumed": true, "unheard": unheard }))
+            }
             Ask::Status => inspect::status(&self.node).await,
             Ask::Verify => inspect::verify(&self.node).await,
             Ask::Backup { name } => self.backups.begin(&self.node, &self.data, &name),
@@ -202,6 +216,51 @@ impl Desk {
         }))
     }
 
+    async fn revoke(
+        &self,
+        directory: &Directory,
+        device: DeviceId,
+        lost: bool,
+    ) -> Result<Value, Failure> {
+        let Some(known) = directory.device(&device) else {
+            return Err(Failure::refused(format!(
+                "there is no device {device}: see device list"
+            )));
+        };
+        if known.kind == DeviceKind::Centre {
+            return Err(Failure::refused(
+                "the centre cannot be revoked: everything hangs on it",
+            ));
+        }
+        let revoked = self.authority.revoke(device, lost).await?;
+        Ok(json!({
+            "id": device,
+            "revoked": revoked.at,
+            "lost": revoked.is_lost(),
+            "held": revoked.held,
+        }))
+    }
+
+    /// Lets in what a device has handed in.
+    ///
+    /// # Errors
+    /// [`Reason::NotFound`] when there is no such device.
+    pub(crate) async fn accept(&self, device: DeviceId) -> Result<Value, Reason> {
+        if self.node.directory().device(&device).is_none() {
+            return Err(Reason::NotFound);
+        }
+        let let_in = self.authority.let_handed_in(device).await?;
+        let left = self.node.in_review(vec![device]).await?;
+        let left = left.first().map_or(0, |left| left.parts);
+        Ok(json!({
+            "id": device,
+            "admitted": let_in.admitted,
+            "held": let_in.held,
+            "refused": let_in.refused,
+            "handed_in": left,
+        }))
+    }
+
     async fn state(&self, statement: Statement) -> Result<(), Failure> {
         Ok(self.authority.state(statement).await?)
     }
@@ -285,7 +344,9 @@ fn worker_row(directory: &Directory, worker: &Worker) -> Value {
     })
 }
 
-fn device_row(id: node::names::DeviceId, device: &Device) -> Value {
+/// A device, how it stands, and how much of what it handed in waits for a person.
+fn device_row(directory: &Directory, id: DeviceId, device: &Device, waiting: Waiting) -> Value {
+    let revoked = directory.revoked(&id);
     let kind = match device.kind {
         DeviceKind::Centre => "centre",
         DeviceKind::Edge => "edge",
@@ -298,6 +359,12 @@ fn device_row(id: node::names::DeviceId, device: &Device) -> Value {
         "name": device.name,
         "site": device.site,
         "worker": device.worker,
+        "revoked": revoked.map(|revoked| revoked.at),
+        "lost": revoked.is_some_and(Revoked::is_lost),
+        "held": revoked.and_then(|revoked| revoked.held),
+        "purged": directory.purged(&id),
+        "handed_in": waiting.parts,
+        "handed_in_bytes": waiting.bytes,
     })
 }
 
@@ -315,11 +382,18 @@ pub(crate) fn workers(directory: &Directory) -> Value {
 }
 
 /// Every device.
-pub(crate) fn devices(directory: &Directory) -> Value {
-    directory
-        .devices()
-        .map(|(id, device)| device_row(id, device))
-        .collect()
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) async fn devices(node: &Handle) -> Result<Value, Reason> {
+    let directory = node.directory();
+    let all: Vec<(DeviceId, &Device)> = directory.devices().collect();
+    let ids = all.iter().map(|(id, _)| *id).collect();
+    let waiting = node.in_review(ids).await?;
+    let rows = all.into_iter().zip(waiting);
+    Ok(rows
+        .map(|((id, device), waiting)| device_row(&directory, id, device, waiting))
+        .collect())
 }
 
 #[cfg(test)]

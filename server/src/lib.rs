@@ -17,6 +17,7 @@ mod desk;
 mod http;
 mod invites;
 mod record;
+mod revoke;
 
 use std::process::ExitCode;
 

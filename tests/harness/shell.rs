@@ -177,7 +177,7 @@ impl World {
             Output::Stated { ticket, result } => self.stated(ticket, result),
             Output::Notice(notice) => self.noticed(number, &notice),
             Output::WakeAt(at) => self.wake_at(number, at),
-            Output::Open(_) | Output::Forget(_) => {}
+            Output::Open(_) | Output::Forget(_) | Output::Ran { .. } => {}
         }
     }
 
@@ -301,7 +301,7 @@ impl World {
                 self.trace
                     .note(now, number, "wakes at", &at.0.to_le_bytes(), words);
             }
-            Output::Close { .. } | Output::Stated { .. } => {
+            Output::Close { .. } | Output::Stated { .. } | Output::Ran { .. } => {
                 self.trace
                     .note(now, number, "says", words().as_bytes(), words);
             }

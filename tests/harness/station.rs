@@ -277,6 +277,7 @@ pub fn work_of(output: Output) -> Result<(DocumentId, Work), Output> {
         | Output::Close { .. }
         | Output::Answer { .. }
         | Output::Stated { .. }
+        | Output::Ran { .. }
         | Output::Notice(_)
         | Output::WakeAt(_)) => Err(other),
     }

@@ -15,6 +15,7 @@ mod demo;
 mod export;
 mod kill;
 mod restore;
+mod revoked;
 mod sealed;
 
 use domain::{Command, ContactMode, Day, Slot, Text};

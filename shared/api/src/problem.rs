@@ -194,7 +194,7 @@ impl From<Reason> for Problem {
             | Reason::OutOfTurn
             | Reason::Revoked
             | Reason::Expired
-            | Reason::Restored => ("Not possible now", StatusCode::CONFLICT),
+            | Reason::NotResumed => ("Not possible now", StatusCode::CONFLICT),
         };
         // Not there and not allowed are one answer, so that it tells nothing.
         let barred = reason == Reason::NotAllowed;

@@ -332,6 +332,7 @@ fn write<P: Snapshot>(
                 seq: head.seq,
                 hash: head.hash,
                 centre: candidate.kept.as_ref().map_or(0, |kept| kept.centre),
+                at: head.floor,
             };
             draft.put(Table::Actor, document.0, slot, &line);
         }

@@ -300,6 +300,11 @@ impl<S: Store> Node<S> {
             return Ok(());
         };
         link.stage = Stage::Scopes;
+        let heard = link.device;
+        turn.say(Output::Notice(Notice::Heard {
+            link: id,
+            device: heard,
+        }));
         link.is_centre = kind == DeviceKind::Centre;
         let (device, said) = (link.device, link.said.clone());
         for scope in self.common_scopes(&device) {

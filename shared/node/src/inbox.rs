@@ -43,6 +43,7 @@ impl Inbox {
             | Input::Stated { .. }
             | Input::Want(_)
             | Input::TryAgain
+            | Input::Errand { .. }
             | Input::Wake => &mut self.first,
         };
         queue.push_back(input);
@@ -92,6 +93,7 @@ fn weight(input: &Input) -> (usize, usize) {
             }
             Checked::Statements { .. } | Checked::Plain(_) | Checked::Unknown => (0, 1),
         },
+        Input::Errand { errand, .. } => errand.weight(),
         Input::LinkUp { .. }
         | Input::LinkDown { .. }
         | Input::Command { .. }

@@ -22,6 +22,7 @@ mod check;
 mod compare;
 mod desk;
 mod draft;
+pub mod errand;
 mod exact;
 mod gather;
 mod greet;
@@ -46,6 +47,7 @@ pub mod views;
 
 pub use backup::{Piece, VerifiedPiece};
 pub use check::{Checked, check};
+pub use errand::{Errand, Ran};
 pub use inbox::Inbox;
 pub use input::{Input, JobId, LinkId, Request, Side, Target, Ticket};
 pub use link::Progress;

@@ -2,9 +2,10 @@
 //! it is on disk.
 
 use domain::Refusal;
-use names::{ChangeHash, DocumentId, EntryId, Moment, Reason, ScopeId};
+use names::{ChangeHash, DeviceId, DocumentId, EntryId, Moment, Reason, ScopeId};
 
 use crate::{
+    errand::Ran,
     input::{LinkId, Ticket},
     opener::Job,
 };
@@ -85,6 +86,13 @@ pub enum Notice {
         /// How many.
         documents: u64,
     },
+    /// The directories of both sides have been merged, so that what the peer knew is known here.
+    Heard {
+        /// On which conversation.
+        link: LinkId,
+        /// The peer.
+        device: DeviceId,
+    },
     /// A document could not be opened, or not wholly.
     Unreadable {
         /// Which.
@@ -130,6 +138,13 @@ pub enum Output {
         ticket: Ticket,
         /// How it went.
         result: Result<(), Reason>,
+    },
+    /// An errand has been run, or not.
+    Ran {
+        /// Whose.
+        ticket: Ticket,
+        /// How it went.
+        result: Result<Ran, Reason>,
     },
     /// Something an operator may want to know.
     Notice(Notice),

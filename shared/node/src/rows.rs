@@ -16,6 +16,7 @@
 //! | Summary | document | 0 | [`SummaryRow`] |
 //! | Entry | entry id | 0 | [`EntryRow`] |
 //! | Outbox | document | slot of the actor | [`OutboxRow`] |
+//! | Review | device | 0, then order of arrival | [`ReviewRow`], then parts as they came |
 //! | Stale | document | 0 | empty: the summary is older than the chunks |
 //! | Job | document | 0 | [`TryingRow`]: changes are opened that never were here |
 //!
@@ -34,6 +35,7 @@ use protocol::{
     codec,
     digest::{Digest, DocState, LtHash},
     log::Cursor,
+    narrow::PartName,
     placement::PlacementId,
 };
 
@@ -156,6 +158,9 @@ pub(crate) struct ActorRow {
     /// The last sequence number the centre has said it holds.
     #[n(5)]
     pub(crate) centre: u64,
+    /// When its last run was closed, by its device's clock.
+    #[cbor(n(7), with = "codec::wire")]
+    pub(crate) at: Moment,
 }
 
 /// What a bundle holds: so much of each change that what builds on it can be checked, and what a
@@ -332,6 +337,29 @@ pub(crate) struct OutboxRow {
     #[cbor(n(1), with = "codec::wire")]
     pub(crate) since: Moment,
 }
+
+/// What a revoked device has handed in and nobody has let in yet.
+#[derive(Clone, Debug, Default, Encode, Decode)]
+pub(crate) struct ReviewRow {
+    /// The position of the last part that ever came.
+    #[n(0)]
+    pub(crate) last: u64,
+    #[cbor(n(1), with = "codec::wire")]
+    pub(crate) parts: Vec<KeptPart>,
+}
+
+/// A part that waits.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct KeptPart {
+    #[n(0)]
+    pub(crate) position: u64,
+    #[cbor(n(1), with = "codec::wire")]
+    pub(crate) name: PartName,
+    #[n(2)]
+    pub(crate) bytes: u64,
+}
+
+codec::wire_struct!(KeptPart);
 
 /// The name of a scope's rows.
 pub(crate) fn scope_name(scope: &ScopeId) -> Vec<u8> {

@@ -19,8 +19,8 @@ use protocol::{
 use store::{MemoryStore, Snapshot as _};
 
 use crate::{
-    Identity, Input, Lane, LinkId, Node, NotDone, Notice, Opener, Output, Request, Saved, Side,
-    Target, Ticket, views,
+    Identity, Input, Lane, LinkId, Node, NotDone, Notice, Opener, Output, Ran, Request, Saved,
+    Side, Target, Ticket, views,
 };
 
 const TENANT: TenantId = TenantId([7; 16]);
@@ -33,6 +33,7 @@ struct Place {
     notices: Vec<Notice>,
     answers: BTreeMap<Ticket, Result<Saved, NotDone>>,
     jobs: u64,
+    ran: BTreeMap<Ticket, Result<Ran, Reason>>,
     /// Conversations that it ended with revoked devices.
     revoked: Vec<LinkId>,
 }
@@ -133,6 +134,7 @@ impl World {
             notices: Vec::new(),
             answers: BTreeMap::new(),
             jobs: 0,
+            ran: BTreeMap::new(),
             revoked: Vec::new(),
         }
     }
@@ -222,6 +224,9 @@ impl World {
                     place.answers.insert(ticket, result);
                 }
                 Output::Notice(notice) => place.notices.push(notice),
+                Output::Ran { ticket, result } => {
+                    place.ran.insert(ticket, result);
+                }
                 Output::Stated { .. } | Output::WakeAt(_) => {}
             }
         }

@@ -10,7 +10,7 @@ use protocol::message::{Bye, Frame};
 use store::{Snapshot, Store, StoreError};
 
 use crate::{
-    draft::Draft,
+    draft::{Draft, unless_damaged},
     input::{Input, LinkId},
     link::Due,
     node::Node,
@@ -142,6 +142,12 @@ impl<S: Store> Node<S> {
             }
             Input::TryAgain => {
                 self.try_again(turn);
+                Ok(())
+            }
+            Input::Errand { ticket, errand } => {
+                let ran = unless_damaged(self.run_errand(turn, errand))?;
+                let result = ran.unwrap_or(Err(Reason::CannotOpen));
+                turn.say(Output::Ran { ticket, result });
                 Ok(())
             }
             Input::Stated { ticket, statement } => {

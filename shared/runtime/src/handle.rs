@@ -17,6 +17,8 @@ use node::{
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
+mod errands;
+
 use crate::{
     backup::{Backed, BackupError},
     hub::{Hub, Life, LinkStatus, Unreached, Whoami},
@@ -51,6 +53,7 @@ impl fmt::Debug for PageOf {
 pub struct Handle {
     hub: Arc<Hub>,
     reads: Arc<dyn Reads>,
+    keeps: Arc<dyn errands::Keeps>,
 }
 
 impl Handle {
@@ -59,15 +62,13 @@ impl Handle {
         shown: Arc<Mutex<Arc<S::Snapshot>>>,
         openers: Arc<Openers<S::Snapshot>>,
     ) -> Handle {
-        let shelf = Shelf {
+        let shelf = Arc::new(Shelf {
             hub: Arc::clone(&hub),
             shown,
             openers,
-        };
-        Handle {
-            hub,
-            reads: Arc::new(shelf),
-        }
+        });
+        let (reads, keeps) = (Arc::clone(&shelf) as _, shelf);
+        Handle { hub, reads, keeps }
     }
 
     /// Has a person's command carried out; answers when it is on disk.

@@ -14,7 +14,8 @@ use std::{
 };
 
 use node::{
-    JobId, LinkId, NotDone, Opened, Request, Saved, Side, VerifiedFrame, VerifiedStatement,
+    Errand, JobId, LinkId, NotDone, Opened, Ran, Request, Saved, Side, VerifiedFrame,
+    VerifiedStatement,
     names::{DocumentId, Reason, limits::TURN_BYTES_MAX},
     protocol::PublicKey,
     views::ScopeSync,
@@ -58,6 +59,11 @@ pub(crate) enum Arrival {
         statement: VerifiedStatement,
         answer: oneshot::Sender<Result<(), Reason>>,
     },
+    /// The shell has something to have kept or done.
+    Errand {
+        errand: Errand,
+        answer: oneshot::Sender<Result<Ran, Reason>>,
+    },
     /// An opening has ended.
     Opened { job: JobId, opened: Opened },
     /// Somebody wants to see a document of which something was never opened.
@@ -78,6 +84,7 @@ impl fmt::Debug for Arrival {
             Arrival::Frame { .. } => "Frame",
             Arrival::Command { .. } => "Command",
             Arrival::State { .. } => "State",
+            Arrival::Errand { .. } => "Errand",
             Arrival::Opened { .. } => "Opened",
             Arrival::Want(_) => "Want",
             Arrival::TryAgain => "TryAgain",
@@ -94,6 +101,7 @@ impl Arrival {
             | Arrival::Down { .. }
             | Arrival::Command { .. }
             | Arrival::State { .. }
+            | Arrival::Errand { .. }
             | Arrival::Opened { .. }
             | Arrival::Want(_)
             | Arrival::TryAgain

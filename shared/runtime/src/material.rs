@@ -23,7 +23,7 @@ const TENANT: &[u8] = b"shell tenant";
 const TENANT_KEY: &[u8] = b"shell tenant key";
 const AUTHORITY: &[u8] = b"shell authority";
 const DEVICE: &[u8] = b"shell device key";
-const CHAIN: &[u8] = b"shell certificate chain";
+pub(crate) const CHAIN: &[u8] = b"shell certificate chain";
 const CA: &[u8] = b"shell ca certificate";
 const SITE: &[u8] = b"shell site";
 const CENTRE: &[u8] = b"shell centre address";
@@ -193,6 +193,24 @@ impl Material {
         }
         drop(snapshot);
         self.write(&mut batch);
+        batch.require_two_phase();
+        store.commit(batch)
+    }
+
+    /// Takes everything out of a store that the device was made of. The rows are gone for whoever
+    /// opens the store; what the file still holds of them is ciphertext under its key.
+    ///
+    /// # Errors
+    /// Failures of the store.
+    pub fn destroy<S: Store>(store: &mut S) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        let snapshot = store.snapshot()?;
+        for name in ALL {
+            for (position, _) in snapshot.range(Table::Meta, name, 0, LIST_MAX)? {
+                batch.delete(Table::Meta, name, position);
+            }
+        }
+        drop(snapshot);
         batch.require_two_phase();
         store.commit(batch)
     }
@@ -433,6 +451,8 @@ mod tests {
         let read = Material::load(&store).unwrap();
         assert_same(&made, &read);
         let keys = read.keys.unwrap();
+        Material::destroy(&mut store).unwrap();
+        assert_eq!(Material::load(&store).err(), Some(MaterialError::Missing));
         assert_eq!(keys.ca.public(), DeviceKey::from_seed(&[8; 32]).public());
         assert_eq!(
             keys.authority.public(),

@@ -39,6 +39,14 @@ impl KeySource {
         KeySource::File(beside(data, "key"))
     }
 
+    /// The files without which no key can be had again.
+    pub fn files(&self, data: &Path) -> Vec<PathBuf> {
+        match self {
+            KeySource::File(path) => vec![path.clone()],
+            KeySource::Passphrase(_) => vec![passphrase::file(data)],
+        }
+    }
+
     /// The key of a store that exists.
     ///
     /// # Errors

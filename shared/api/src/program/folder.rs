@@ -21,7 +21,7 @@ use runtime::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Failure, from_line, inspect};
+use super::{Failure, from_line, inspect, leave};
 
 /// The store's file in the folder.
 pub const STORE_FILE: &str = "store.redb";
@@ -40,8 +40,8 @@ const STARTING_MAX: Duration = Duration::from_secs(5);
 const STARTING_LOOK: Duration = Duration::from_millis(20);
 
 /// How long before a device's certificate ends it may be enrolled again in place, and its operator
-/// is told to: two months, so that somebody is there to do it.
-pub const ENROL_AGAIN_MS: i64 = 60 * 24 * 60 * 60 * 1_000;
+/// is told to: it should have been renewed two weeks ago, and there are two weeks left to look.
+pub const ENROL_AGAIN_MS: i64 = 14 * 24 * 60 * 60 * 1_000;
 
 /// The sealed store of a node.
 pub type Store = Sealed<RedbStore>;
@@ -243,6 +243,7 @@ pub fn open(lock: &FolderLock, key: &KeySource) -> Result<(Store, Material), Fai
 
 fn open_store(lock: &FolderLock, key: &KeySource) -> Result<Store, Failure> {
     let data = lock.path();
+    leave::check(data)?;
     let key = key.open(data)?;
     let epochs = Epochs::open_file(&data.join(EPOCHS_FILE), &key)?;
     let store = RedbStore::open_file(&store_file(data), Config::default())?;
