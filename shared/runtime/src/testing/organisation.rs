@@ -173,6 +173,14 @@ impl Organisation {
         }
     }
 
+    /// Tells the running centre of every device that was made, as an enrolment would.
+    pub(crate) async fn tell_all(&self) {
+        let said = lock(&self.said).clone();
+        for statement in said {
+            self.handle.get().unwrap().state(statement).await.unwrap();
+        }
+    }
+
     /// Revokes a device.
     pub(crate) async fn revoke(&self, device: DeviceId, lost: bool) {
         let revocation = Revocation {
@@ -180,6 +188,7 @@ impl Organisation {
             lost,
             held: None,
         };
+        self.tell_all().await;
         let said = self.say(Statement::DeviceRevoked(revocation));
         self.handle.get().unwrap().state(said).await.unwrap();
     }

@@ -19,6 +19,7 @@ async fn says(edge: &Running, words: &str) {
 async fn an_edge_says_why_the_centre_does_not_take_it() {
     let organisation = Arc::new(Organisation::new());
     let centre = centre_on(&organisation, Kept::default(), anywhere()).await;
+    assert!(organisation.handle.set(centre.handle()).is_ok());
     let issued = |days: i64| {
         let mut material = organisation.edge();
         let at = shell::now().plus_ms(days * DAY_MS);
@@ -33,14 +34,16 @@ async fn an_edge_says_why_the_centre_does_not_take_it() {
     edge.stop().await;
     // One whose time has passed, or not come, gets another certificate over it.
     for days in [-500, 10] {
-        let edge = edge_of(issued(days), &centre).await;
-        until("a conversation", async || !edge.handle().links().is_empty()).await;
+        let material = issued(days);
+        organisation.tell_all().await;
+        let edge = edge_of(material, &centre).await;
         let soon = shell::now().plus_ms(50 * DAY_MS);
-        assert!(
-            edge.handle()
-                .certificate_ends()
-                .is_some_and(|ends| ends > soon)
-        );
+        until("another certificate", async || {
+            let ends = edge.handle().certificate_ends();
+            ends.is_some_and(|ends| ends > soon)
+        })
+        .await;
+        until("a conversation", async || !edge.handle().links().is_empty()).await;
         edge.stop().await;
     }
     let edge = edge_of(organisation.edge(), &centre).await;
@@ -120,6 +123,7 @@ async fn a_revoked_device_hands_in_what_it_never_sent_and_leaves() {
     // It says that its keys are destroyed, and nobody else can.
     let address = [centre.quic_addr().unwrap().to_string()];
     let (mine, other) = (organisation.known(device), organisation.edge());
+    organisation.tell_all().await;
     let receipt = |key: &DeviceKey| PurgeReceipt::sign(key, &mine.tenant, shell::now());
     let told = tell_purged(&other, &address, receipt(&mine.device)).await;
     assert_eq!(told, Err(Reason::NotAllowed.words()));
