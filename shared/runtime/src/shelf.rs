@@ -62,7 +62,7 @@ impl<P: Snapshot> Shelf<P> {
     }
 
     /// Reads a few rows.
-    fn read<T: Send + 'static>(
+    pub(crate) fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&P) -> Result<T, StoreError> + Send + 'static,
     ) -> Soon<'_, Result<T, Reason>> {
@@ -74,7 +74,7 @@ impl<P: Snapshot> Shelf<P> {
     }
 
     /// Reads a whole table, when there is a place for that.
-    fn scan<T: Send + 'static>(
+    pub(crate) fn scan<T: Send + 'static>(
         &self,
         read: impl FnOnce(&P) -> Result<T, StoreError> + Send + 'static,
     ) -> Soon<'_, Result<T, Reason>> {

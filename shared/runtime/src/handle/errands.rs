@@ -11,10 +11,11 @@ use node::{
 };
 use tokio::sync::oneshot;
 
-use super::{Handle, Shelf, Soon};
+use super::Handle;
 use crate::{
     mailbox::{Arrival, Haste},
     own::Leaving,
+    shelf::{Shelf, Soon},
 };
 
 type Parts = Vec<(u64, Vec<u8>)>;
