@@ -15,7 +15,7 @@ use node::{
     },
     store::{Batch, MemoryStore, Snapshot, Store, StoreError, Table},
 };
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::tls;
 
@@ -300,14 +300,14 @@ impl MaterialRows {
     /// As bytes, to be sealed.
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
         let rows = self.0.iter();
-        let rows: Vec<_> = rows
-            .map(|(name, position, value)| (&**name, *position, value.as_slice()))
+        let mut plain: Vec<(Vec<u8>, u64, Vec<u8>)> = rows
+            .map(|(name, position, value)| (name.clone(), *position, value.to_vec()))
             .collect();
-        let plain: Vec<(Vec<u8>, u64, Vec<u8>)> = rows
-            .into_iter()
-            .map(|(name, position, value)| (name.to_vec(), position, value.to_vec()))
-            .collect();
-        Zeroizing::new(codec::encode(&plain))
+        let bytes = Zeroizing::new(codec::encode(&plain));
+        for (_, _, value) in &mut plain {
+            value.zeroize();
+        }
+        bytes
     }
 
     /// Reads [`MaterialRows::encode`].

@@ -29,8 +29,9 @@ pub const STORE_FILE: &str = "store.redb";
 /// The file with the keys of the store's epochs, sealed under the store's key: see [`Epochs`].
 pub const EPOCHS_FILE: &str = "epoch.keys";
 
-/// The configuration, which may lie in the folder before there is a store.
-const CONFIG_FILE: &str = "ridgeway.toml";
+/// What may lie in a folder before there is a store: the lock, the configuration, and how a
+/// passphrase was worked by an attempt that failed, which the next one replaces.
+const MAY_BE_THERE: [&str; 3] = ["lock", "ridgeway.toml", "passphrase.kdf"];
 
 /// How long a command waits for a node that holds its folder but does not listen yet: it is
 /// starting, or stopping. Checking a store after an unclean stop takes longer; then it says so.
@@ -88,14 +89,15 @@ pub fn create(
     Ok(fresh)
 }
 
-/// Refuses a folder in which there is anything but its lock and a configuration.
+/// Refuses a folder in which there is anything but its lock, a configuration, and what a failed
+/// attempt left.
 ///
 /// # Errors
 /// What is there.
 pub fn must_be_empty(lock: &FolderLock) -> Result<(), Failure> {
     for entry in std::fs::read_dir(lock.path())? {
         let name = entry?.file_name();
-        if name != "lock" && name != CONFIG_FILE {
+        if !MAY_BE_THERE.iter().any(|may| name == *may) {
             return Err(Failure::refused(format!(
                 "{} is not empty ({} is there): choose a folder without anything in it",
                 lock.path().display(),
