@@ -26,6 +26,7 @@ pub mod errand;
 mod exact;
 mod gather;
 mod greet;
+mod held;
 mod inbox;
 mod input;
 mod link;
