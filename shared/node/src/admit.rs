@@ -217,7 +217,9 @@ fn candidate<'b, P: Snapshot>(
         refused: None,
     };
     // Each names the one before it, so the last one that should be held tells of all.
+    let newest = candidate.kept.as_ref().map(|kept| kept.hash);
     if let Some(last) = from.checked_sub(1).and_then(header)
+        && Some(last.hash) != newest
         && draft.change(document, row, &last.hash)?.is_none()
     {
         candidate.cut(0, Reason::Equivocation);
