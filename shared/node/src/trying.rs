@@ -1,4 +1,4 @@
-//! The *trying* mark: no document brings the program down twice without being known for it.
+//! The *trying* mark: no document brings the program down without being known for it.
 //!
 //! Automerge is an unsafe parser of what a peer wrote: it may abort, or take all memory, and
 //! neither can be caught. So before changes are opened that were never opened here, a mark is made
@@ -6,7 +6,7 @@
 //! found at the start belongs to an opening whose end nobody saw: because it was at fault, or
 //! because somebody pulled the plug just then. Such documents are *suspects*. They are opened again
 //! before anything else, one at a time, each with a mark that says so; if the program ends in that
-//! as well, the document is **set aside**: it is not opened any more, which is reported, its entries
+//! again and again ([`TRIES_MAX`]), the document is **set aside**: it is not opened any more, which is reported, its entries
 //! are kept, and everything else goes on. It is taken up again when an operator asks for it, and by
 //! another version of the program.
 //!
@@ -27,8 +27,10 @@ use crate::{
 };
 
 /// Openings of which nobody saw the end, until a document is set aside: one that others may have
-/// been at fault for, and one on its own.
-const TRIES_MAX: u8 = 2;
+/// been at fault for, and three on its own. A machine whose plug is pulled again and again just as
+/// it starts must not lose sight of an innocent document; most supervisors start a program again
+/// five times.
+pub(crate) const TRIES_MAX: u8 = 4;
 
 /// The version of the program: another one may open what this one cannot.
 const PROGRAM: &str = env!("CARGO_PKG_VERSION");
@@ -37,7 +39,8 @@ const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 #[derive(Debug, Default)]
 pub(crate) struct Trying {
     /// Documents that were being opened when the program ended, to be opened one at a time.
-    suspects: BTreeSet<DocumentId>,
+    /// With how often so far.
+    suspects: BTreeMap<DocumentId, u8>,
     /// Documents that are not opened any more.
     aside: BTreeSet<DocumentId>,
     /// Whether that was told since the start.
@@ -68,7 +71,7 @@ impl Trying {
             } else if kept.tries >= TRIES_MAX {
                 trying.aside.insert(document);
             } else {
-                trying.suspects.insert(document);
+                trying.suspects.insert(document, kept.tries);
                 trying.marked.insert(document);
             }
         })?;
@@ -82,7 +85,7 @@ impl Trying {
 
     /// The next document that is to be opened on its own.
     pub(crate) fn suspect(&self) -> Option<DocumentId> {
-        self.suspects.first().copied()
+        self.suspects.keys().next().copied()
     }
 
     /// Whether nothing is being opened.
@@ -122,11 +125,11 @@ impl<S: Store> Node<S> {
         turn: &mut Turn<S::Snapshot>,
         document: DocumentId,
     ) -> Result<(), StoreError> {
-        let is_suspect = self.trying.suspects.contains(&document);
+        let suspect = self.trying.suspects.get(&document);
         let is_marked = self.trying.marked.contains(&document);
-        if is_suspect || (!is_marked && has_unopened(&turn.draft, document)?) {
+        if suspect.is_some() || (!is_marked && has_unopened(&turn.draft, document)?) {
             let row = TryingRow {
-                tries: if is_suspect { TRIES_MAX } else { 1 },
+                tries: suspect.map_or(1, |tries| tries.saturating_add(1)),
                 program: PROGRAM.to_owned(),
             };
             turn.draft.put(Table::Job, document.0, 0, &row);
@@ -146,7 +149,7 @@ impl<S: Store> Node<S> {
         } = &mut self.trying;
         marked.retain(|document| {
             let stays = under_way.contains_key(document)
-                || suspects.contains(document)
+                || suspects.contains_key(document)
                 || ready.contains(document);
             if !stays {
                 turn.draft.delete(Table::Job, document.0, 0);
