@@ -177,7 +177,7 @@ async fn two_nodes_sync_from_sealed_stores() {
             Sealed::create(
                 store,
                 &key,
-                Epochs::first(shell::entropy()),
+                Epochs::first(shell::entropy(), shell::entropy()),
                 id,
                 Box::new(shell::fill),
             )
