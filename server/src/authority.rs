@@ -8,7 +8,7 @@ use std::{
     collections::BTreeSet,
     fmt,
     path::Path,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use api::program::{Failure, check_name};
@@ -19,7 +19,7 @@ use node::{
     },
     protocol::{
         DeviceKey, Directory, PublicKey, Rights, SignedStatement, Statement,
-        directory::{Device, DeviceKind, Grant, Issue, Purge},
+        directory::{Device, DeviceKind, Grant, HandedInLine, Issue, Purge},
         enrol::{EnrolAnswer, EnrolmentCode, TenantKey, Token},
         signed::device_id,
     },
@@ -127,7 +127,7 @@ impl Authority {
         })
     }
 
-    /// Hands it the node that keeps its statements.
+    /// Hands it the node that keeps its statements, and says whether its store came from a backup.
     ///
     /// # Errors
     /// When the file with the codes cannot be read.
@@ -175,11 +175,20 @@ impl Authority {
         self.node.get().ok_or(Reason::Busy)
     }
 
-    /// Makes a statement; it is on disk when this answers.
+    /// Makes a statement; it is on disk when this answers. Whoever asks may lose patience: what was
+    /// begun is finished all the same, since a statement that is kept and not counted would have
+    /// the open codes die, and the next one take its number.
     ///
     /// # Errors
     /// Why it was not kept.
-    pub(crate) async fn state(&self, statement: Statement) -> Result<(), Reason> {
+    pub(crate) async fn state(self: &Arc<Self>, statement: Statement) -> Result<(), Reason> {
+        let authority = Arc::clone(self);
+        let stated = tokio::spawn(async move { authority.state_to_the_end(statement).await });
+        stated.await.unwrap_or(Err(Reason::NotSaved))
+    }
+
+    /// The same on a task that nobody drops.
+    async fn state_to_the_end(&self, statement: Statement) -> Result<(), Reason> {
         if gives(&statement) {
             self.must_know()?;
         }
@@ -278,13 +287,18 @@ impl Redeem for Authority {
         let kept = self.node()?.errand(Errand::HandIn { device, part });
         runtime.block_on(kept).map(|_| ())
     }
+    fn lacking(&self, lines: Vec<HandedInLine>) -> Result<Vec<HandedInLine>, Reason> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| Reason::Stopping)?;
+        runtime.block_on(self.node()?.beyond(lines))
+    }
+
 
     fn purged(&self, device: DeviceId) -> Result<(), Reason> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Reason::Stopping)?;
         if self.node()?.directory().purged(&device).is_some() {
             return Ok(());
         }
-        runtime.block_on(self.state(Statement::DevicePurged(Purge { device })))
+        runtime.block_on(self.state_to_the_end(Statement::DevicePurged(Purge { device })))
     }
 }
 
@@ -423,6 +437,10 @@ mod tests {
     #[test]
     fn a_new_organisation_knows_its_name_and_its_centre() {
         let material = found("Outreach West").unwrap();
+    use std::time::Duration;
+
+    use node::protocol::directory::Site;
+
         let mut directory = Directory::new(material.tenant, material.authority);
         for statement in &material.statements {
             assert_eq!(directory.admit(statement), Ok(true));
@@ -438,5 +456,34 @@ mod tests {
         assert_eq!(later_than(None, Moment(5)), Moment(5));
         assert_eq!(later_than(Some(Moment(4)), Moment(5)), Moment(5));
         assert_eq!(later_than(Some(Moment(9)), Moment(5)), Moment(10));
+    /// Whoever asked went away after the statement was on its way: it was kept and not counted, so
+    /// the open codes died of "statements from elsewhere", and its number was given out again.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_statement_whose_asker_went_away_is_counted_all_the_same() {
+        let started = crate::centre::tests::Started::new().await;
+        let authority = &started.centre.authority;
+        let site = |id: &str| {
+            Statement::Site(Site {
+                id: id.parse().unwrap(),
+                name: "A site".to_owned(),
+            })
+        };
+        authority.state(site("bath")).await.unwrap();
+        let whom = Invited::Site("bath".parse().unwrap());
+        let code = authority.invite(whom, vec!["192.0.2.1:7443".to_owned()]);
+        let code = code.await.unwrap();
+        let gone = tokio::time::timeout(Duration::ZERO, authority.state(site("kent"))).await;
+        assert!(gone.is_err(), "it went away at once");
+        let directory = || authority.node().unwrap().directory();
+        while directory().site(&"kent".parse().unwrap()).is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        authority.state(site("devizes")).await.unwrap();
+        assert_eq!(directory().sites().count(), 3);
+        let key = DeviceKey::from_seed(&[7; 32]).public();
+        let let_in = authority.let_in(&code.token.0, key, "an edge").await;
+        assert!(let_in.is_ok(), "the code is good: {let_in:?}");
+    }
+
     }
 }

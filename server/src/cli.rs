@@ -18,7 +18,10 @@ use api::program::{
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use node::names::{DeviceId, DocumentId, SiteId, WorkerId};
+use node::{
+    domain::Day,
+    names::{DeviceId, DocumentId, Moment, SiteId, WorkerId},
+};
 use serde_json::{Value, json};
 
 use crate::{backup, centre, config::Config, desk::Ask, invites::Invited};
@@ -191,6 +194,11 @@ enum DeviceCommand {
 }
 
 /// Runs the program with the arguments of this process.
+    /// Discard what a revoked device has handed in and nobody has let in; nothing takes this back
+    Reject {
+        /// Its id
+        id: DeviceId,
+    },
 pub fn main() -> ExitCode {
     match Cli::try_parse() {
         Ok(cli) => program::end(PROGRAM, dispatch(cli)),
@@ -267,6 +275,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             phone,
             addresses,
         } => {
+        Command::Device(DeviceCommand::Reject { id }) => {
+            answer(common, Ask::DeviceReject { id }, rejected)
+        }
             let whom = site.map(Invited::Site).or(phone.map(Invited::Phone));
             let whom = whom.ok_or_else(|| Failure::usage("say --site or --phone"))?;
             answer(common, Ask::Invite { whom, addresses }, code)
@@ -363,7 +374,7 @@ fn save(place: &Place, document: DocumentId, out: Option<&Path>) -> Result<(), F
 }
 
 /// The order of columns.
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "id",
     "kind",
     "name",
@@ -380,6 +391,7 @@ const COLUMNS: [&str; 12] = [
 
 /// One line a row, its fields in columns.
 fn rows(value: &Value) -> String {
+    "held",
     let rows = value
         .as_array()
         .map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
@@ -402,7 +414,10 @@ fn word(value: &Value) -> String {
 
 fn revoked(value: &Value) -> String {
     let held = match value.get("held") {
-        Some(Value::Number(at)) => format!("the last entry of it that is here is of {at}"),
+        Some(Value::Number(at)) => {
+            let at = at.as_i64().map_or_else(String::new, time_text);
+            format!("the last entry of it that is here is of {at}")
+        }
         Some(_) | None => "no entry of it is here".to_owned(),
     };
     let rest = if value.get("lost") == Some(&Value::Bool(true)) {
@@ -419,11 +434,27 @@ fn accepted(value: &Value) -> String {
     let count = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or(0);
     let left = match count("handed_in") {
         0 => String::new(),
-        left => format!(" {left} parts were not taken whole and stay in the queue."),
+        left => format!(
+            " {left} parts were not taken whole ({}) and stay in the queue: accept them again when \
+             other devices have been in touch, or discard them by device reject.",
+            refused.join(", ")
+        ),
     };
     format!(
+/// A moment as a person reads it.
+fn time_text(ms: i64) -> String {
+    let minute = ms.div_euclid(60_000).rem_euclid(24 * 60);
+    let day = Day::of(Moment(ms));
+    format!("{day} {:02}:{:02} UTC", minute / 60, minute % 60)
+}
+
         "{} runs and placements are new in the record, {} were there before.{left}\n",
         count("admitted"),
+    let refused = value.get("refused").and_then(Value::as_object);
+    let refused = refused.into_iter().flatten();
+    let refused: Vec<String> = refused
+        .map(|(reason, count)| format!("{reason}: {count}"))
+        .collect();
         count("held"),
     )
 }
@@ -435,6 +466,15 @@ fn resumed(value: &Value) -> String {
         some => format!(
             "The centre acts again. {some} devices have not been heard since its start: what they \
              alone know of is missing until they are.\n"
+fn rejected(value: &Value) -> String {
+    let count = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or(0);
+    format!(
+        "{} parts ({} bytes) are discarded.\n",
+        count("discarded"),
+        count("discarded_bytes")
+    )
+}
+
         ),
     }
 }
@@ -465,6 +505,17 @@ mod tests {
         assert_eq!(
             rows(&json!({ "roles": ["a", "b"], "id": "w-1" })),
             "w-1\ta,b\n"
+    #[test]
+    fn a_person_is_told_a_time_and_why_something_was_not_taken() {
+        let words = revoked(&json!({ "held": 1_790_000_000_000_i64 }));
+        assert!(words.contains("is of 2026-09-21 13:33 UTC"), "{words}");
+        let words = accepted(&json!({ "handed_in": 2, "refused": { "malformed": 2 } }));
+        assert!(
+            words.contains("2 parts") && words.contains("malformed: 2"),
+            "{words}"
+        );
+    }
+
         );
     }
 }

@@ -37,6 +37,7 @@ mod output;
 mod placing;
 mod recount;
 mod repair;
+pub mod review;
 mod rows;
 mod send;
 mod standing;

@@ -70,7 +70,7 @@ pub struct Directory {
     /// When each revoked device said that it has destroyed its keys.
     purged: BTreeMap<DeviceId, Moment>,
     /// What came here after its device was revoked: ranges of sequence numbers.
-    handed_in: BTreeMap<(DocumentId, ActorId), BTreeSet<(u64, u64)>>,
+    handed_in: BTreeMap<(DeviceId, DocumentId, ActorId), BTreeSet<(u64, u64)>>,
 }
 
 impl Directory {
