@@ -162,3 +162,6 @@ pub(crate) const CERTIFICATE_SLACK_DAYS: u64 = 1;
 pub(crate) const UNOPENED_MAX: Duration = Duration::from_secs(2);
 /// How often that is looked for.
 pub(crate) const UNOPENED_LOOK: Duration = Duration::from_millis(5);
+/// How long a conversation that has ended may go on handing out what waits for its peer: some
+/// megabytes on the worst link that anybody works with.
+pub(crate) const FINISH_MAX: Duration = Duration::from_secs(120);
