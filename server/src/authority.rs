@@ -131,12 +131,13 @@ impl Authority {
     ///
     /// # Errors
     /// When the file with the codes cannot be read.
-    pub(crate) fn attach(&self, node: Handle, data: &Path) -> Result<(), Failure> {
+    pub(crate) fn attach(&self, node: Handle, data: &Path, restored: bool) -> Result<(), Failure> {
         let (directory, me) = (node.directory(), node.whoami());
         let devices = directory.devices().map(|(device, _)| device);
         let devices: BTreeSet<DeviceId> = devices.filter(|id| *id != me.device).collect();
-        let (count, any) = (directory.count(), !devices.is_empty());
-        let invites = Invites::open(data, me.incarnation, count, any, shell::entropy())?;
+        let forgetful = restored || !devices.is_empty();
+        let (life, count) = (me.incarnation, directory.count());
+        let invites = Invites::open(data, life, count, forgetful, shell::entropy())?;
         let _ = self.known.set(devices);
         // Both are empty until this one call.
         let _ = self.invites.set(Mutex::new(invites));
@@ -159,7 +160,11 @@ impl Authority {
         if !self.with_invites(|invites| Ok(invites.is_restored()))? {
             return Ok(());
         }
-        if !self.unheard()?.is_empty() {
+        // Where it knows nobody, or nobody has been in touch, nobody can have told it anything.
+        let heard = self.node()?.heard();
+        let known = self.known.get().into_iter().flatten();
+        let told = { known }.any(|device| heard.contains(device));
+        if !told || !self.unheard()?.is_empty() {
             return Err(Reason::NotResumed);
         }
         tracing::info!("every device has been heard: the restored centre acts again");
@@ -282,16 +287,16 @@ impl Redeem for Authority {
         Ok(vec![self.certify(&key)?])
     }
 
-    fn review(&self, device: DeviceId, part: Vec<u8>) -> Result<(), Reason> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| Reason::Stopping)?;
-        let kept = self.node()?.errand(Errand::HandIn { device, part });
-        runtime.block_on(kept).map(|_| ())
-    }
     fn lacking(&self, lines: Vec<HandedInLine>) -> Result<Vec<HandedInLine>, Reason> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Reason::Stopping)?;
         runtime.block_on(self.node()?.beyond(lines))
     }
 
+    fn review(&self, device: DeviceId, part: Vec<u8>) -> Result<(), Reason> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| Reason::Stopping)?;
+        let kept = self.node()?.errand(Errand::HandIn { device, part });
+        runtime.block_on(kept).map(|_| ())
+    }
 
     fn purged(&self, device: DeviceId) -> Result<(), Reason> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Reason::Stopping)?;
@@ -432,15 +437,15 @@ fn later_than(latest: Option<Moment>, now: Moment) -> Moment {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::time::Duration;
+
+    use node::protocol::directory::Site;
+
     use super::*;
 
     #[test]
     fn a_new_organisation_knows_its_name_and_its_centre() {
         let material = found("Outreach West").unwrap();
-    use std::time::Duration;
-
-    use node::protocol::directory::Site;
-
         let mut directory = Directory::new(material.tenant, material.authority);
         for statement in &material.statements {
             assert_eq!(directory.admit(statement), Ok(true));
@@ -451,11 +456,6 @@ mod tests {
         assert!(found(&"n".repeat(600)).is_err());
     }
 
-    #[test]
-    fn a_statement_is_later_than_the_one_before_whatever_the_clock_says() {
-        assert_eq!(later_than(None, Moment(5)), Moment(5));
-        assert_eq!(later_than(Some(Moment(4)), Moment(5)), Moment(5));
-        assert_eq!(later_than(Some(Moment(9)), Moment(5)), Moment(10));
     /// Whoever asked went away after the statement was on its way: it was kept and not counted, so
     /// the open codes died of "statements from elsewhere", and its number was given out again.
     #[tokio::test(flavor = "multi_thread")]
@@ -485,5 +485,10 @@ mod tests {
         assert!(let_in.is_ok(), "the code is good: {let_in:?}");
     }
 
+    #[test]
+    fn a_statement_is_later_than_the_one_before_whatever_the_clock_says() {
+        assert_eq!(later_than(None, Moment(5)), Moment(5));
+        assert_eq!(later_than(Some(Moment(4)), Moment(5)), Moment(5));
+        assert_eq!(later_than(Some(Moment(9)), Moment(5)), Moment(10));
     }
 }

@@ -15,6 +15,7 @@ use api::{
         service::{self, Ready, Surface},
     },
 };
+use node::{backup::is_restored, store::Store as _};
 use runtime::{Config as NodeConfig, FolderLock, KeySource, Role, Running, backup::RecoveryKey};
 use serde_json::Value;
 
@@ -65,6 +66,7 @@ impl Centre {
         let (store, material) = folder::open(lock, key)?;
         export::clear_spool(lock.path());
         backup::clear_spool(lock.path());
+        let restored = is_restored(&store.snapshot()?)?;
         let authority = Arc::new(Authority::new(&material)?);
         let enrol = Arc::clone(&authority);
         let role = Role::Centre { listen, enrol };
@@ -74,7 +76,7 @@ impl Centre {
             role,
         })
         .await?;
-        authority.attach(running.handle(), lock.path())?;
+        authority.attach(running.handle(), lock.path(), restored)?;
         Ok(Centre { running, authority })
     }
 
@@ -165,8 +167,6 @@ pub(crate) mod tests {
 
     use super::*;
 
-    #[test]
-    fn an_address_that_leads_nowhere_is_not_told() {
     /// A new organisation's centre, running in a folder of its own that goes with it.
     pub(crate) struct Started {
         pub(crate) centre: Centre,
@@ -199,6 +199,8 @@ pub(crate) mod tests {
         }
     }
 
+    #[test]
+    fn an_address_that_leads_nowhere_is_not_told() {
         let at = |text: &str| {
             text.parse()
                 .unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)))

@@ -115,6 +115,9 @@ enum Command {
         /// The recovery key that `init` has written
         #[arg(long, value_name = "FILE")]
         recovery: PathBuf,
+        /// Go on without what is refused, or not in the backup, and say what that is
+        #[arg(long)]
+        without_refused: bool,
     },
     /// Let a restored centre act again, and honour the codes made before its last start, although
     /// some devices have not been heard
@@ -191,14 +194,14 @@ enum DeviceCommand {
         /// Its id
         id: DeviceId,
     },
-}
-
-/// Runs the program with the arguments of this process.
     /// Discard what a revoked device has handed in and nobody has let in; nothing takes this back
     Reject {
         /// Its id
         id: DeviceId,
     },
+}
+
+/// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
     match Cli::try_parse() {
         Ok(cli) => program::end(PROGRAM, dispatch(cli)),
@@ -244,9 +247,13 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Backup { file } => {
             backup::backup(&place(common, Said::new(), Purpose::Ask)?, &file)
         }
-        Command::Restore { file, recovery } => {
+        Command::Restore {
+            file,
+            recovery,
+            without_refused,
+        } => {
             let place = place(common, Said::new(), Purpose::Make)?;
-            backup::restore(&place, &file, &recovery)
+            backup::restore(&place, &file, &recovery, without_refused)
         }
         Command::Resume => answer(common, Ask::Resume, resumed),
         Command::Erase { .. } => later("erase"),
@@ -268,6 +275,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Device(DeviceCommand::Accept { id }) => {
             answer(common, Ask::DeviceAccept { id }, accepted)
         }
+        Command::Device(DeviceCommand::Reject { id }) => {
+            answer(common, Ask::DeviceReject { id }, rejected)
+        }
         Command::Status => answer(common, Ask::Status, inspect::status_text),
         Command::Verify => answer(common, Ask::Verify, inspect::verify_text),
         Command::Invite {
@@ -275,9 +285,6 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             phone,
             addresses,
         } => {
-        Command::Device(DeviceCommand::Reject { id }) => {
-            answer(common, Ask::DeviceReject { id }, rejected)
-        }
             let whom = site.map(Invited::Site).or(phone.map(Invited::Phone));
             let whom = whom.ok_or_else(|| Failure::usage("say --site or --phone"))?;
             answer(common, Ask::Invite { whom, addresses }, code)
@@ -384,6 +391,7 @@ const COLUMNS: [&str; 13] = [
     "disabled",
     "revoked",
     "lost",
+    "held",
     "purged",
     "handed_in",
     "handed_in_bytes",
@@ -391,7 +399,6 @@ const COLUMNS: [&str; 13] = [
 
 /// One line a row, its fields in columns.
 fn rows(value: &Value) -> String {
-    "held",
     let rows = value
         .as_array()
         .map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
@@ -430,8 +437,20 @@ fn revoked(value: &Value) -> String {
     format!("The device is revoked; {held}.\n{rest}\n")
 }
 
+/// A moment as a person reads it.
+fn time_text(ms: i64) -> String {
+    let minute = ms.div_euclid(60_000).rem_euclid(24 * 60);
+    let day = Day::of(Moment(ms));
+    format!("{day} {:02}:{:02} UTC", minute / 60, minute % 60)
+}
+
 fn accepted(value: &Value) -> String {
     let count = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let refused = value.get("refused").and_then(Value::as_object);
+    let refused = refused.into_iter().flatten();
+    let refused: Vec<String> = refused
+        .map(|(reason, count)| format!("{reason}: {count}"))
+        .collect();
     let left = match count("handed_in") {
         0 => String::new(),
         left => format!(
@@ -441,21 +460,18 @@ fn accepted(value: &Value) -> String {
         ),
     };
     format!(
-/// A moment as a person reads it.
-fn time_text(ms: i64) -> String {
-    let minute = ms.div_euclid(60_000).rem_euclid(24 * 60);
-    let day = Day::of(Moment(ms));
-    format!("{day} {:02}:{:02} UTC", minute / 60, minute % 60)
-}
-
         "{} runs and placements are new in the record, {} were there before.{left}\n",
         count("admitted"),
-    let refused = value.get("refused").and_then(Value::as_object);
-    let refused = refused.into_iter().flatten();
-    let refused: Vec<String> = refused
-        .map(|(reason, count)| format!("{reason}: {count}"))
-        .collect();
         count("held"),
+    )
+}
+
+fn rejected(value: &Value) -> String {
+    let count = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or(0);
+    format!(
+        "{} parts ({} bytes) are discarded.\n",
+        count("discarded"),
+        count("discarded_bytes")
     )
 }
 
@@ -466,15 +482,6 @@ fn resumed(value: &Value) -> String {
         some => format!(
             "The centre acts again. {some} devices have not been heard since its start: what they \
              alone know of is missing until they are.\n"
-fn rejected(value: &Value) -> String {
-    let count = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or(0);
-    format!(
-        "{} parts ({} bytes) are discarded.\n",
-        count("discarded"),
-        count("discarded_bytes")
-    )
-}
-
         ),
     }
 }
@@ -499,13 +506,6 @@ mod tests {
     }
 
     #[test]
-    fn rows_have_columns() {
-        let value = json!([{ "id": "bath", "name": "Bath" }, { "id": "kent", "name": null }]);
-        assert_eq!(rows(&value), "bath\tBath\nkent\t-\n");
-        assert_eq!(
-            rows(&json!({ "roles": ["a", "b"], "id": "w-1" })),
-            "w-1\ta,b\n"
-    #[test]
     fn a_person_is_told_a_time_and_why_something_was_not_taken() {
         let words = revoked(&json!({ "held": 1_790_000_000_000_i64 }));
         assert!(words.contains("is of 2026-09-21 13:33 UTC"), "{words}");
@@ -516,6 +516,13 @@ mod tests {
         );
     }
 
+    #[test]
+    fn rows_have_columns() {
+        let value = json!([{ "id": "bath", "name": "Bath" }, { "id": "kent", "name": null }]);
+        assert_eq!(rows(&value), "bath\tBath\nkent\t-\n");
+        assert_eq!(
+            rows(&json!({ "roles": ["a", "b"], "id": "w-1" })),
+            "w-1\ta,b\n"
         );
     }
 }

@@ -270,8 +270,9 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// Refuses a secret that others than its owner may read.
 #[cfg(unix)]
-fn check_mode(path: &Path, about: &fs::Metadata) -> Result<(), SecretError> {
+pub(crate) fn check_mode(path: &Path, about: &fs::Metadata) -> Result<(), SecretError> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = about.permissions().mode() & 0o7777;
     if mode & 0o077 == 0 {
@@ -282,7 +283,7 @@ fn check_mode(path: &Path, about: &fs::Metadata) -> Result<(), SecretError> {
 }
 
 #[cfg(not(unix))]
-fn check_mode(_: &Path, _: &fs::Metadata) -> Result<(), SecretError> {
+pub(crate) fn check_mode(_: &Path, _: &fs::Metadata) -> Result<(), SecretError> {
     Ok(())
 }
 
