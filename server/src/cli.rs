@@ -508,7 +508,7 @@ mod tests {
     #[test]
     fn a_person_is_told_a_time_and_why_something_was_not_taken() {
         let words = revoked(&json!({ "held": 1_790_000_000_000_i64 }));
-        assert!(words.contains("is of 2026-09-21 13:33 UTC"), "{words}");
+        assert!(words.contains("is of 2026-09-21 14:13 UTC"), "{words}");
         let words = accepted(&json!({ "handed_in": 2, "refused": { "malformed": 2 } }));
         assert!(
             words.contains("2 parts") && words.contains("malformed: 2"),

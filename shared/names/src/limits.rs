@@ -34,6 +34,9 @@ pub const BUNDLE_BYTES_MAX: usize = 1 << 20;
 pub const BUNDLE_CHANGES_MAX: usize = 256;
 /// Admission: scopes in one placement. A case is in its site, a caseload and a compartment or two.
 pub const PLACEMENT_SCOPES_MAX: usize = 16;
+/// Admission: a bundle as it travels and is kept. Whatever is said around it in a frame must fit
+/// beside it.
+pub const BUNDLE_ENCODED_MAX: usize = FRAME_BYTES_MAX - (4 << 10);
 /// Admission: bytes of any signed payload.
 pub const SIGNED_BYTES_MAX: usize = 16 << 10;
 

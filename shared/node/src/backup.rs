@@ -23,7 +23,7 @@ use store::{Batch, NAME_BYTES_MAX, Snapshot, Store, StoreError, Table};
 
 use crate::{
     admit::{self, Verdict},
-    draft::{Draft, damaged, decode_row, read_range, read_row, unless_damaged},
+    draft::{Draft, damaged, decode_row, read_arrivals, read_range, read_row, unless_damaged},
     node::{META, Node},
     review,
     rows::{MetaRow, PeerRow, ScopeRow, scope_name},
@@ -260,9 +260,22 @@ pub fn each_readable_piece<P: Snapshot, E: From<StoreError>>(
     let mut unread = each_readable(snapshot, Table::Placement, name, |bytes| {
         take(decode_row(Table::Placement, bytes).map(Piece::Placement))
     })?;
-    unread += each_readable(snapshot, Table::Bundle, name, |bytes| {
-        take(decode_row(Table::Bundle, bytes).map(Piece::Bundle))
-    })?;
+    let mut next = Some(0);
+    while let Some(from) = next {
+        let rows = read_arrivals(snapshot, Table::Bundle, document, from, ROWS)?;
+        next = rows.last().and_then(|(last, _)| last.checked_add(1));
+        for (_, bytes) in rows {
+            match bytes {
+                Some(bytes) => take(decode_row(Table::Bundle, &bytes).map(Piece::Bundle))?,
+                None => unread += 1,
+            }
+        }
+        if next.is_none() {
+            // Where the header row is damaged too, nobody can tell how far the rows go.
+            let rest = snapshot.range(Table::Bundle, name, from, ROWS);
+            unread += u64::from(unless_damaged(rest)?.is_none());
+        }
+    }
     Ok(unread + spoilt)
 }
 

@@ -12,15 +12,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use names::{ActorId, DeviceId, DocumentId, Reason, ScopeId};
 use protocol::{
+    bundle::Bundle,
     codec,
     directory::HandedInLine,
     message::Frame,
     narrow::{PART_BYTES_MAX, PartName},
+    placement::SignedPlacement,
 };
 use store::{Snapshot, StoreError, Table};
 
 use crate::{
-    draft::{Draft, decode_row, read_range, read_row, unless_damaged},
+    draft::{Draft, decode_row, read_arrivals, read_row, unless_damaged},
     gather::{Gathering, Repair},
     rows::{ActorRow, DocumentRow, IndexRow, KeptPart, ReviewRow},
     verify::{Checked, VerifiedFrame},
@@ -163,15 +165,16 @@ fn is_whole<P: Snapshot>(
     wanted: &BTreeMap<ActorId, HandedInLine>,
 ) -> Result<bool, StoreError> {
     for number in 0..row.placement_count {
-        let placement = snapshot.get(Table::Placement, document.as_ref(), number);
-        if unless_damaged(placement)?.flatten().is_none() {
+        let placement = read_row(snapshot, Table::Placement, document.as_ref(), number);
+        let placement: Option<SignedPlacement> = unless_damaged(placement)?.flatten();
+        if placement.is_none() {
             return Ok(false);
         }
     }
     let mut found: BTreeMap<ActorId, BTreeSet<u64>> = BTreeMap::new();
     let mut next = 0;
     loop {
-        let rows = read_range(snapshot, Table::Index, document.as_ref(), next, INDEX_ROWS)?;
+        let rows = read_arrivals(snapshot, Table::Index, document, next, INDEX_ROWS)?;
         let Some((last, _)) = rows.last() else { break };
         next = last + 1;
         for (position, bytes) in rows {
@@ -190,8 +193,9 @@ fn is_whole<P: Snapshot>(
             if changes.is_empty() {
                 continue;
             }
-            let bundle = snapshot.get(Table::Bundle, document.as_ref(), position);
-            if unless_damaged(bundle)?.flatten().is_none() {
+            let bundle = read_row(snapshot, Table::Bundle, document.as_ref(), position);
+            let bundle: Option<Bundle> = unless_damaged(bundle)?.flatten();
+            if bundle.is_none() {
                 return Ok(false);
             }
             for (actor, seq) in changes {

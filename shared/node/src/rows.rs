@@ -6,8 +6,8 @@
 //! | Statement | empty | order of arrival | a signed statement |
 //! | Document | document | 0 | [`DocumentRow`] |
 //! | Actor | document | slot of the actor | [`ActorRow`] |
-//! | Bundle | document | arrival | a bundle, as it travels |
-//! | Index | document | arrival | [`IndexRow`]: what the bundle holds |
+//! | Bundle | document | arrival, the last if some were folded | a bundle, as it travels |
+//! | Index | document | the same | [`IndexRow`]: what the bundle holds |
 //! | Placement | document | order of arrival | a signed placement |
 //! | Scope | scope | 0 | [`ScopeRow`] |
 //! | Member | scope | slot of the document | [`MemberRow`] |
@@ -91,6 +91,9 @@ pub(crate) struct DocumentRow {
     /// Where it stands among the members of each scope it was ever in here.
     #[cbor(n(9), with = "codec::wire")]
     pub(crate) memberships: Vec<Membership>,
+    /// Bundles admitted since some were last folded.
+    #[n(10)]
+    pub(crate) loose: u64,
 }
 
 impl DocumentRow {
@@ -107,6 +110,7 @@ impl DocumentRow {
             placements: Vec::new(),
             placed: Vec::new(),
             memberships: Vec::new(),
+            loose: 0,
         }
     }
 }
@@ -165,11 +169,11 @@ pub(crate) struct ActorRow {
 
 /// What a bundle holds: so much of each change that what builds on it can be checked, and what a
 /// peer lacks be found, without reading the changes.
-#[derive(Clone, Debug, Encode, Decode)]
+#[derive(Clone, Debug, Default, Encode, Decode)]
 pub(crate) struct IndexRow {
-    /// The incarnation it came from; it is not sent back there.
-    #[cbor(n(0), with = "codec::wire", has_nil)]
-    pub(crate) origin: Option<Incarnation>,
+    /// The incarnations it came from, none for what was written here; nothing is sent back there.
+    #[n(0)]
+    origins: Vec<Origin>,
     /// Its changes, in its order.
     #[cbor(n(1), with = "codec::wire")]
     pub(crate) changes: Vec<IndexChange>,
@@ -191,22 +195,70 @@ pub(crate) struct IndexChange {
     /// Its bytes as it was written.
     #[n(4)]
     pub(crate) bytes: u64,
+    /// The arrival of the bundle in which it came.
+    #[n(5)]
+    pub(crate) arrival: u64,
+    /// Which of the row's origins is its own.
+    #[n(6)]
+    pub(crate) origin: u64,
 }
 
 codec::wire_struct!(IndexChange);
 
+/// The incarnation that something came from; none when it was written here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+struct Origin(#[cbor(n(0), with = "codec::wire", has_nil)] Option<Incarnation>);
+
 impl IndexRow {
+    /// What came from one place. Its changes name the first of its origins.
+    pub(crate) fn from(origin: Option<Incarnation>, changes: Vec<IndexChange>) -> IndexRow {
+        IndexRow {
+            origins: vec![Origin(origin)],
+            changes,
+        }
+    }
+
+    /// Where one of its changes came from; none when it was written here.
+    pub(crate) fn origin(&self, change: &IndexChange) -> Option<Incarnation> {
+        let place = usize::try_from(change.origin).ok()?;
+        self.origins.get(place)?.0
+    }
+
+    /// The first arrival of which it holds something.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.changes.iter().map(|change| change.arrival).min()
+    }
+
+    /// Adds what another holds.
+    pub(crate) fn append(&mut self, other: &IndexRow) {
+        for change in &other.changes {
+            let origin = Origin(other.origin(change));
+            let known = self.origins.iter().position(|known| *known == origin);
+            let place = known.unwrap_or_else(|| {
+                self.origins.push(origin);
+                self.origins.len() - 1
+            });
+            self.changes.push(IndexChange {
+                origin: place as u64,
+                ..*change
+            });
+        }
+    }
+
     /// The hashes of its changes.
     pub(crate) fn hashes(&self) -> Vec<ChangeHash> {
         self.changes.iter().map(|change| change.hash).collect()
     }
 
-    /// How far each author's line goes in it: the first and the last number, by slot.
-    pub(crate) fn lines(&self) -> BTreeMap<u64, (u64, u64)> {
+    /// Where each author's line begins in what came with one arrival, by slot.
+    pub(crate) fn lines(&self, arrival: u64) -> BTreeMap<u64, u64> {
         let mut lines = BTreeMap::new();
-        for change in &self.changes {
-            let line = lines.entry(change.slot).or_insert((change.seq, change.seq));
-            line.1 = change.seq.max(line.1);
+        let of = self
+            .changes
+            .iter()
+            .filter(|change| change.arrival == arrival);
+        for change in of {
+            lines.entry(change.slot).or_insert(change.seq);
         }
         lines
     }
@@ -294,6 +346,9 @@ pub(crate) struct SummaryRow {
     /// The version of the code that made it.
     #[n(1)]
     pub(crate) version: u16,
+    /// The version of the program that opened the document for it.
+    #[n(3)]
+    pub(crate) program: String,
     /// The summary as JSON, the form the API gives it in.
     #[cbor(n(2), with = "codec::wire")]
     pub(crate) json: Vec<u8>,

@@ -362,8 +362,8 @@ mod tests {
                 golden(answers().iter().map(Answer::encode))
             ],
             [
-                "17bbf64a87c806e3481fc5b0dfac67e4",
-                "5bd6414f03a7c3df57de9b955823d4b8"
+                "39f437eb8c1c8804deddad7434ee10ac",
+                "d6c6dc0fc17fbfa55b81d17eb800a2fc"
             ]
         );
     }

@@ -121,8 +121,12 @@ pub(crate) const CONTROL_LINE_BYTES_MAX: usize = 4 << 20;
 pub(crate) const CONTROL_CALLERS_MAX: usize = 16;
 /// How long a caller may take to say its line.
 pub(crate) const CONTROL_REQUEST_MAX: Duration = Duration::from_secs(10);
-/// How long a command waits for its answer: a backup or an export may take a while.
+/// How long a command waits for a word of the running node: its answer, or that it is at work.
 pub(crate) const CONTROL_ANSWER_MAX: Duration = Duration::from_secs(120);
+/// How often the node says that it is at work: several times in that.
+pub(crate) const CONTROL_BUSY_EVERY: Duration = Duration::from_secs(20);
+/// How long a command's work may take: verifying the largest store takes minutes.
+pub(crate) const CONTROL_WORK_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// A key file is 65 bytes; whatever is longer than this is something else.
 pub(crate) const KEY_FILE_BYTES_MAX: u64 = 4 << 10;
