@@ -155,6 +155,12 @@ pub(crate) const NARROW_MAX: Duration = Duration::from_secs(60);
 /// Questions on one connection of it: as many parts as a device may hand in, and as many others;
 /// fifty lists of lines are more than any site has.
 pub(crate) const NARROW_ASKS_MAX: usize = 512;
+/// Conversations in it at once: more devices than are ever revoked or renewed together.
+pub(crate) const NARROW_PLACES_MAX: usize = 64;
+/// Those of them with one device: its earlier ones may have broken off and not be missed yet.
+pub(crate) const NARROW_PER_DEVICE_MAX: usize = 4;
+/// How long a device may stay on it: as much as it may hand in, on the worst link.
+pub(crate) const NARROW_TALK_MAX: Duration = Duration::from_secs(60 * 60);
 /// By how much a clock may differ from the centre's before its operator is told.
 pub(crate) const CLOCK_OFF_MS: u64 = 10 * 60 * 1_000;
 /// How far back a certificate begins: a device whose clock is a day slow can still use it.

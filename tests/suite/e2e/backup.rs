@@ -45,6 +45,7 @@ fn back_up_under_load(
         let meanwhile = typed.load(Ordering::SeqCst) - before;
         over.store(true, Ordering::SeqCst);
         say(format!("the backup was made beside {meanwhile} notes"));
+        assert!(meanwhile > 0, "nothing was written beside it");
         done.unwrap()
     })
 }

@@ -6,7 +6,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use node::{Side, names::Reason, protocol::signed::device_id};
+use node::{
+    Side,
+    names::{DeviceId, Reason},
+    protocol::signed::device_id,
+};
 use quinn::{Endpoint, Incoming};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -19,7 +23,8 @@ use crate::{
     hub::{Hub, lock},
     limits::{
         ENROLMENTS_MAX, HANDSHAKE_MAX, HANDSHAKES_MAX, HANDSHAKES_TRUSTING, LINKS_MAX,
-        STRANGERS_MAX, STRANGERS_PER_ADDRESS_MAX,
+        NARROW_PER_DEVICE_MAX, NARROW_PLACES_MAX, NARROW_TALK_MAX, STRANGERS_MAX,
+        STRANGERS_PER_ADDRESS_MAX,
     },
     tls::Admitted,
 };
@@ -29,7 +34,49 @@ struct Places {
     handshakes: Arc<Semaphore>,
     links: Arc<Semaphore>,
     strangers: Arc<Strangers>,
+    narrow: Arc<Narrow>,
     enrolments: Arc<Semaphore>,
+}
+
+/// Devices on the narrow protocol, and how often: they are known, so they take no stranger's place,
+/// and none of them takes all.
+#[derive(Debug, Default)]
+struct Narrow(Mutex<BTreeMap<DeviceId, usize>>);
+
+/// The place of one such device, for as long as this lives.
+#[derive(Debug)]
+struct Narrowed {
+    among: Arc<Narrow>,
+    device: DeviceId,
+}
+
+impl Narrow {
+    /// A place for a device, if it may have another and there is any.
+    fn enter(self: &Arc<Narrow>, device: DeviceId) -> Option<Narrowed> {
+        let mut here = lock(&self.0);
+        let (all, own) = (here.values().sum::<usize>(), here.get(&device).copied());
+        let own = own.unwrap_or(0);
+        if all >= NARROW_PLACES_MAX || own >= NARROW_PER_DEVICE_MAX {
+            return None;
+        }
+        here.insert(device, own + 1);
+        Some(Narrowed {
+            among: Arc::clone(self),
+            device,
+        })
+    }
+}
+
+impl Drop for Narrowed {
+    fn drop(&mut self) {
+        let mut here = lock(&self.among.0);
+        match here.get_mut(&self.device) {
+            Some(own) if *own > 1 => *own -= 1,
+            Some(_) | None => {
+                here.remove(&self.device);
+            }
+        }
+    }
 }
 
 /// Callers without a certificate, by where they call from.
@@ -101,6 +148,7 @@ pub(crate) async fn listen(endpoint: Endpoint, hub: Arc<Hub>, gate: Gate) {
         handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
         links: Arc::new(Semaphore::new(LINKS_MAX)),
         strangers: Arc::default(),
+        narrow: Arc::default(),
         enrolments: Arc::new(Semaphore::new(ENROLMENTS_MAX)),
     });
     while let Some(incoming) = endpoint.accept().await {
@@ -159,11 +207,13 @@ async fn let_in(
             converse(connection, peer, Side::Answered, hub).await;
         }
         Admitted::Narrow(peer) => {
-            let Some(_place) = places.strangers.enter(connection.remote_address().ip()) else {
+            let Some(_place) = places.narrow.enter(device_id(&peer)) else {
                 close(&connection, Reason::Busy);
                 return;
             };
-            narrow::serve(connection, peer, hub, &gate.authority).await;
+            let served = narrow::serve(&connection, peer, hub, &gate.authority);
+            let _ = timeout(NARROW_TALK_MAX, served).await;
+            close(&connection, Reason::Stopping);
         }
         Admitted::Enrol => {
             let Some(_place) = places.strangers.enter(connection.remote_address().ip()) else {
@@ -178,6 +228,23 @@ async fn let_in(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_device_takes_all_places_of_the_narrow_protocol() {
+        let narrow = Arc::new(Narrow::default());
+        let device = |number: usize| DeviceId((number as u128).to_be_bytes());
+        let mut own: Vec<_> = (0..NARROW_PER_DEVICE_MAX)
+            .map(|_| narrow.enter(device(0)))
+            .collect();
+        assert!(own.iter().all(Option::is_some) && narrow.enter(device(0)).is_none());
+        own.pop();
+        assert!(narrow.enter(device(0)).is_some(), "one has gone");
+        let others = (1..=NARROW_PLACES_MAX).filter_map(|number| narrow.enter(device(number)));
+        let others: Vec<_> = others.collect();
+        assert_eq!(others.len() + own.len(), NARROW_PLACES_MAX);
+        drop((own, others));
+        assert!(lock(&narrow.0).is_empty());
+    }
 
     #[test]
     fn one_stranger_does_not_take_all_places() {

@@ -18,7 +18,7 @@ use super::{Dialler, client_config, close};
 use crate::{
     enrol::Redeem,
     hub::Hub,
-    limits::{FLUSH_MAX, NARROW_ASKS_MAX, NARROW_MAX},
+    limits::{FLUSH_MAX, NARROW_ASKS_MAX, NARROW_MAX, STRANGER_SILENT_MAX},
     link::{read_frame, write_frame},
     material::Material,
     shell, tls,
@@ -44,34 +44,36 @@ async fn say(connection: &Connection, frame: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// The centre's side, until the device has nothing more to ask.
+/// The centre's side, until the device has nothing more to ask. Whoever dials has its first question
+/// ready, and is asked to prove it.
 pub(super) async fn serve(
-    connection: Connection,
+    connection: &Connection,
     peer: PublicKey,
     hub: &Arc<Hub>,
     authority: &Arc<dyn Redeem>,
 ) {
     let device = device_id(&peer);
     tracing::info!(%device, "a device is let in to the narrow protocol");
+    let mut patience = STRANGER_SILENT_MAX;
     for _ in 0..NARROW_ASKS_MAX {
         let asked = async {
             let mut asking = connection.accept_uni().await.ok()?;
             read_frame(&mut asking).await.ok()?
         };
-        let Ok(Some(asked)) = timeout(NARROW_MAX, asked).await else {
+        let Ok(Some(asked)) = timeout(patience, asked).await else {
             break;
         };
+        patience = NARROW_MAX;
         let (hub, authority) = (Arc::clone(hub), Arc::clone(authority));
         let answer = tokio::task::spawn_blocking(move || answer(&asked, peer, &hub, &*authority));
         let answer = answer.await.unwrap_or(Answer::Refused(Reason::NotSaved));
         if let Answer::Refused(reason) = &answer {
             tracing::warn!(%device, %reason, "a device asked in vain on the narrow protocol");
         }
-        if timeout(NARROW_MAX, say(&connection, &answer.encode())).await != Ok(Some(())) {
+        if timeout(NARROW_MAX, say(connection, &answer.encode())).await != Ok(Some(())) {
             break;
         }
     }
-    close(&connection, Reason::Stopping);
 }
 
 fn answer(asked: &[u8], peer: PublicKey, hub: &Hub, authority: &dyn Redeem) -> Answer {

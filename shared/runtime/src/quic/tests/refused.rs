@@ -1,6 +1,11 @@
 //! What a device learns when the centre does not take it, or is not there.
 
-use node::protocol::narrow::PurgeReceipt;
+use node::{
+    Saved,
+    names::DeviceId,
+    protocol::narrow::PurgeReceipt,
+    store::{Batch, Store as _, Table},
+};
 
 use super::*;
 
@@ -155,6 +160,77 @@ async fn a_conversation_ends_at_once_and_a_lost_device_hands_in_nothing() {
     timeout(LONG, edge.ended()).await.unwrap();
     let leaving = edge.handle().leaving().unwrap();
     assert!(leaving.lost && leaving.parts == 0, "{leaving:?}");
+    edge.stop().await;
+    centre.stop().await;
+}
+
+/// An edge whose centre has forgotten what it had acknowledged, and its store.
+async fn forgotten(organisation: &Arc<Organisation>) -> (DeviceId, Kept, Saved, Running) {
+    let before = centre_on(organisation, Kept::default(), anywhere()).await;
+    let (material, store) = (organisation.edge(), Kept::default());
+    let device = material.device.device_id();
+    let role = Role::Edge {
+        centre: vec![before.quic_addr().unwrap().to_string()],
+    };
+    let edge = start(Config {
+        store: store.clone(),
+        material,
+        role,
+    });
+    let edge = edge.await.unwrap();
+    let case = edge.handle().command(open_case()).await.unwrap();
+    at_the_centre(&edge.handle(), case.entry).await;
+    assert_eq!(edge.handle().waiting(), 0, "nothing is left to be sent");
+    edge.stop().await;
+    before.stop().await;
+    let centre = centre_on(organisation, Kept::default(), anywhere()).await;
+    assert!(organisation.handle.set(centre.handle()).is_ok());
+    organisation.revoke(device, false).await;
+    (device, store, case, centre)
+}
+
+async fn again(organisation: &Organisation, device: DeviceId, store: Kept, to: &Running) -> Running {
+    let edge = start(Config {
+        store,
+        material: organisation.known(device),
+        role: Role::Edge {
+            centre: vec![to.quic_addr().unwrap().to_string()],
+        },
+    });
+    edge.await.unwrap()
+}
+
+/// The centre had it once, and lost it: the only copy died with the device's keys.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_device_hands_in_what_the_centre_has_forgotten() {
+    let organisation = Arc::new(Organisation::new());
+    let (device, store, _, centre) = forgotten(&organisation).await;
+    let edge = again(&organisation, device, store, &centre).await;
+    let ended = timeout(LONG, edge.ended()).await.unwrap();
+    assert_eq!(ended, crate::Life::Stopped);
+    let leaving = edge.handle().leaving().unwrap();
+    assert!(leaving.parts > 0, "{leaving:?}");
+    edge.stop().await;
+    let waits = centre.handle().in_review(vec![device]).await.unwrap();
+    assert_eq!(waits.first().unwrap().parts, leaving.parts);
+    centre.stop().await;
+}
+
+/// What cannot be read may be saved yet: the keys are not destroyed before a person says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_device_that_cannot_read_all_stays_until_it_counts_as_lost() {
+    let organisation = Arc::new(Organisation::new());
+    let (device, mut store, case, centre) = forgotten(&organisation).await;
+    let mut batch = Batch::new();
+    batch.put(Table::Bundle, case.document.0, 0, vec![0xFF; 3]);
+    store.commit(batch).unwrap();
+    let edge = again(&organisation, device, store, &centre).await;
+    says(&edge, "cannot read all that the centre lacks").await;
+    assert_eq!(edge.handle().leaving(), None);
+    organisation.revoke(device, true).await;
+    // Whoever is in a hurry starts it again: it asks at once.
+    timeout(LONG, edge.ended()).await.unwrap();
+    assert!(edge.handle().leaving().unwrap().lost);
     edge.stop().await;
     centre.stop().await;
 }
