@@ -585,7 +585,7 @@ mod tests {
         let same = |one: &[u8], other: &[u8]| {
             is_same(&mut io::Cursor::new(one), &mut io::Cursor::new(other)).unwrap()
         };
-        assert!(same(&bytes, &bytes) && !same(&bytes, &bytes[1..]));
+        assert!(same(&bytes, &bytes) && !same(&bytes, b"another"));
         assert!(!same(b"abc", b"abd") && !same(b"", b"a"));
     }
 

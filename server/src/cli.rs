@@ -268,15 +268,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         ),
         Command::Site(command) => answer(common, site(command), rows),
         Command::Worker(command) => answer(common, worker(command), rows),
-        Command::Device(DeviceCommand::List) => answer(common, Ask::DeviceList, rows),
-        Command::Device(DeviceCommand::Revoke { id, lost }) => {
-            answer(common, Ask::DeviceRevoke { id, lost }, revoked)
-        }
-        Command::Device(DeviceCommand::Accept { id }) => {
-            answer(common, Ask::DeviceAccept { id }, accepted)
-        }
-        Command::Device(DeviceCommand::Reject { id }) => {
-            answer(common, Ask::DeviceReject { id }, rejected)
+        Command::Device(command) => {
+            let (ask, text) = device(command);
+            answer(common, ask, text)
         }
         Command::Status => answer(common, Ask::Status, inspect::status_text),
         Command::Verify => answer(common, Ask::Verify, inspect::verify_text),
@@ -314,6 +308,16 @@ fn worker(command: WorkerCommand) -> Ask {
         },
         WorkerCommand::List => Ask::WorkerList,
         WorkerCommand::Disable { id } => Ask::WorkerDisable { id },
+    }
+}
+
+/// What is asked about devices, and how its answer is told.
+fn device(command: DeviceCommand) -> (Ask, fn(&Value) -> String) {
+    match command {
+        DeviceCommand::List => (Ask::DeviceList, rows),
+        DeviceCommand::Revoke { id, lost } => (Ask::DeviceRevoke { id, lost }, revoked),
+        DeviceCommand::Accept { id } => (Ask::DeviceAccept { id }, accepted),
+        DeviceCommand::Reject { id } => (Ask::DeviceReject { id }, rejected),
     }
 }
 

@@ -267,15 +267,7 @@ impl fmt::Display for BackupError {
                 f,
                 "a statement in the backup is not the authority's: {reason}"
             ),
-            BackupError::Differs(scopes) => {
-                let names: Vec<String> = scopes.iter().map(ToString::to_string).collect();
-                write!(
-                    f,
-                    "what was read back is not what the store's digests say, in {}: keep the \
-                     store as it is, and run `verify`",
-                    names.join(", ")
-                )
-            }
+            BackupError::Differs(scopes) => differs(scopes, f),
             BackupError::Interrupted => f.write_str("it was interrupted; nothing is left of it"),
             BackupError::Store(error) => error.fmt(f),
             BackupError::Io(path, kind) => write!(
@@ -285,6 +277,16 @@ impl fmt::Display for BackupError {
             ),
         }
     }
+}
+
+fn differs(scopes: &[ScopeId], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let names: Vec<String> = scopes.iter().map(ToString::to_string).collect();
+    write!(
+        f,
+        "what was read back is not what the store's digests say, in {}: keep the store as it is, \
+         and run `verify`",
+        names.join(", ")
+    )
 }
 
 impl std::error::Error for BackupError {}

@@ -189,7 +189,12 @@ async fn forgotten(organisation: &Arc<Organisation>) -> (DeviceId, Kept, Saved, 
     (device, store, case, centre)
 }
 
-async fn again(organisation: &Organisation, device: DeviceId, store: Kept, to: &Running) -> Running {
+async fn again(
+    organisation: &Organisation,
+    device: DeviceId,
+    store: Kept,
+    to: &Running,
+) -> Running {
     let edge = start(Config {
         store,
         material: organisation.known(device),
