@@ -14,8 +14,9 @@ use node::{
 use runtime::{Handle, LinkStatus, Traffic};
 
 use crate::record::{
-    Amount, Answer, Exception, LaneTally, Link, Listed, Opened, PageOf, PeerSync, Proof, Proved,
-    Reach, Record, Role, ScopeSync, Stage, SyncView, Tally, Transfer, Unreached, Who,
+    Amount, Answer, DocumentException, Exception, LaneTally, Link, Listed, Opened, PageOf,
+    PeerSync, Proof, Proved, Reach, Record, Role, ScopeSync, Stage, SyncView, Tally, Transfer,
+    Unreached, Who,
 };
 
 /// The names of the lanes, in the runtime's order.
@@ -256,7 +257,8 @@ fn peer_sync(peer: &Peer) -> PeerSync {
     let moving = |transfer: Transfer| transfer.done.changes < transfer.announced.changes;
     let stage = match (peer.trouble, peer.proved) {
         (Some(_), _) => Stage::Different,
-        (None, Some(_)) => Stage::Equal,
+        (None, Some(_)) if peer.exceptions.is_empty() => Stage::Equal,
+        (None, Some(_)) => Stage::EqualExcept,
         (None, None) if moving(incoming) || moving(outgoing) => Stage::Filling,
         (None, None) => Stage::Unproved,
     };
@@ -268,6 +270,15 @@ fn peer_sync(peer: &Peer) -> PeerSync {
         incoming,
         outgoing,
         trouble: peer.trouble.map(|reason| Exception::new(reason, 1)),
+        exceptions: peer
+            .exceptions
+            .iter()
+            .map(|(document, reason)| DocumentException {
+                document: *document,
+                reason: *reason,
+                words: reason.words(),
+            })
+            .collect(),
     }
 }
 

@@ -240,6 +240,20 @@ pub struct PeerSync {
     pub outgoing: Transfer,
     /// Why the last comparison ended unequal.
     pub trouble: Option<Exception>,
+    /// The documents in which both go on to differ although all else is equal, and why.
+    pub exceptions: Vec<DocumentException>,
+}
+
+/// A document of which one of two nodes refuses something: what only the other has of it goes no
+/// further.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct DocumentException {
+    /// Which document.
+    pub document: DocumentId,
+    /// Why: the stable code.
+    pub reason: Reason,
+    /// Why: in words for a screen.
+    pub words: &'static str,
 }
 
 /// How far one scope has come with one peer.
@@ -252,6 +266,8 @@ pub enum Stage {
     Filling,
     /// Both sides were found equal, and nothing has come since.
     Equal,
+    /// Both sides were found equal except in the documents that are listed as exceptions.
+    EqualExcept,
     /// The last comparison ended unequal; another follows.
     Different,
 }

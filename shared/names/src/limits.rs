@@ -47,6 +47,9 @@ pub const FILL_FRAME_BYTES: usize = 256 << 10;
 /// Fill frames sent ahead of their acknowledgement: compressed they are a third, and keep a 300 ms
 /// link of 20 Mbit/s busy; half of them are verified while the others are made durable.
 pub const FILL_FRAMES_IN_FLIGHT: usize = 8;
+/// Documents that two sides of a scope may go on differing in because one refuses something of the
+/// other's. More are no exceptions but a disagreement that a person must look at.
+pub const EXCEPTIONS_MAX: usize = 64;
 /// Rows in one page of an exact list: 32 bytes each, so a page is 128 KiB.
 pub const LIST_ROWS_MAX: usize = 4_096;
 /// Scopes one peer may name: a site edge has its site, compartments and some dozens of caseloads.

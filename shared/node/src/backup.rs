@@ -370,6 +370,7 @@ impl<S: Store> Node<S> {
             let row = PeerRow {
                 taken: peer.taken.clone(),
                 given: peer.given.clone(),
+                exceptions: Vec::new(),
             };
             batch.put(Table::Peer, peer.name.clone(), 0, codec::encode(&row));
         }

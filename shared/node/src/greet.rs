@@ -19,6 +19,7 @@ use store::{Store, StoreError, Table};
 
 use crate::{
     draft::read_row,
+    except::{self, Exceptions},
     input::{LinkId, Side},
     link::{Link, PeerStore, Said, Stage, Talk},
     node::Node,
@@ -259,6 +260,7 @@ impl<S: Store> Node<S> {
             ask: false,
             said: 0,
             seen: 0,
+            except: Vec::new(),
         }))
     }
 
@@ -308,11 +310,7 @@ impl<S: Store> Node<S> {
         link.is_centre = kind == DeviceKind::Centre;
         let (device, said) = (link.device, link.said.clone());
         for scope in self.common_scopes(&device) {
-            let taken = self.peer_row(turn, device, them.store, &scope)?.taken;
-            let mut talk = Talk {
-                taken,
-                ..Talk::default()
-            };
+            let mut talk = self.new_talk(turn, device, them, &scope)?;
             // Equal roots say that both were equal when the greetings were made; what was
             // written since goes live, and is nobody's but ours until it is acknowledged.
             let at_greeting = said.as_ref().and_then(|said| said.heads.get(&scope));
@@ -322,7 +320,7 @@ impl<S: Store> Node<S> {
                     talk.told = Some(heads.clone());
                     talk.equal(turn.now);
                     let below = said.as_ref().map_or(0, |said| said.outbox);
-                    self.note_equal(turn, id, &scope, below)?;
+                    self.note_equal(turn, id, &scope, below, &Exceptions::new())?;
                 }
                 None => talk.begin(1),
             }
@@ -331,6 +329,22 @@ impl<S: Store> Node<S> {
             }
         }
         self.take_early(turn, id)
+    }
+
+    /// A conversation about a scope, with what is known of the peer in it.
+    fn new_talk(
+        &self,
+        turn: &Turn<S::Snapshot>,
+        device: DeviceId,
+        them: PeerStore,
+        scope: &ScopeId,
+    ) -> Result<Talk, StoreError> {
+        let peer = self.peer_row(turn, device, them.store, scope)?;
+        Ok(Talk {
+            taken: peer.taken,
+            exceptions: except::of_rows(peer.exceptions),
+            ..Talk::default()
+        })
     }
 
     /// What is known of a peer in a scope. A row that cannot be read is no more than a lost hint.
@@ -386,11 +400,7 @@ impl<S: Store> Node<S> {
                 .filter(|scope| !link.scopes.contains_key(scope))
                 .collect();
             for scope in new {
-                let taken = self.peer_row(turn, device, them.store, &scope)?.taken;
-                let mut talk = Talk {
-                    taken,
-                    ..Talk::default()
-                };
+                let mut talk = self.new_talk(turn, device, them, &scope)?;
                 talk.begin(1);
                 if let Some(link) = self.links.get_mut(&id) {
                     link.scopes.insert(scope, talk);
@@ -400,27 +410,29 @@ impl<S: Store> Node<S> {
         Ok(())
     }
 
-    /// Notes that a scope was found equal with a peer: with the centre, that is where everything
-    /// written here has arrived whose number in the outbox is below `below`.
+    /// Notes that a scope was found equal with a peer, except in some documents: with the centre,
+    /// that is where everything else written here has arrived whose number in the outbox is below
+    /// `below`.
     pub(crate) fn note_equal(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
         id: LinkId,
         scope: &ScopeId,
         below: u64,
+        except: &Exceptions,
     ) -> Result<(), StoreError> {
         let row: ScopeRow = turn
             .draft
             .row(Table::Scope, &scope_name(scope), 0)?
             .unwrap_or_default();
-        let documents = row.count;
         turn.say(Output::Notice(Notice::Equal {
             link: id,
             scope: scope.clone(),
-            documents,
+            documents: row.count,
+            except: except.len(),
         }));
         if self.links.get(&id).is_some_and(|link| link.is_centre) {
-            self.arrived_in(turn, scope, below)?;
+            self.arrived_in(turn, scope, below, except)?;
         }
         Ok(())
     }

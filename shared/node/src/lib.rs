@@ -24,6 +24,7 @@ mod desk;
 mod draft;
 pub mod errand;
 mod exact;
+mod except;
 mod fold;
 mod gather;
 mod greet;

@@ -10,7 +10,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use names::{DeviceId, DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId};
+use names::{
+    DeviceId, DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId, limits::EXCEPTIONS_MAX,
+};
 use protocol::{
     digest::{Digest, DocState},
     directory::StatementId,
@@ -20,6 +22,7 @@ use protocol::{
 
 use crate::{
     exact,
+    except::Exceptions,
     gather::{Lines, Repair},
     input::Side,
     output::Lane,
@@ -201,6 +204,10 @@ pub(crate) struct Talk {
     pub(crate) given: Moved,
     /// Why the last round ended unequal.
     pub(crate) trouble: Option<Reason>,
+    /// Documents of which something was refused in this conversation, by either side, and why.
+    pub(crate) refused: BTreeMap<DocumentId, Reason>,
+    /// What both sides last agreed to differ in.
+    pub(crate) exceptions: Exceptions,
     /// Documents of this conversation whose placement can never be taken here.
     pub(crate) unplaceable: BTreeSet<DocumentId>,
 }
@@ -350,9 +357,29 @@ impl Talk {
         self.unequal = None;
         self.due = None;
         self.trouble = None;
+        self.exceptions.clear();
         self.ahead.clear();
         self.received.documents.clear();
         self.given.documents.clear();
+    }
+
+    /// Notes that both sides are equal but for some documents. What was not taken in order may be of
+    /// these, so the cursors stay where they are.
+    pub(crate) fn equal_except(&mut self, exceptions: Exceptions, now: Moment) {
+        self.proved = Some(now);
+        self.was_equal = true;
+        self.failures = 0;
+        self.unequal = None;
+        self.due = None;
+        self.trouble = None;
+        self.exceptions = exceptions;
+    }
+
+    /// Notes that something of a document was refused.
+    pub(crate) fn note_refused(&mut self, document: DocumentId, reason: Reason) {
+        if self.refused.len() < EXCEPTIONS_MAX && document != DocumentId::default() {
+            self.refused.insert(document, reason);
+        }
     }
 
     /// Whether a disagreement means nothing yet: the peer's proof was given before all of ours had

@@ -271,6 +271,9 @@ impl<S: Store> Node<S> {
         if outcome.admitted > 0 {
             talk.proved = None;
         }
+        for fault in &outcome.faults {
+            talk.note_refused(fault.document, fault.reason);
+        }
         talk.frames_come += 1;
         let mut moved = false;
         if outcome.faults.iter().any(|fault| may_come(fault.reason)) {

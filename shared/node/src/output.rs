@@ -69,6 +69,8 @@ pub enum Notice {
         scope: ScopeId,
         /// Documents in it.
         documents: u64,
+        /// Documents in which they go on to differ, because one side refuses something of them.
+        except: usize,
     },
     /// The cursors' hint was not enough, and an exact comparison has begun.
     Repairing {

@@ -28,12 +28,12 @@ use std::{collections::BTreeMap, fmt};
 
 use minicbor::{Decode, Encode};
 use names::{
-    ActorId, ChangeHash, DeviceId, DocumentId, Incarnation, Kind, Moment, ScopeId, StoreId,
+    ActorId, ChangeHash, DeviceId, DocumentId, Incarnation, Kind, Moment, Reason, ScopeId, StoreId,
     TenantId, WorkerId, WriterId,
 };
 use protocol::{
     codec,
-    digest::{Digest, DocState, LtHash},
+    digest::{Digest, DocState, Element, LtHash},
     log::Cursor,
     narrow::PartName,
     placement::PlacementId,
@@ -335,7 +335,27 @@ pub(crate) struct PeerRow {
     /// How far the peer last said it had taken this store's logs.
     #[cbor(n(1), with = "codec::wire")]
     pub(crate) given: Cursor,
+    /// The documents in which both last agreed to differ.
+    #[cbor(n(2), with = "codec::wire")]
+    pub(crate) exceptions: Vec<ExceptionRow>,
 }
+
+/// A document in which two sides differ because one refuses something of the other's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub(crate) struct ExceptionRow {
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) document: DocumentId,
+    /// Why something of it was refused.
+    #[cbor(n(1), with = "codec::wire")]
+    pub(crate) reason: Reason,
+    /// How it stood here and there; none where it was not.
+    #[cbor(n(2), with = "codec::wire", has_nil)]
+    pub(crate) ours: Option<Element>,
+    #[cbor(n(3), with = "codec::wire", has_nil)]
+    pub(crate) theirs: Option<Element>,
+}
+
+codec::wire_struct!(ExceptionRow);
 
 /// A document's summary, as `domain` makes it.
 #[derive(Clone, Encode, Decode)]

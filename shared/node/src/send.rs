@@ -18,6 +18,7 @@ use store::{Store, StoreError, Table};
 
 use crate::{
     draft::{decode_row, read_range, read_row, unless_damaged},
+    except,
     gather::{Gathering, Lines},
     greet::statement_frames,
     input::LinkId,
@@ -174,6 +175,7 @@ impl<S: Store> Node<S> {
         let row: ScopeRow =
             read_row(snapshot, Table::Scope, &scope_name(scope), 0)?.unwrap_or_default();
         let (digest, count) = (row.value(), row.count);
+        let except = except::said(snapshot, scope, talk)?;
         let (scope, round) = (scope.clone(), talk.round);
         let done = Done {
             scope,
@@ -184,6 +186,7 @@ impl<S: Store> Node<S> {
             ask,
             said: talk.frames_said,
             seen: talk.frames_come,
+            except,
         };
         said.push((Lane::Control, Frame::Done(done)));
         Ok(())

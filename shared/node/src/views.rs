@@ -73,6 +73,9 @@ pub struct PeerSync {
     pub is_centre: bool,
     /// When both sides were last found equal, if nothing has come since.
     pub proved: Option<Moment>,
+    /// The documents in which they then went on to differ, and why one side refuses something of
+    /// them; an entry of them that only one side has is on its disk and goes no further.
+    pub exceptions: BTreeMap<DocumentId, Reason>,
     /// What the peer announced, and what has come of it.
     pub expected: Progress,
     /// See `expected`.
@@ -137,6 +140,7 @@ impl<S: Store> Node<S> {
             device: link.device,
             is_centre: link.is_centre,
             proved: link.directory.proved,
+            exceptions: BTreeMap::new(),
             expected: Progress::default(),
             received: Progress::default(),
             announced: Progress::default(),
@@ -161,6 +165,11 @@ impl<S: Store> Node<S> {
                 device: link.device,
                 is_centre: link.is_centre,
                 proved: talk.proved,
+                exceptions: talk
+                    .exceptions
+                    .iter()
+                    .map(|(document, kept)| (*document, kept.reason))
+                    .collect(),
                 expected: talk.expected,
                 received: talk.received.so_far(),
                 announced: talk.announced,

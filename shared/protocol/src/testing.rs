@@ -11,12 +11,12 @@ use names::{
 
 use crate::{
     bundle::{Bundle, Closing, Dep, PackedChange},
-    digest::{Digest, DocState},
+    digest::{Digest, DocState, Element},
     directory::{Issue, SignedStatement, Statement, StatementId},
     log::{Cursor, Position},
     message::{
-        Batch, Bye, Cells, Differ, Difference, Done, Fault, Frame, Held, Hello, List, Ping, Sent,
-        StatementBatch, StatementIds, Table, TableRow, Totals, Wanted,
+        Batch, Bye, Cells, Differ, Difference, Done, Excepted, Fault, Frame, Held, Hello, List,
+        Ping, Sent, StatementBatch, StatementIds, Table, TableRow, Totals, Wanted,
     },
     placement::{Placement, PlacementId, SignedPlacement},
     signed::{DeviceKey, Head, SignedHead, derive_actor},
@@ -212,6 +212,10 @@ fn fill_frames() -> Vec<Frame> {
             ask: true,
             said: 3,
             seen: 5,
+            except: vec![Excepted {
+                document: DOCUMENT,
+                element: Some(Element([0xEE; 32])),
+            }],
         }),
     ]
 }

@@ -357,9 +357,20 @@ fn log(notice: &Notice) {
             link,
             scope,
             documents,
+            except,
         } => {
             let scope = told(scope);
-            tracing::debug!(link = link.0, scope, documents, "proved equal");
+            if *except > 0 {
+                tracing::warn!(
+                    link = link.0,
+                    scope,
+                    documents,
+                    except,
+                    "proved equal, except in some documents"
+                );
+            } else {
+                tracing::debug!(link = link.0, scope, documents, "proved equal");
+            }
         }
         Notice::Repairing { link, scope } => {
             let scope = told(scope);

@@ -8,8 +8,8 @@ use crate::{
     directory::SignedStatement,
     log::{Cursor, Position},
     message::{
-        Batch, Bye, Cells, Differ, Difference, Done, Fault, Frame, Held, Hello, List, Ping, Sent,
-        StatementBatch, StatementIds, Table, TableRow, Totals, Wanted,
+        Batch, Bye, Cells, Differ, Difference, Done, Excepted, Fault, Frame, Held, Hello, List,
+        Ping, Sent, StatementBatch, StatementIds, Table, TableRow, Totals, Wanted,
     },
     placement::SignedPlacement,
     signed::Signature,
@@ -226,6 +226,8 @@ pub(crate) fn frames() -> impl Strategy<Value = Frame> {
         .prop_map(|(payload, signature)| SignedStatement { payload, signature });
     let statements = (vec(statement, 0..3), any::<bool>());
     let totals = (scopes(), any::<[u64; 3]>(), any::<u32>());
+    let excepted = (bytes(), option::of(bytes()))
+        .prop_map(|(document, element)| Excepted { document, element });
     let done = (
         scopes(),
         bytes(),
@@ -234,6 +236,7 @@ pub(crate) fn frames() -> impl Strategy<Value = Frame> {
         any::<u32>(),
         any::<bool>(),
         any::<(u64, u64)>(),
+        vec(excepted, 0..4),
     );
     let list = (
         scopes(),
@@ -261,18 +264,21 @@ pub(crate) fn frames() -> impl Strategy<Value = Frame> {
         batches().prop_map(Frame::Fill),
         batches().prop_map(Frame::Live),
         helds(),
-        done.prop_map(|(scope, digest, count, logs, round, ask, (said, seen))| {
-            Frame::Done(Done {
-                scope,
-                digest,
-                count,
-                logs,
-                round,
-                ask,
-                said,
-                seen,
-            })
-        }),
+        done.prop_map(
+            |(scope, digest, count, logs, round, ask, (said, seen), except)| {
+                Frame::Done(Done {
+                    scope,
+                    digest,
+                    count,
+                    logs,
+                    round,
+                    ask,
+                    said,
+                    seen,
+                    except,
+                })
+            }
+        ),
         list.prop_map(|(scope, rows, last, round)| {
             Frame::List(List {
                 scope,
