@@ -199,8 +199,9 @@ impl<S: Store> Node<S> {
         let known = std::mem::take(&mut link.their_ids);
         let mut lacking: Vec<SignedStatement> = Vec::new();
         if self.directory.device(&link.device).is_some() {
-            let ids = self.directory.ids().filter(|id| !known.contains(id));
-            lacking.extend(ids.filter_map(|id| self.directory.statement(&id).cloned()));
+            let all = self.directory.in_order();
+            let unknown = all.filter(|(id, _)| !known.contains(id));
+            lacking.extend(unknown.map(|(_, statement)| statement.clone()));
             link.statements_told = self.statements;
         } else {
             // The directory names people. A peer that it does not know is told nothing of it

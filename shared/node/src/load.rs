@@ -71,7 +71,7 @@ impl<S: Store> Node<S> {
         };
         let Some(them) = link.them.filter(|_| link.stage == Stage::Scopes) else {
             // A live frame may overtake the greeting, which goes by another stream. It waits.
-            let bytes: usize = load.bundles.iter().map(VerifiedBundle::bytes).sum();
+            let bytes = load.bytes;
             let has_room = link.early.len() < EARLY_FRAMES_MAX
                 && link.early_bytes.saturating_add(bytes) <= EARLY_BYTES_MAX;
             if load.lane == Lane::Live && has_room {

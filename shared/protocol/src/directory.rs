@@ -55,6 +55,8 @@ pub struct Directory {
     tenant: TenantId,
     authority: PublicKey,
     statements: BTreeMap<StatementId, SignedStatement>,
+    /// The same in the order in which they were made.
+    order: BTreeSet<Rank>,
     sum: LtHash,
     numbers: BTreeMap<Incarnation, u64>,
     latest: Option<Moment>,
@@ -80,6 +82,7 @@ impl Directory {
             tenant,
             authority,
             statements: BTreeMap::new(),
+            order: BTreeSet::new(),
             sum: LtHash::new(),
             numbers: BTreeMap::new(),
             latest: None,
@@ -111,14 +114,13 @@ impl Directory {
         let newest = self.numbers.entry(issue.authority).or_default();
         *newest = issue.number.max(*newest);
         self.latest = self.latest.max(Some(issue.at));
-        self.take_effect(
-            Rank {
-                at: issue.at,
-                number: issue.number,
-                id,
-            },
-            issue.statement,
-        );
+        let rank = Rank {
+            at: issue.at,
+            number: issue.number,
+            id,
+        };
+        self.order.insert(rank);
+        self.take_effect(rank, issue.statement);
         Ok(true)
     }
 
@@ -188,6 +190,14 @@ impl Directory {
     /// All statements, by id.
     pub fn statements(&self) -> impl ExactSizeIterator<Item = &SignedStatement> {
         self.statements.values()
+    }
+
+    /// All statements in the order in which they were made. Whoever is told them must be told them so:
+    /// having seen one means having seen all before it ([`Directory::latest`]).
+    pub fn in_order(&self) -> impl Iterator<Item = (StatementId, &SignedStatement)> {
+        self.order
+            .iter()
+            .filter_map(|rank| Some((rank.id, self.statements.get(&rank.id)?)))
     }
 
     /// The number after the newest that the authority's `incarnation` has given out, from 1.

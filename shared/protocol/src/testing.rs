@@ -170,7 +170,7 @@ fn bundle() -> Bundle {
         document: DOCUMENT,
         authors: vec![ACTOR, ActorId([0xBC; 16])],
         changes: vec![
-            change(0, vec![Dep::Far(ChangeHash([0x44; 32]))]),
+            change(0, vec![Dep::Far(Box::new(ChangeHash([0x44; 32])))]),
             change(1, vec![Dep::Near(1)]),
         ],
         closings: closing.into_iter().collect(),

@@ -495,3 +495,18 @@ proptest! {
         prop_assert_eq!(directory.rights(&edge, &scope("directory")), Rights::NONE);
     }
 }
+
+/// Whoever was told half of the directory said that it had seen all up to the latest of it.
+#[test]
+fn statements_are_passed_on_in_the_order_in_which_they_were_made() {
+    let made: Vec<SignedStatement> = (1..=20)
+        .map(|at| statement(at.unsigned_abs(), at, site("bath", &format!("Bath {at}"))))
+        .collect();
+    let ids: Vec<StatementId> = made.iter().map(SignedStatement::id).collect();
+    assert!(!ids.is_sorted(), "their ids are in another order");
+    let mut last_first = made.clone();
+    last_first.reverse();
+    let directory = directory(&last_first);
+    let told: Vec<StatementId> = directory.in_order().map(|(id, _)| id).collect();
+    assert_eq!(told, ids);
+}
