@@ -7,7 +7,8 @@
 use std::{
     fmt,
     path::Path,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use api::program::{Failure, check_name};
@@ -23,6 +24,9 @@ use node::{
 use runtime::{CentreKeys, CertificateAuthority, Handle, Material, Redeem, shell};
 
 use crate::invites::{Invited, Invites};
+
+/// How long to wait before a ruling is made that the node was too busy for.
+const RULE_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the centre's own device is called.
 const CENTRE: &str = "centre";
@@ -82,6 +86,20 @@ pub(crate) fn found(name: &str) -> Result<Material, Failure> {
             authority,
         }),
     })
+}
+
+/// Makes the rulings that the centre's node asks for, until it ends.
+pub(crate) async fn rule(authority: Arc<Authority>, node: Handle) {
+    loop {
+        let ruling = node.next_ruling().await;
+        // What is not ruled now is asked for again when the node is next opened.
+        while let Err(reason) = authority.state(Statement::Ruling(ruling)).await {
+            if reason != Reason::Busy {
+                break;
+            }
+            tokio::time::sleep(RULE_AGAIN).await;
+        }
+    }
 }
 
 /// The authority of a running centre.

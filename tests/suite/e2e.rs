@@ -15,6 +15,7 @@ mod export;
 mod kill;
 mod restore;
 mod sealed;
+mod transfer;
 
 use domain::{Command, ContactMode, Day, Slot, Text};
 use harness::service::{client::Client, person::Person, town::Site};

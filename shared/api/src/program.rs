@@ -118,6 +118,7 @@ impl From<Reason> for Failure {
             | Reason::WrongTenant
             | Reason::NotEqual
             | Reason::NotPlaced
+            | Reason::Transferred
             | Reason::OutOfTurn
             | Reason::Revoked
             | Reason::Expired

@@ -61,9 +61,20 @@ pub enum Refusal {
     TextChanged,
     /// The field is not one of this kind of document.
     NotAField,
+    /// A register belongs to its venue, and is not transferred.
+    StaysAtItsSite,
+    /// There is no such site.
+    NoSuchSite,
+    /// The case is not one of the site that hands it over, or goes to the same one.
+    NotAtThatSite,
     /// What was decided could not be written down: the document is at one of its limits.
     NotWritten,
 }
+
+const STAYS_AT_ITS_SITE: &str =
+    "A register belongs to its venue and stays at its site. Transfer the person's case.";
+const NOT_AT_THAT_SITE: &str = "The case is not at the site that would hand it over, or is to go \
+                                where it is. Look where it stands, then choose both sites again.";
 
 impl Refusal {
     /// The stable code, for the API and counters.
@@ -93,6 +104,9 @@ impl Refusal {
             Refusal::AlreadyReversed => "already-reversed",
             Refusal::TextChanged => "text-changed",
             Refusal::NotAField => "not-a-field",
+            Refusal::StaysAtItsSite => "stays-at-its-site",
+            Refusal::NoSuchSite => "no-such-site",
+            Refusal::NotAtThatSite => "not-at-that-site",
             Refusal::NotWritten => "not-written",
         }
     }
@@ -158,6 +172,9 @@ impl Refusal {
                 "The text changed while you were writing. Look at it again, then repeat your edit."
             }
             Refusal::NotAField => "This record has no such field.",
+            Refusal::StaysAtItsSite => STAYS_AT_ITS_SITE,
+            Refusal::NoSuchSite => "There is no such site. Choose one of the sites in the list.",
+            Refusal::NotAtThatSite => NOT_AT_THAT_SITE,
             Refusal::NotWritten => {
                 "This could not be written into the record. Nothing was changed."
             }

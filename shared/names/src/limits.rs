@@ -34,6 +34,9 @@ pub const BUNDLE_BYTES_MAX: usize = 1 << 20;
 pub const BUNDLE_CHANGES_MAX: usize = 256;
 /// Admission: scopes in one placement. A case is in its site, a caseload and a compartment or two.
 pub const PLACEMENT_SCOPES_MAX: usize = 16;
+/// Admission: heads that a placement says its device had seen. A document has one, and some more
+/// while several people write at once; what is left out is marked as unseen.
+pub const PLACEMENT_HEADS_MAX: usize = 64;
 /// Admission: bytes of any signed payload.
 pub const SIGNED_BYTES_MAX: usize = 16 << 10;
 

@@ -87,6 +87,8 @@ reasons! {
     Expired = 31, "expired", "The device's certificate does not hold at this time.";
     /// A restored centre does not yet know what it has forgotten.
     Restored = 32, "restored", "The centre was restored and waits to hear from every device; an operator may say `resume`.";
+    /// The document has been transferred to a site whose documents this node does not hold.
+    Transferred = 40, "transferred", "This record has been handed over to another site; ask there.";
 }
 
 impl Reason {

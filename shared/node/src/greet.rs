@@ -238,6 +238,7 @@ impl<S: Store> Node<S> {
             turn.draft
                 .put(Table::Statement, Vec::new(), place, statement.signed());
             self.statements += 1;
+            self.ruled.extend(statement.ruled());
             self.directory_changed = true;
         }
         Ok(new)

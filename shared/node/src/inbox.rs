@@ -39,6 +39,7 @@ impl Inbox {
             Input::LinkDown { .. } => &mut self.then,
             Input::LinkUp { .. }
             | Input::Command { .. }
+            | Input::Transfer { .. }
             | Input::Opened { .. }
             | Input::Stated { .. }
             | Input::Wake => &mut self.first,
@@ -93,6 +94,7 @@ fn weight(input: &Input) -> (usize, usize) {
         Input::LinkUp { .. }
         | Input::LinkDown { .. }
         | Input::Command { .. }
+        | Input::Transfer { .. }
         | Input::Opened { .. }
         | Input::Stated { .. }
         | Input::Wake => (0, 1),

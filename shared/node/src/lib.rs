@@ -29,22 +29,24 @@ mod link;
 mod load;
 mod node;
 mod opener;
+mod outbox;
 mod output;
 mod placing;
 mod repair;
 mod rows;
 mod send;
 mod standing;
+mod transfer;
 mod turn;
 mod verify;
 pub mod views;
 
 pub use inbox::Inbox;
-pub use input::{Input, JobId, LinkId, Request, Side, Target, Ticket};
+pub use input::{Input, JobId, LinkId, Request, Side, Target, Ticket, Transfer};
 pub use link::Progress;
 pub use node::{Identity, Node};
 pub use opener::{DocumentView, Job, Opened, Opener};
-pub use output::{Lane, NotDone, Notice, Output, Saved};
+pub use output::{Lane, NotDone, Notice, Output, Saved, Transferred};
 pub use verify::{VerifiedBundle, VerifiedFrame, VerifiedPlacement, VerifiedStatement, Verifier};
 
 // The shell speaks these crates' words without depending on them itself.

@@ -7,13 +7,13 @@ use protocol::message::{Fault, Frame, Held};
 use store::{Store, StoreError, Table};
 
 use crate::{
-    admit::{self, Admission, Verdict},
+    admit::{self, Admission, Judge, Verdict},
     draft::unless_damaged,
     input::LinkId,
     link::{Stage, Talk},
-    node::{Node, Waits},
+    node::Node,
     output::{Lane, Notice, Output},
-    rows::{ActorRow, OutboxRow, PeerRow, peer_name},
+    rows::{ActorRow, PeerRow, peer_name},
     turn::Turn,
     verify::{Load, VerifiedBundle, VerifiedPlacement},
 };
@@ -58,6 +58,7 @@ fn may_come(reason: Reason) -> bool {
             | Reason::WrongSequence
             | Reason::UnknownSigner
             | Reason::NotPlaced
+            | Reason::Busy
     )
 }
 
@@ -97,6 +98,7 @@ impl<S: Store> Node<S> {
                 self.take_bundle(turn, load.lane, scope, bundle, origin, &mut outcome)?;
             }
             self.never_to_come(id, scope, &mut outcome);
+            self.came_back(turn, id, &load.bundles)?;
         } else {
             // Not allowed and not existing are one answer; the frame's credit goes back with it.
             for bundle in &load.bundles {
@@ -171,17 +173,24 @@ impl<S: Store> Node<S> {
             .map(|claim| claim.document)
             .collect();
         let directory = self.directory();
+        let judge = Judge {
+            directory: &directory,
+            is_centre: self.is_centre(),
+        };
         for placement in placements {
             let document = placement.placement().document;
             let Some(known) = unless_damaged(turn.draft.document(document))? else {
                 outcome.fault(document, Reason::CannotOpen);
                 continue;
             };
-            let is_here = known.as_ref().is_some_and(|row| row.placed.contains(scope));
+            // A document that has left may have been placed by somebody who did not know that.
+            let is_here = known.as_ref().is_some_and(|row| row.is_known_in(scope));
             let is_hidden = known.is_some() && !is_here;
             let belongs = here.contains(&document) || is_here;
-            let verdict = if belongs {
-                let admitted = admit::placement(&mut turn.draft, &directory, placement, origin);
+            let verdict = if self.is_being_dropped(document) {
+                Verdict::Refused(Reason::Busy)
+            } else if belongs {
+                let admitted = admit::placement(&mut turn.draft, &judge, placement, origin);
                 unless_damaged(admitted)?.unwrap_or(Verdict::Refused(Reason::CannotOpen))
             } else {
                 Verdict::Refused(Reason::NotAllowed)
@@ -189,7 +198,7 @@ impl<S: Store> Node<S> {
             match verdict {
                 Verdict::Admitted => {
                     outcome.admitted += 1;
-                    self.note_placed(turn, document)?;
+                    self.owe_rulings(turn, document)?;
                 }
                 Verdict::Held => {}
                 // Of a document that stands elsewhere nothing is told, not even that it exists.
@@ -222,10 +231,14 @@ impl<S: Store> Node<S> {
             ..Admission::default()
         };
         let admission = match unless_damaged(turn.draft.document(document))? {
-            Some(Some(row)) if row.placed.contains(scope) => {
+            Some(Some(_)) if self.is_being_dropped(document) => nothing(Reason::Busy),
+            Some(Some(row))
+                if row.placed.contains(scope) || self.may_hand_in(&row, scope, bundle) =>
+            {
                 let admitted = admit::bundle(&mut turn.draft, bundle, origin);
                 unless_damaged(admitted)?.unwrap_or_else(|| nothing(Reason::CannotOpen))
             }
+            Some(Some(row)) if row.has_left(scope) => nothing(Reason::Transferred),
             Some(_) => nothing(Reason::NotPlaced),
             None => nothing(Reason::CannotOpen),
         };
@@ -320,6 +333,10 @@ impl<S: Store> Node<S> {
             return Ok(());
         };
         link.in_flight = link.in_flight.saturating_sub(held.fills as usize);
+        self.take_hand_in(id, held);
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
         let lines = held
             .number
             .and_then(|number| link.unanswered.remove(&number));
@@ -375,161 +392,5 @@ impl<S: Store> Node<S> {
             let whose = fault.run.is_none_or(|(whose, _)| Some(whose) == actor);
             fault.document == document && fault.placement.is_none() && whose
         }))
-    }
-
-    /// Writes down what the centre has said that it holds.
-    pub(crate) fn keep_arrived(
-        &mut self,
-        turn: &mut Turn<S::Snapshot>,
-        id: LinkId,
-    ) -> Result<(), StoreError> {
-        let Some(link) = self.links.get_mut(&id) else {
-            return Ok(());
-        };
-        let (device, them) = (link.device, link.them);
-        let arrived = std::mem::take(&mut link.arrived);
-        let given = std::mem::take(&mut link.given);
-        let Some(them) = them else {
-            return Ok(());
-        };
-        for (scope, given) in given {
-            let mut peer = self.peer_row(turn, device, them.store, &scope)?;
-            let mut is_news = false;
-            for position in given.positions() {
-                is_news |= peer.given.advance(position);
-            }
-            if is_news {
-                let name = peer_name(device, them.store, &scope);
-                turn.draft.put(Table::Peer, name, 0, &peer);
-            }
-        }
-        for ((document, slot), seq) in arrived {
-            let line = turn
-                .draft
-                .row::<ActorRow>(Table::Actor, document.as_ref(), slot);
-            let line = unless_damaged(line)?.flatten();
-            if let Some(line) = line.filter(|line| seq <= line.seq && seq > line.centre) {
-                self.arrived(turn, document, slot, line, seq);
-            }
-        }
-        Ok(())
-    }
-
-    /// Notes that the centre holds an author's line up to `seq`.
-    fn arrived(
-        &mut self,
-        turn: &mut Turn<S::Snapshot>,
-        document: DocumentId,
-        slot: u64,
-        line: ActorRow,
-        seq: u64,
-    ) {
-        turn.draft.put(
-            Table::Actor,
-            document.0,
-            slot,
-            &ActorRow {
-                centre: seq,
-                ..line
-            },
-        );
-        match self.outbox.lines.get_mut(&(document, slot)) {
-            Some(waits) if waits.last <= seq => {
-                self.outbox.lines.remove(&(document, slot));
-                turn.draft.delete(Table::Outbox, document.0, slot);
-            }
-            Some(waits) => waits.first = waits.first.max(seq + 1),
-            None => {}
-        }
-        if self.outbox.waits_no_more(document) {
-            self.outbox.placed.remove(&document);
-        }
-    }
-
-    /// Notes that what was written here in a scope is at the centre, up to a number of the outbox:
-    /// the two were found equal when it stood there.
-    pub(crate) fn arrived_in(
-        &mut self,
-        turn: &mut Turn<S::Snapshot>,
-        scope: &ScopeId,
-        below: u64,
-    ) -> Result<(), StoreError> {
-        let lines = self.outbox.lines_in(scope);
-        let waiting: Vec<_> = lines
-            .filter(|(_, waits)| waits.number < below)
-            .map(|(line, waits)| (line, waits.last))
-            .collect();
-        for ((document, slot), seq) in waiting {
-            let line = turn
-                .draft
-                .row::<ActorRow>(Table::Actor, document.as_ref(), slot);
-            let line = unless_damaged(line)?.flatten();
-            if let Some(line) = line.filter(|line| line.centre < seq) {
-                self.arrived(turn, document, slot, line, seq);
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes back what the centre had acknowledged of an author's line, from `first` on: it came
-    /// back from an older copy and no longer holds it.
-    pub(crate) fn send_again(
-        &mut self,
-        turn: &mut Turn<S::Snapshot>,
-        document: DocumentId,
-        slot: u64,
-        first: u64,
-    ) -> Result<(), StoreError> {
-        let line = turn
-            .draft
-            .row::<ActorRow>(Table::Actor, document.as_ref(), slot);
-        let Some(line) = unless_damaged(line)?.flatten() else {
-            return Ok(());
-        };
-        if line.centre < first {
-            return Ok(());
-        }
-        let (ours, last) = (line.device == self.device, line.seq);
-        let centre = first.saturating_sub(1);
-        turn.draft
-            .put(Table::Actor, document.0, slot, &ActorRow { centre, ..line });
-        if ours {
-            self.wait_for_centre(turn, document, slot, (first, last))?;
-        }
-        Ok(())
-    }
-
-    /// Notes that changes written here, from the first to the last of these numbers of a line, wait
-    /// for the centre's acknowledgement; at the centre itself they have it.
-    pub(crate) fn wait_for_centre(
-        &mut self,
-        turn: &mut Turn<S::Snapshot>,
-        document: DocumentId,
-        slot: u64,
-        (first, last): (u64, u64),
-    ) -> Result<(), StoreError> {
-        let number = self.outbox.next;
-        self.outbox.next += 1;
-        if let Some(waits) = self.outbox.lines.get_mut(&(document, slot)) {
-            waits.first = waits.first.min(first);
-            waits.last = waits.last.max(last);
-            waits.number = number;
-            return Ok(());
-        }
-        let waits = Waits {
-            first,
-            last,
-            number,
-        };
-        self.outbox.lines.insert((document, slot), waits);
-        if let Some(row) = unless_damaged(turn.draft.document(document))?.flatten() {
-            self.outbox.placed.insert(document, row.placed);
-        }
-        let row = OutboxRow {
-            document,
-            since: turn.now,
-        };
-        turn.draft.put(Table::Outbox, document.0, slot, &row);
-        Ok(())
     }
 }

@@ -11,9 +11,10 @@ use std::{
 use names::{DeviceId, DocumentId, EntryId, Kind, Moment, Reason, ScopeId};
 use protocol::{
     bundle::Bundle,
-    digest::{Digest, LtHash, document_element},
+    digest::{Digest, LtHash, document_element, left_element},
+    directory::{SignedStatement, Statement},
     log::Cursor,
-    placement::{SignedPlacement, standing},
+    placement::{PlacementId, SignedPlacement, left, standing, stands},
 };
 use serde::Serialize;
 use store::{Snapshot, Store, StoreError, Table};
@@ -26,12 +27,19 @@ use crate::{
     link::{Progress, Stage},
     node::Node,
     rows::{ActorRow, DocumentRow, EntryRow, MemberRow, ScopeRow, SummaryRow, scope_name},
+    transfer::read_transfers,
 };
 
 /// Member rows read at once.
 const MEMBER_ROWS: usize = 1_024;
 /// Runs read at once while a proof is recomputed.
 const BUNDLE_ROWS: usize = 256;
+
+mod transfers;
+
+use transfers::is_dropped;
+pub(crate) use transfers::transfers_of;
+pub use transfers::{HandedOver, handed_over};
 
 /// How far an entry has travelled, from acknowledgements and never from a guess.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -209,7 +217,11 @@ pub fn documents<P: Snapshot>(snapshot: &P, scope: &ScopeId) -> Result<Vec<Liste
     while let Some(from) = next {
         let (members, more) = members_from(snapshot, scope, from, MEMBER_ROWS)?;
         for member in members {
-            listed.extend(document_of(snapshot, member.document)?);
+            // Those that have left are members still, and in no list.
+            let row = read_document(snapshot, member.document)?;
+            if let Some(row) = row.filter(|row| row.placed.contains(scope)) {
+                listed.push(listed_of(snapshot, member.document, &row)?);
+            }
         }
         next = more;
     }
@@ -224,22 +236,37 @@ pub fn document_of<P: Snapshot>(
     snapshot: &P,
     document: DocumentId,
 ) -> Result<Option<Listed>, StoreError> {
+    let row = read_document(snapshot, document)?;
+    row.map(|row| listed_of(snapshot, document, &row))
+        .transpose()
+}
+
+/// A document's header row; none when there is none, or it is damaged.
+fn read_document<P: Snapshot>(
+    snapshot: &P,
+    document: DocumentId,
+) -> Result<Option<DocumentRow>, StoreError> {
     let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
-    let Some(row) = unless_damaged::<Option<DocumentRow>>(row)?.flatten() else {
-        return Ok(None);
-    };
+    Ok(unless_damaged::<Option<DocumentRow>>(row)?.flatten())
+}
+
+fn listed_of<P: Snapshot>(
+    snapshot: &P,
+    document: DocumentId,
+    row: &DocumentRow,
+) -> Result<Listed, StoreError> {
     let summary = read_row(snapshot, Table::Summary, document.as_ref(), 0);
     let summary: Option<SummaryRow> = unless_damaged(summary)?.flatten();
     let stale = summary
         .as_ref()
         .is_none_or(|summary| summary.arrivals < row.arrivals);
     let summary = summary.map(|summary| summary.json).unwrap_or_default();
-    Ok(Some(Listed {
+    Ok(Listed {
         document,
         kind: row.kind,
         summary,
         stale,
-    }))
+    })
 }
 
 /// The scopes a document stands in; empty when it is not here.
@@ -266,7 +293,11 @@ pub fn entry_state<P: Snapshot>(
         return Ok(None);
     };
     let line: Option<ActorRow> = read_row(snapshot, Table::Actor, row.document.as_ref(), row.slot)?;
-    let arrived = line.is_some_and(|line| line.centre >= row.seq);
+    // What was dropped here had arrived, all of it.
+    let arrived = match line {
+        Some(line) => line.centre >= row.seq,
+        None => is_dropped(snapshot, row.document)?,
+    };
     Ok(Some(if arrived {
         EntryState::AtTheCentre
     } else {
@@ -293,6 +324,7 @@ pub fn recompute<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Recomput
     store::each(snapshot, Table::Document, |row| {
         documents.extend(<[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId));
     })?;
+    let rulings = rulings(snapshot)?;
     let mut sums: BTreeMap<ScopeId, (LtHash, u64)> = BTreeMap::new();
     for document in documents {
         let mut placements = BTreeMap::new();
@@ -302,16 +334,18 @@ pub fn recompute<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Recomput
             placements.insert(id, claim);
         }
         let ids: Vec<_> = standing(&placements).into_iter().collect();
-        let claims = ids.iter().filter_map(|id| placements.get(id));
-        let scopes: BTreeSet<ScopeId> = claims
-            .clone()
-            .flat_map(|claim| claim.scopes.clone())
-            .collect();
-        let Some(kind) = claims.map(|claim| claim.kind).next() else {
+        let ruled = |previous| rulings.get(&(document, previous)).copied();
+        let scopes = stands(&placements, ruled).scopes;
+        let Some(kind) = placements.values().map(|claim| claim.kind).next() else {
             continue;
         };
         let heads = heads_of(snapshot, document, kind)?;
         let element = document_element(&document, &heads, &ids);
+        for (scope, exits) in left(&placements, &scopes) {
+            let exits: Vec<PlacementId> = exits.into_iter().collect();
+            let (sum, _) = sums.entry(scope).or_default();
+            sum.add(&left_element(&document, &exits));
+        }
         for scope in scopes {
             let (sum, count) = sums.entry(scope).or_default();
             sum.add(&element);
@@ -326,6 +360,33 @@ pub fn recompute<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Recomput
         .into_iter()
         .map(|(scope, sum)| (scope, done(sum)))
         .collect())
+}
+
+/// What the authority has ruled on placements made at the same time, of several rulings the first;
+/// and what the centre has witnessed, where that was not said yet.
+fn rulings<P: Snapshot>(
+    snapshot: &P,
+) -> Result<BTreeMap<(DocumentId, Option<PlacementId>), PlacementId>, StoreError> {
+    let (_, owed) = read_transfers(snapshot)?;
+    let owed = owed.values().map(|owed| owed.ruling());
+    let mut rulings: BTreeMap<_, _> = owed
+        .map(|owed| ((owed.document, owed.previous), owed.stands))
+        .collect();
+    let mut said = Vec::new();
+    store::each(snapshot, Table::Statement, |row| {
+        let signed = decode_row::<SignedStatement>(Table::Statement, &row.value).ok();
+        let issue = signed.and_then(|signed| Some((signed.id(), signed.claim().ok()?)));
+        if let Some((id, issue)) = issue
+            && let Statement::Ruling(ruling) = issue.statement
+        {
+            said.push(((issue.at, issue.number, id), ruling));
+        }
+    })?;
+    said.sort_unstable_by_key(|(rank, _)| std::cmp::Reverse(*rank));
+    for (_, ruling) in said {
+        rulings.insert((ruling.document, ruling.previous), ruling.stands);
+    }
+    Ok(rulings)
 }
 
 /// A document's heads, from the headers of its stored changes.

@@ -1,5 +1,7 @@
 //! How everybody else speaks to the node: ask, and wait for the answer.
 
+mod transfers;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -13,7 +15,7 @@ use node::{
     names::{DocumentId, EntryId, Reason, ScopeId},
     protocol::{Directory, SignedStatement},
     store::{self, Snapshot, Store, StoreError, Table},
-    views::{self, EntryState, Listed, Recomputed, ScopeSync},
+    views::{self, EntryState, HandedOver, Listed, Recomputed, ScopeSync},
 };
 use tokio::sync::{OwnedSemaphorePermit, broadcast, oneshot, watch};
 
@@ -60,6 +62,7 @@ trait Reads: Send + Sync {
     fn scopes_of(&self, document: DocumentId) -> Soon<'_, Result<Vec<ScopeId>, Reason>>;
     fn entry_states(&self, entries: Vec<EntryId>) -> Soon<'_, Result<States, Reason>>;
     fn recompute(&self) -> Soon<'_, Result<BTreeMap<ScopeId, Recomputed>, Reason>>;
+    fn handed_over(&self) -> Soon<'_, Result<Vec<HandedOver>, Reason>>;
 }
 
 /// What is shown of one store.
@@ -200,6 +203,11 @@ impl<P: Snapshot> Reads for Shelf<P> {
 
     fn recompute(&self) -> Soon<'_, Result<BTreeMap<ScopeId, Recomputed>, Reason>> {
         self.scan(|snapshot| views::recompute(snapshot))
+    }
+
+    fn handed_over(&self) -> Soon<'_, Result<Vec<HandedOver>, Reason>> {
+        let directory = self.hub.directory();
+        self.scan(move |snapshot| views::handed_over(snapshot, &directory))
     }
 }
 

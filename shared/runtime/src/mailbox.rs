@@ -14,7 +14,8 @@ use std::{
 };
 
 use node::{
-    JobId, LinkId, NotDone, Opened, Request, Saved, Side, VerifiedFrame, VerifiedStatement,
+    JobId, LinkId, NotDone, Opened, Request, Saved, Side, Transfer, Transferred, VerifiedFrame,
+    VerifiedStatement,
     names::{Reason, limits::TURN_BYTES_MAX},
     protocol::PublicKey,
     views::ScopeSync,
@@ -53,6 +54,12 @@ pub(crate) enum Arrival {
         answer: oneshot::Sender<Result<Saved, NotDone>>,
         permit: OwnedSemaphorePermit,
     },
+    /// A person transfers a case.
+    Transfer {
+        transfer: Box<Transfer>,
+        answer: oneshot::Sender<Result<Transferred, NotDone>>,
+        permit: OwnedSemaphorePermit,
+    },
     /// The authority has made a statement.
     State {
         statement: VerifiedStatement,
@@ -73,6 +80,7 @@ impl fmt::Debug for Arrival {
             Arrival::Down { .. } => "Down",
             Arrival::Frame { .. } => "Frame",
             Arrival::Command { .. } => "Command",
+            Arrival::Transfer { .. } => "Transfer",
             Arrival::State { .. } => "State",
             Arrival::Opened { .. } => "Opened",
             Arrival::Sync { .. } => "Sync",
@@ -87,6 +95,7 @@ impl Arrival {
             Arrival::Up { .. }
             | Arrival::Down { .. }
             | Arrival::Command { .. }
+            | Arrival::Transfer { .. }
             | Arrival::State { .. }
             | Arrival::Opened { .. }
             | Arrival::Sync { .. } => 0,

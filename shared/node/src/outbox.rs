@@ -1,0 +1,171 @@
+//! What was written here and waits for the centre, and what is done when the centre has it.
+
+use names::{DocumentId, ScopeId};
+use store::{Store, StoreError, Table};
+
+use crate::{
+    draft::unless_damaged,
+    input::LinkId,
+    node::{Node, Waits},
+    rows::{ActorRow, OutboxRow, peer_name},
+    turn::Turn,
+};
+
+impl<S: Store> Node<S> {
+    /// Writes down what the centre has said that it holds.
+    pub(crate) fn keep_arrived(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        id: LinkId,
+    ) -> Result<(), StoreError> {
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        let (device, them) = (link.device, link.them);
+        let arrived = std::mem::take(&mut link.arrived);
+        let given = std::mem::take(&mut link.given);
+        let Some(them) = them else {
+            return Ok(());
+        };
+        for (scope, given) in given {
+            let mut peer = self.peer_row(turn, device, them.store, &scope)?;
+            let mut is_news = false;
+            for position in given.positions() {
+                is_news |= peer.given.advance(position);
+            }
+            if is_news {
+                let name = peer_name(device, them.store, &scope);
+                turn.draft.put(Table::Peer, name, 0, &peer);
+            }
+        }
+        for ((document, slot), seq) in arrived {
+            let line = turn
+                .draft
+                .row::<ActorRow>(Table::Actor, document.as_ref(), slot);
+            let line = unless_damaged(line)?.flatten();
+            if let Some(line) = line.filter(|line| seq <= line.seq && seq > line.centre) {
+                self.arrived(turn, document, slot, line, seq);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that the centre holds an author's line up to `seq`.
+    pub(crate) fn arrived(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        document: DocumentId,
+        slot: u64,
+        line: ActorRow,
+        seq: u64,
+    ) {
+        turn.draft.put(
+            Table::Actor,
+            document.0,
+            slot,
+            &ActorRow {
+                centre: seq,
+                ..line
+            },
+        );
+        match self.outbox.lines.get_mut(&(document, slot)) {
+            Some(waits) if waits.last <= seq => {
+                self.outbox.lines.remove(&(document, slot));
+                turn.draft.delete(Table::Outbox, document.0, slot);
+            }
+            Some(waits) => waits.first = waits.first.max(seq + 1),
+            None => {}
+        }
+        if self.outbox.waits_no_more(document) {
+            self.outbox.placed.remove(&document);
+        }
+    }
+
+    /// Notes that what was written here in a scope is at the centre, up to a number of the outbox:
+    /// the two were found equal when it stood there.
+    pub(crate) fn arrived_in(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        scope: &ScopeId,
+        below: u64,
+    ) -> Result<(), StoreError> {
+        let lines = self.outbox.lines_in(scope);
+        let waiting: Vec<_> = lines
+            .filter(|(_, waits)| waits.number < below)
+            .map(|(line, waits)| (line, waits.last))
+            .collect();
+        for ((document, slot), seq) in waiting {
+            let line = turn
+                .draft
+                .row::<ActorRow>(Table::Actor, document.as_ref(), slot);
+            let line = unless_damaged(line)?.flatten();
+            if let Some(line) = line.filter(|line| line.centre < seq) {
+                self.arrived(turn, document, slot, line, seq);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what the centre had acknowledged of an author's line, from `first` on: it came
+    /// back from an older copy and no longer holds it.
+    pub(crate) fn send_again(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        document: DocumentId,
+        slot: u64,
+        first: u64,
+    ) -> Result<(), StoreError> {
+        let line = turn
+            .draft
+            .row::<ActorRow>(Table::Actor, document.as_ref(), slot);
+        let Some(line) = unless_damaged(line)?.flatten() else {
+            return Ok(());
+        };
+        if line.centre < first {
+            return Ok(());
+        }
+        let (ours, last) = (line.device == self.device, line.seq);
+        let centre = first.saturating_sub(1);
+        turn.draft
+            .put(Table::Actor, document.0, slot, &ActorRow { centre, ..line });
+        if ours {
+            self.wait_for_centre(turn, document, slot, (first, last))?;
+            self.hand_in_again(document);
+        }
+        Ok(())
+    }
+
+    /// Notes that changes written here, from the first to the last of these numbers of a line, wait
+    /// for the centre's acknowledgement; at the centre itself they have it.
+    pub(crate) fn wait_for_centre(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        document: DocumentId,
+        slot: u64,
+        (first, last): (u64, u64),
+    ) -> Result<(), StoreError> {
+        let number = self.outbox.next;
+        self.outbox.next += 1;
+        if let Some(waits) = self.outbox.lines.get_mut(&(document, slot)) {
+            waits.first = waits.first.min(first);
+            waits.last = waits.last.max(last);
+            waits.number = number;
+            return Ok(());
+        }
+        let waits = Waits {
+            first,
+            last,
+            number,
+        };
+        self.outbox.lines.insert((document, slot), waits);
+        if let Some(row) = unless_damaged(turn.draft.document(document))?.flatten() {
+            self.outbox.placed.insert(document, row.placed);
+        }
+        let row = OutboxRow {
+            document,
+            since: turn.now,
+        };
+        turn.draft.put(Table::Outbox, document.0, slot, &row);
+        Ok(())
+    }
+}
