@@ -11,7 +11,7 @@ use api::{
     program::{
         Failure, export,
         folder::{self, Begun, ENROL_AGAIN_MS, Reached},
-        inspect,
+        inspect, leave,
         process::{Stop, block_on},
         service::{self, Commands, Ready, Surface},
     },
@@ -112,11 +112,10 @@ pub(crate) fn once(data: &Path, key: &KeySource, ask: Ask) -> Result<Value, Fail
     }
     block_on(async {
         // A command calls nobody: what is missing here comes when the edge runs.
-        let (running, certificate_ends) = start(&lock, key, |_| Vec::new()).await?;
+        let running = start(&lock, key, |_| Vec::new()).await?;
         let desk = Desk {
             node: running.handle(),
             data: data.to_owned(),
-            certificate_ends,
         };
         let answer = desk.answer(ask).await;
         running.stop().await;
@@ -142,10 +141,11 @@ pub(crate) fn run(
             centre,
             general,
         } = config;
+        let elsewhere = centre.clone();
         let running = start(&lock, key, |enrolled| {
             if centre.is_empty() { enrolled } else { centre }
         });
-        let (running, certificate_ends) = running.await?;
+        let running = running.await?;
         let record: Arc<dyn Record> = Arc::new(running.handle());
         let surface = Surface {
             http,
@@ -154,20 +154,23 @@ pub(crate) fn run(
             commands: Arc::new(Desk {
                 node: running.handle(),
                 data: data.to_owned(),
-                certificate_ends,
             }),
         };
-        service::run(lock, running, surface, stop, ready).await
+        let node = running.handle();
+        let served = service::run(lock, running, surface, stop, ready).await;
+        match node.leaving() {
+            Some(leaving) => Err(leave::leave(data, key, leaving, &elsewhere).await),
+            None => served,
+        }
     })
 }
 
-/// Starts the node; answers too when its certificate ends. `centre` says where to call, given where
-/// the centre was at enrolment.
+/// Starts the node. `centre` says where to call, given where the centre was at enrolment.
 async fn start(
     lock: &FolderLock,
     key: &KeySource,
     centre: impl FnOnce(Vec<String>) -> Vec<String>,
-) -> Result<(Running, Option<Moment>), Failure> {
+) -> Result<Running, Failure> {
     let (store, material) = folder::open(lock, key)?;
     if material.keys.is_some() {
         return Err(Failure::usage(
@@ -187,12 +190,13 @@ async fn start(
         material,
         role,
     });
-    Ok((running.await?, certificate_ends))
+    Ok(running.await?)
 }
 
 /// What an operator must know of the device's certificate, if anything.
 fn certificate_warning(ends: Option<Moment>, now: Moment) -> Option<String> {
-    let then = "stop it, and run `enrol` in its folder with a new code";
+    let then = "the centre renews it by itself while they are in touch; if it does not, stop the \
+                edge, and run `enrol` in its folder with a new code";
     match ends {
         Some(end) if end > now.plus_ms(ENROL_AGAIN_MS) => None,
         Some(end) if end > now => {
@@ -203,7 +207,7 @@ fn certificate_warning(ends: Option<Moment>, now: Moment) -> Option<String> {
         }
         Some(_) | None => Some(format!(
             "this edge's certificate has ended (or this machine's clock is wrong), so the centre \
-             does not let it in: {then}"
+             lets it in to renew it and no further: {then}"
         )),
     }
 }
@@ -212,7 +216,6 @@ fn certificate_warning(ends: Option<Moment>, now: Moment) -> Option<String> {
 struct Desk {
     node: Handle,
     data: PathBuf,
-    certificate_ends: Option<Moment>,
 }
 
 impl Desk {
@@ -220,7 +223,7 @@ impl Desk {
         match ask {
             Ask::Status => {
                 let mut status = inspect::status(&self.node).await?;
-                let ends = self.certificate_ends;
+                let ends = self.node.certificate_ends();
                 let warnings = Vec::from_iter(certificate_warning(ends, shell::now()));
                 if let Some(fields) = status.as_object_mut() {
                     fields.insert("certificate_ends".to_owned(), json!(ends));
@@ -262,8 +265,8 @@ mod tests {
     fn an_operator_is_told_in_time() {
         let now = Moment(1_000);
         let warned = |days: i64| certificate_warning(Some(now.plus_ms(days * DAY_MS)), now);
-        assert_eq!(warned(61), None);
-        assert!(warned(59).unwrap().contains("in 59 days"));
+        assert_eq!(warned(15), None);
+        assert!(warned(13).unwrap().contains("in 13 days"));
         assert!(warned(-1).unwrap().contains("has ended"));
         assert!(
             certificate_warning(None, now)

@@ -5,6 +5,7 @@
 //! last, so that of two about one thing the second one counts.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -13,10 +14,13 @@ use std::{
 
 use api::program::{Failure, check_name};
 use node::{
-    names::{Incarnation, Moment, Reason, ScopeId, SiteId, TenantId, limits::LIST_ROWS_MAX},
+    Errand,
+    names::{
+        DeviceId, Incarnation, Moment, Reason, ScopeId, SiteId, TenantId, limits::LIST_ROWS_MAX,
+    },
     protocol::{
         DeviceKey, Directory, PublicKey, Rights, SignedStatement, Statement,
-        directory::{Device, DeviceKind, Grant, Issue},
+        directory::{Device, DeviceKind, Grant, Issue, Purge},
         enrol::{EnrolAnswer, EnrolmentCode, TenantKey, Token},
         signed::device_id,
     },
@@ -111,6 +115,8 @@ pub(crate) struct Authority {
     /// The node, which is started after the authority it asks.
     node: OnceLock<Handle>,
     invites: OnceLock<Mutex<Invites>>,
+    /// The devices, besides the centre's own, that were known when it was started.
+    known: OnceLock<BTreeSet<DeviceId>>,
     /// Held while a statement is made and kept: numbers and moments only rise.
     issuing: tokio::sync::Mutex<()>,
 }
@@ -134,6 +140,7 @@ impl Authority {
             tenant_key: material.tenant_key.clone(),
             node: OnceLock::new(),
             invites: OnceLock::new(),
+            known: OnceLock::new(),
             issuing: tokio::sync::Mutex::new(()),
         })
     }
@@ -143,15 +150,46 @@ impl Authority {
     /// # Errors
     /// When the file with the codes cannot be read.
     pub(crate) fn attach(&self, node: Handle, data: &Path) -> Result<(), Failure> {
-        let known = node.directory().count();
-        let invites = Invites::open(data, node.whoami().incarnation, known)?;
+        let (directory, me) = (node.directory(), node.whoami());
+        let devices = directory.devices().map(|(device, _)| device);
+        let devices: BTreeSet<DeviceId> = devices.filter(|id| *id != me.device).collect();
+        let (count, any) = (directory.count(), !devices.is_empty());
+        let invites = Invites::open(data, me.incarnation, count, any, shell::entropy())?;
+        let _ = self.known.set(devices);
         // Both are empty until this one call.
         let _ = self.invites.set(Mutex::new(invites));
         let _ = self.node.set(node);
         Ok(())
     }
 
-    fn node(&self) -> Result<&Handle, Reason> {
+    /// The devices known at the start that have not been heard since: one of them may know what an
+    /// older copy of the centre has forgotten. A revoked one is not waited for.
+    pub(crate) fn unheard(&self) -> Result<BTreeSet<DeviceId>, Reason> {
+        let node = self.node()?;
+        let (directory, heard) = (node.directory(), node.heard());
+        let known = self.known.get().into_iter().flatten();
+        let silent = known.filter(|id| !heard.contains(id) && !directory.is_revoked(id));
+        Ok(silent.copied().collect())
+    }
+
+    /// Refuses what a restored centre may not do before it knows what it has forgotten.
+    pub(crate) fn must_know(&self) -> Result<(), Reason> {
+        if !self.with_invites(|invites| Ok(invites.is_restored()))? {
+            return Ok(());
+        }
+        if !self.unheard()?.is_empty() {
+            return Err(Reason::NotResumed);
+        }
+        tracing::info!("every device has been heard: the restored centre acts again");
+        self.with_invites(|invites| invites.resume(false))
+    }
+
+    /// An operator says that the centre has forgotten nothing.
+    pub(crate) fn resume(&self) -> Result<(), Reason> {
+        self.with_invites(|invites| invites.resume(true))
+    }
+
+    pub(crate) fn node(&self) -> Result<&Handle, Reason> {
         self.node.get().ok_or(Reason::Busy)
     }
 
@@ -160,6 +198,9 @@ impl Authority {
     /// # Errors
     /// Why it was not kept.
     pub(crate) async fn state(&self, statement: Statement) -> Result<(), Reason> {
+        if gives(&statement) {
+            self.must_know()?;
+        }
         let _one_at_a_time = self.issuing.lock().await;
         self.state_next(statement).await
     }
@@ -194,6 +235,7 @@ impl Authority {
         whom: Invited,
         addresses: Vec<String>,
     ) -> Result<EnrolmentCode, Reason> {
+        self.must_know()?;
         let _one_at_a_time = self.issuing.lock().await;
         let token: [u8; 16] = shell::entropy();
         let known = self.node()?.directory().count();
@@ -217,15 +259,18 @@ impl Authority {
         act(&mut invites.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// All that a new device needs.
-    fn answer(&self, key: &PublicKey, site: Option<SiteId>) -> Result<EnrolAnswer, Reason> {
-        let certificate = self.ca.issue_device(key, shell::now()).map_err(|error| {
+    fn certify(&self, key: &PublicKey) -> Result<Vec<u8>, Reason> {
+        self.ca.issue_device(key, shell::now()).map_err(|error| {
             tracing::error!(%error, "no certificate could be made");
             Reason::NotSaved
-        })?;
+        })
+    }
+
+    /// All that a new device needs.
+    fn answer(&self, key: &PublicKey, site: Option<SiteId>) -> Result<EnrolAnswer, Reason> {
         let directory = self.node()?.directory();
         Ok(EnrolAnswer {
-            chain: vec![certificate],
+            chain: vec![self.certify(key)?],
             ca: self.ca.certificate().to_vec(),
             tenant: self.tenant,
             tenant_key: self.tenant_key.clone(),
@@ -241,6 +286,24 @@ impl Redeem for Authority {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Reason::Stopping)?;
         runtime.block_on(self.let_in(&token, key, name))
     }
+
+    fn renew(&self, key: PublicKey) -> Result<Vec<Vec<u8>>, Reason> {
+        Ok(vec![self.certify(&key)?])
+    }
+
+    fn review(&self, device: DeviceId, part: Vec<u8>) -> Result<(), Reason> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| Reason::Stopping)?;
+        let kept = self.node()?.errand(Errand::HandIn { device, part });
+        runtime.block_on(kept).map(|_| ())
+    }
+
+    fn purged(&self, device: DeviceId) -> Result<(), Reason> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| Reason::Stopping)?;
+        if self.node()?.directory().purged(&device).is_some() {
+            return Ok(());
+        }
+        runtime.block_on(self.state(Statement::DevicePurged(Purge { device })))
+    }
 }
 
 impl Authority {
@@ -252,12 +315,17 @@ impl Authority {
         name: &str,
     ) -> Result<EnrolAnswer, Reason> {
         check_name(name).map_err(|_| Reason::Malformed)?;
+        self.must_know()?;
         let _one_at_a_time = self.issuing.lock().await;
         let device = device_id(&key);
         let directory = self.node()?.directory();
+        if directory.is_revoked(&device) {
+            return Err(Reason::Revoked);
+        }
+        let settled = self.unheard()?.is_empty();
         let whom = self.with_invites(|invites| {
             invites.heard(directory.count())?;
-            invites.whom(token, device, shell::now())
+            invites.whom(token, device, shell::now(), settled)
         })?;
         let known = known_device(&directory, whom, key, name)?;
         let site = known.site.clone();
@@ -272,6 +340,22 @@ impl Authority {
             self.state_next(Statement::Device(known)).await?;
         }
         self.answer(&key, site)
+    }
+}
+
+/// Whether a statement gives somebody a right, which one that a restored centre has forgotten may
+/// have taken away. What takes away or tells what has happened is never too early; of two rulings
+/// the first stands, also when it was forgotten.
+fn gives(statement: &Statement) -> bool {
+    match statement {
+        Statement::Site(_) | Statement::Worker(_) | Statement::Device(_) => true,
+        Statement::Organisation { .. }
+        | Statement::WorkerDisabled { .. }
+        | Statement::DeviceRevoked(_)
+        | Statement::DevicePurged(_)
+        | Statement::HandedIn(_)
+        | Statement::Ruling(_)
+        | Statement::Unknown => false,
     }
 }
 

@@ -15,24 +15,39 @@ use api::{
         service::{self, Ready, Surface},
     },
 };
-use runtime::{Config as NodeConfig, FolderLock, KeySource, Role, Running};
+use runtime::{Config as NodeConfig, FolderLock, KeySource, Role, Running, backup::RecoveryKey};
 use serde_json::Value;
 
 use crate::{
     authority::{self, Authority},
+    backup::{self, Backups},
     config::Config,
     desk::{Ask, Desk},
     http,
 };
 
-/// Makes a new organisation in a folder; answers whether its key file was made too.
+/// Makes a new organisation in a folder; answers whether its key file was made too. The private
+/// half of its recovery key goes into the file `recovery`, and nowhere else.
 ///
 /// # Errors
-/// When there is a store already, or it cannot be made.
-pub(crate) fn init(data: &Path, key: &KeySource, name: &str) -> Result<bool, Failure> {
+/// When there is a store already, or it cannot be made; then the recovery file is not there either.
+pub(crate) fn init(
+    data: &Path,
+    key: &KeySource,
+    name: &str,
+    recovery: &Path,
+) -> Result<bool, Failure> {
     check_name(name)?;
     let lock = folder::take_new(data)?;
-    folder::create(&lock, key, &authority::found(name)?)
+    let material = authority::found(name)?;
+    let drawn = RecoveryKey::draw(material.tenant, material.authority);
+    drawn.write(recovery, data)?;
+    let created = folder::create(&lock, key, &material, &drawn.public());
+    if created.is_err() {
+        // It opens nothing.
+        let _ = std::fs::remove_file(recovery);
+    }
+    created
 }
 
 /// A centre that has been started.
@@ -49,6 +64,7 @@ impl Centre {
     ) -> Result<Centre, Failure> {
         let (store, material) = folder::open(lock, key)?;
         export::clear_spool(lock.path());
+        backup::clear_spool(lock.path());
         let authority = Arc::new(Authority::new(&material)?);
         let enrol = Arc::clone(&authority);
         let role = Role::Centre { listen, enrol };
@@ -69,6 +85,7 @@ impl Centre {
             node: self.running.handle(),
             data: data.to_owned(),
             addresses,
+            backups: Backups::default(),
         }
     }
 }
@@ -117,13 +134,14 @@ pub(crate) fn run(
         let stop = Stop::listen()?;
         let centre = Centre::start(&lock, key, config.quic).await?;
         let quic = centre.running.quic_addr().unwrap_or(config.quic);
-        let desk = centre.desk(data, reachable(&config.addresses, quic));
+        let desk = Arc::new(centre.desk(data, reachable(&config.addresses, quic)));
+        let asked = Arc::clone(&desk);
         let record: Arc<dyn Record> = Arc::new(centre.running.handle());
         let surface = Surface {
             http: config.http,
             hosts: config.general.hosts,
-            router: Box::new(|access| http::router(record, access)),
-            commands: Arc::new(desk),
+            router: Box::new(|access| http::router(record, access, asked)),
+            commands: desk,
         };
         service::run(lock, centre.running, surface, stop, ready).await
     })

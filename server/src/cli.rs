@@ -18,10 +18,10 @@ use api::program::{
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use node::names::{DocumentId, SiteId, WorkerId};
+use node::names::{DeviceId, DocumentId, SiteId, WorkerId};
 use serde_json::{Value, json};
 
-use crate::{centre, config::Config, desk::Ask, invites::Invited};
+use crate::{backup, centre, config::Config, desk::Ask, invites::Invited};
 
 const PROGRAM: &str = "ridgeway-server";
 
@@ -42,6 +42,9 @@ enum Command {
         /// What it is called
         #[arg(long)]
         name: String,
+        /// Where the recovery key goes, outside the folder [default: DIR.recovery beside DIR]
+        #[arg(long, value_name = "FILE")]
+        recovery: Option<PathBuf>,
     },
     /// Run until SIGINT or SIGTERM
     Run {
@@ -97,17 +100,21 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Back the centre up (not in this version)
+    /// Back the centre up into one file, also while it runs
     Backup {
         /// Where to
         file: PathBuf,
     },
-    /// Bring a backup back (not in this version)
+    /// Bring a backup back into an empty folder
     Restore {
         /// From where
         file: PathBuf,
+        /// The recovery key that `init` has written
+        #[arg(long, value_name = "FILE")]
+        recovery: PathBuf,
     },
-    /// Let a restored centre act again (not in this version)
+    /// Let a restored centre act again, and honour the codes made before its last start, although
+    /// some devices have not been heard
     Resume,
     /// Erase a document everywhere (not in this version)
     Erase {
@@ -167,13 +174,19 @@ enum WorkerCommand {
 enum DeviceCommand {
     /// List them
     List,
-    /// Take a device's rights away (not in this version)
+    /// Take a device's rights away; nothing takes this back. It hands in what it never sent, and
+    /// destroys its keys
     Revoke {
         /// Its id
-        id: String,
-        /// It is lost: destroy first
+        id: DeviceId,
+        /// It is in nobody's hands: it destroys its keys first and hands in nothing
         #[arg(long)]
         lost: bool,
+    },
+    /// Let into the record what a revoked device has handed in; it is marked there
+    Accept {
+        /// Its id
+        id: DeviceId,
     },
 }
 
@@ -189,7 +202,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-type Place = line::Place<Config>;
+pub(crate) type Place = line::Place<Config>;
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {
     let Cli { common, command } = cli;
@@ -198,7 +211,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), PROGRAM, &mut std::io::stdout());
             Ok(())
         }
-        Command::Init { name } => init(&place(common, Said::new(), Purpose::Make)?, &name),
+        Command::Init { name, recovery } => init(
+            &place(common, Said::new(), Purpose::Make)?,
+            &name,
+            recovery.as_deref(),
+        ),
         Command::Run { store: Some(_), .. } => later("another store than redb"),
         Command::Run {
             quic,
@@ -216,11 +233,15 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
                 Purpose::Run,
             )?)
         }
-        Command::Backup { .. } => later("backup"),
-        Command::Restore { .. } => later("restore"),
-        Command::Resume => later("resume"),
+        Command::Backup { file } => {
+            backup::backup(&place(common, Said::new(), Purpose::Ask)?, &file)
+        }
+        Command::Restore { file, recovery } => {
+            let place = place(common, Said::new(), Purpose::Make)?;
+            backup::restore(&place, &file, &recovery)
+        }
+        Command::Resume => answer(common, Ask::Resume, resumed),
         Command::Erase { .. } => later("erase"),
-        Command::Device(DeviceCommand::Revoke { .. }) => later("device revoke"),
         Command::Export {
             document,
             format: _,
@@ -233,6 +254,12 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Site(command) => answer(common, site(command), rows),
         Command::Worker(command) => answer(common, worker(command), rows),
         Command::Device(DeviceCommand::List) => answer(common, Ask::DeviceList, rows),
+        Command::Device(DeviceCommand::Revoke { id, lost }) => {
+            answer(common, Ask::DeviceRevoke { id, lost }, revoked)
+        }
+        Command::Device(DeviceCommand::Accept { id }) => {
+            answer(common, Ask::DeviceAccept { id }, accepted)
+        }
         Command::Status => answer(common, Ask::Status, inspect::status_text),
         Command::Verify => answer(common, Ask::Verify, inspect::verify_text),
         Command::Invite {
@@ -283,13 +310,23 @@ fn later(what: &str) -> Result<(), Failure> {
     )))
 }
 
-fn init(place: &Place, name: &str) -> Result<(), Failure> {
-    let made_key = centre::init(&place.data, &place.key, name)?;
+fn init(place: &Place, name: &str, recovery: Option<&Path>) -> Result<(), Failure> {
+    let recovery = match recovery {
+        Some(path) => std::path::absolute(path)?,
+        None => runtime::beside(&place.data, "recovery"),
+    };
+    let made_key = centre::init(&place.data, &place.key, name, &recovery)?;
+    eprintln!(
+        "{PROGRAM}: the recovery key is in {}. Move it off this machine and keep it safe: without \
+         it no backup comes back, and with it and a backup anybody reads everything.",
+        recovery.display()
+    );
     let key = place.key_file();
     if made_key {
         place.warn_of_new_key(PROGRAM);
     }
-    let done = json!({ "data": place.data, "key": key, "made_key": made_key });
+    let done =
+        json!({ "data": place.data, "key": key, "made_key": made_key, "recovery": recovery });
     place.print(&done, |_| {
         format!("The organisation is founded in {}.\n", place.data.display())
     })
@@ -326,7 +363,20 @@ fn save(place: &Place, document: DocumentId, out: Option<&Path>) -> Result<(), F
 }
 
 /// The order of columns.
-const COLUMNS: [&str; 7] = ["id", "kind", "name", "site", "worker", "roles", "disabled"];
+const COLUMNS: [&str; 12] = [
+    "id",
+    "kind",
+    "name",
+    "site",
+    "worker",
+    "roles",
+    "disabled",
+    "revoked",
+    "lost",
+    "purged",
+    "handed_in",
+    "handed_in_bytes",
+];
 
 /// One line a row, its fields in columns.
 fn rows(value: &Value) -> String {
@@ -347,6 +397,45 @@ fn word(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::Array(items) => items.iter().map(word).collect::<Vec<_>>().join(","),
         Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+fn revoked(value: &Value) -> String {
+    let held = match value.get("held") {
+        Some(Value::Number(at)) => format!("the last entry of it that is here is of {at}"),
+        Some(_) | None => "no entry of it is here".to_owned(),
+    };
+    let rest = if value.get("lost") == Some(&Value::Bool(true)) {
+        "What it wrote later and never sent is lost with it. It destroys its keys when it is next in \
+         touch."
+    } else {
+        "When it is next in touch it hands in what it wrote later, and destroys its keys; see device \
+         list, and device accept."
+    };
+    format!("The device is revoked; {held}.\n{rest}\n")
+}
+
+fn accepted(value: &Value) -> String {
+    let count = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let left = match count("handed_in") {
+        0 => String::new(),
+        left => format!(" {left} parts were not taken whole and stay in the queue."),
+    };
+    format!(
+        "{} runs and placements are new in the record, {} were there before.{left}\n",
+        count("admitted"),
+        count("held"),
+    )
+}
+
+fn resumed(value: &Value) -> String {
+    let unheard = value.get("unheard").and_then(Value::as_array);
+    match unheard.map_or(0, Vec::len) {
+        0 => "The centre acts again; every device it knew has been heard.\n".to_owned(),
+        some => format!(
+            "The centre acts again. {some} devices have not been heard since its start: what they \
+             alone know of is missing until they are.\n"
+        ),
     }
 }
 

@@ -8,17 +8,18 @@ use std::{collections::BTreeSet, path::PathBuf, pin::Pin, sync::Arc};
 use api::program::{Failure, check_name, export, inspect, service::Commands, settings::Address};
 use node::{
     domain,
-    names::{DocumentId, SiteId, WorkerId},
+    errand::Waiting,
+    names::{DeviceId, DocumentId, Reason, SiteId, WorkerId},
     protocol::{
         Directory, Statement,
-        directory::{Device, DeviceKind, Site, Worker},
+        directory::{Device, DeviceKind, Revoked, Site, Worker},
     },
 };
 use runtime::Handle;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{authority::Authority, invites::Invited};
+use crate::{authority::Authority, backup::Backups, invites::Invited};
 
 /// Addresses of the centre in one code: as many as its form has room for.
 const ADDRESSES_MAX: usize = 8;
@@ -49,10 +50,20 @@ pub(crate) enum Ask {
     },
     /// Which devices there are.
     DeviceList,
+    /// The device may do nothing any more.
+    DeviceRevoke { id: DeviceId, lost: bool },
+    /// What it has handed in since is to be let into the record.
+    DeviceAccept { id: DeviceId },
+    /// The centre has forgotten nothing.
+    Resume,
     /// How far the centre agrees with its edges.
     Status,
     /// Whether the digests hold.
     Verify,
+    /// Begins a backup, under this name in the folder.
+    Backup { name: String },
+    /// How far it has got.
+    BackupState { name: String },
     /// One document, under this name in the folder.
     Export { document: DocumentId, name: String },
 }
@@ -64,6 +75,8 @@ pub(crate) struct Desk {
     pub(crate) data: PathBuf,
     /// Where edges reach the centre, when a command does not say; empty when it is not known.
     pub(crate) addresses: Vec<String>,
+    /// The backup that is made, if one is.
+    pub(crate) backups: Backups,
 }
 
 impl Desk {
@@ -97,9 +110,18 @@ impl Desk {
             Ask::WorkerList => Ok(workers(&directory)),
             Ask::WorkerDisable { id } => self.disable_worker(&directory, id).await,
             Ask::Invite { whom, addresses } => self.invite(&directory, whom, addresses).await,
-            Ask::DeviceList => Ok(devices(&directory)),
+            Ask::DeviceList => Ok(devices(&self.node).await?),
+            Ask::DeviceRevoke { id, lost } => self.revoke(&directory, id, lost).await,
+            Ask::DeviceAccept { id } => Ok(self.accept(id).await?),
+            Ask::Resume => {
+                let unheard = self.authority.unheard()?;
+                self.authority.resume()?;
+                Ok(json!({ "resumed": true, "unheard": unheard }))
+            }
             Ask::Status => inspect::status(&self.node).await,
             Ask::Verify => inspect::verify(&self.node).await,
+            Ask::Backup { name } => self.backups.begin(&self.node, &self.data, &name),
+            Ask::BackupState { name } => self.backups.state(&name),
             Ask::Export { document, name } => {
                 let bytes = export::to_spool(&self.node, &self.data, document, &name).await?;
                 Ok(json!({ "document": document, "bytes": bytes }))
@@ -194,6 +216,51 @@ impl Desk {
         }))
     }
 
+    async fn revoke(
+        &self,
+        directory: &Directory,
+        device: DeviceId,
+        lost: bool,
+    ) -> Result<Value, Failure> {
+        let Some(known) = directory.device(&device) else {
+            return Err(Failure::refused(format!(
+                "there is no device {device}: see device list"
+            )));
+        };
+        if known.kind == DeviceKind::Centre {
+            return Err(Failure::refused(
+                "the centre cannot be revoked: everything hangs on it",
+            ));
+        }
+        let revoked = self.authority.revoke(device, lost).await?;
+        Ok(json!({
+            "id": device,
+            "revoked": revoked.at,
+            "lost": revoked.is_lost(),
+            "held": revoked.held,
+        }))
+    }
+
+    /// Lets in what a device has handed in.
+    ///
+    /// # Errors
+    /// [`Reason::NotFound`] when there is no such device.
+    pub(crate) async fn accept(&self, device: DeviceId) -> Result<Value, Reason> {
+        if self.node.directory().device(&device).is_none() {
+            return Err(Reason::NotFound);
+        }
+        let let_in = self.authority.let_handed_in(device).await?;
+        let left = self.node.in_review(vec![device]).await?;
+        let left = left.first().map_or(0, |left| left.parts);
+        Ok(json!({
+            "id": device,
+            "admitted": let_in.admitted,
+            "held": let_in.held,
+            "refused": let_in.refused,
+            "handed_in": left,
+        }))
+    }
+
     async fn state(&self, statement: Statement) -> Result<(), Failure> {
         Ok(self.authority.state(statement).await?)
     }
@@ -277,7 +344,9 @@ fn worker_row(directory: &Directory, worker: &Worker) -> Value {
     })
 }
 
-fn device_row(id: node::names::DeviceId, device: &Device) -> Value {
+/// A device, how it stands, and how much of what it handed in waits for a person.
+fn device_row(directory: &Directory, id: DeviceId, device: &Device, waiting: Waiting) -> Value {
+    let revoked = directory.revoked(&id);
     let kind = match device.kind {
         DeviceKind::Centre => "centre",
         DeviceKind::Edge => "edge",
@@ -290,6 +359,12 @@ fn device_row(id: node::names::DeviceId, device: &Device) -> Value {
         "name": device.name,
         "site": device.site,
         "worker": device.worker,
+        "revoked": revoked.map(|revoked| revoked.at),
+        "lost": revoked.is_some_and(Revoked::is_lost),
+        "held": revoked.and_then(|revoked| revoked.held),
+        "purged": directory.purged(&id),
+        "handed_in": waiting.parts,
+        "handed_in_bytes": waiting.bytes,
     })
 }
 
@@ -307,11 +382,18 @@ pub(crate) fn workers(directory: &Directory) -> Value {
 }
 
 /// Every device.
-pub(crate) fn devices(directory: &Directory) -> Value {
-    directory
-        .devices()
-        .map(|(id, device)| device_row(id, device))
-        .collect()
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) async fn devices(node: &Handle) -> Result<Value, Reason> {
+    let directory = node.directory();
+    let all: Vec<(DeviceId, &Device)> = directory.devices().collect();
+    let ids = all.iter().map(|(id, _)| *id).collect();
+    let waiting = node.in_review(ids).await?;
+    let rows = all.into_iter().zip(waiting);
+    Ok(rows
+        .map(|((id, device), waiting)| device_row(&directory, id, device, waiting))
+        .collect())
 }
 
 #[cfg(test)]

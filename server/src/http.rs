@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use api::{Access, Api, More, Problem, Record, Route};
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{
+    Extension, Json, Router,
+    extract::{Path, State},
+    routing::{get, post},
+};
 use serde_json::Value;
 
 use crate::{
-    desk,
+    desk::{self, Desk},
     record::{self, Overview},
 };
 
@@ -15,15 +19,16 @@ use crate::{
 const DESCRIPTION: &str = include_str!("openapi.json");
 
 /// Every route of the centre.
-pub(crate) fn router(record: Arc<dyn Record>, access: Access) -> Router {
-    api::router(
+pub(crate) fn router(record: Arc<dyn Record>, access: Access, desk: Arc<Desk>) -> Router {
+    let router = api::router(
         record,
         access,
         More {
             routes: routes(),
             description: DESCRIPTION,
         },
-    )
+    );
+    router.layer(Extension(desk))
 }
 
 fn routes() -> Vec<Route> {
@@ -48,6 +53,11 @@ fn routes() -> Vec<Route> {
             path: "/api/v1/devices",
             handler: get(devices),
         },
+        Route {
+            method: "POST",
+            path: "/api/v1/devices/{device}/accept",
+            handler: post(accept),
+        },
     ]
 }
 
@@ -63,8 +73,17 @@ async fn workers(State(api): State<Api>) -> Json<Value> {
     Json(desk::workers(&api.record().directory()))
 }
 
-async fn devices(State(api): State<Api>) -> Json<Value> {
-    Json(desk::devices(&api.record().directory()))
+async fn devices(Extension(desk): Extension<Arc<Desk>>) -> Result<Json<Value>, Problem> {
+    Ok(Json(desk::devices(&desk.node).await?))
+}
+
+/// A person lets into the record what a revoked device has handed in.
+async fn accept(
+    Extension(desk): Extension<Arc<Desk>>,
+    Path(device): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let device = device.parse().map_err(|_| Problem::not_found())?;
+    Ok(Json(desk.accept(device).await?))
 }
 
 #[cfg(test)]

@@ -5,10 +5,13 @@
 //! lock is the only writer.
 //!
 //! A centre whose folder was copied back from an earlier day finds the codes of that day in it, some
-//! of them used since. It cannot know that by itself, but it learns of it from the first edge that
-//! is in touch: edges hand back the statements that the copy lacks, and nobody but this centre makes
-//! statements. So the file says how many there were, and when there are more than were made here,
-//! every open code dies. Until an edge is heard the codes of that day let in, for a day at most.
+//! of them used since. It cannot know that by itself, but it learns of it from the devices it knows:
+//! they hand back the statements that the copy lacks, and nobody but this centre makes statements.
+//! So the file says how many there were, and when there are more than were made here, every open
+//! code dies. And so that none lets anybody in before that is known, a code that was made before
+//! the centre was last started is good only once every device that was known then has been heard,
+//! or an operator has said `resume`; one made since is good at once. The codes of another
+//! incarnation are dead.
 
 use std::{
     fs,
@@ -43,6 +46,9 @@ struct Invite {
     token: String,
     whom: Invited,
     expires: Moment,
+    /// The start of the centre in which it was made; empty when an operator has vouched for it.
+    #[serde(default)]
+    life: String,
     /// The device that used it. It may ask again, in case the answer was lost on its way.
     used_by: Option<DeviceId>,
 }
@@ -61,6 +67,9 @@ struct Kept {
     /// Statements that this centre has made or knew of when the codes were last looked at.
     #[serde(default)]
     statements: u64,
+    /// Whether the store was restored, and nobody has said `resume` nor has every device been heard.
+    #[serde(default)]
+    restored: bool,
     invites: Vec<Invite>,
 }
 
@@ -69,20 +78,26 @@ struct Kept {
 pub(crate) struct Invites {
     path: PathBuf,
     kept: Kept,
+    life: String,
 }
 
 impl Invites {
     /// The codes in a folder that belong to this life of the authority, of which `statements` are
-    /// known; those of an earlier life are dead.
+    /// known, opened for the start that `life` names; those of an earlier life are dead. Where there
+    /// are none of this life but devices are known, the store came from a backup.
     pub(crate) fn open(
         data: &Path,
         incarnation: Incarnation,
         statements: u64,
+        devices: bool,
+        life: [u8; 16],
     ) -> io::Result<Invites> {
         let path = data.join(FILE);
+        let life = hashed(&life);
         let none = Kept {
             incarnation,
             statements,
+            restored: devices,
             invites: Vec::new(),
         };
         let kept = match fs::read(&path) {
@@ -94,7 +109,30 @@ impl Invites {
                 .filter(|kept: &Kept| kept.incarnation == incarnation)
                 .unwrap_or(none),
         };
-        Ok(Invites { path, kept })
+        let mut invites = Invites { path, kept, life };
+        if invites.kept.restored {
+            // On disk, so that it holds until something ends it.
+            let kept = invites.kept.clone();
+            invites.keep(kept).map_err(|_| io::ErrorKind::Other)?;
+        }
+        Ok(invites)
+    }
+
+    /// Whether the store was restored, and it is not known yet what that has cost.
+    pub(crate) fn is_restored(&self) -> bool {
+        self.kept.restored
+    }
+
+    /// What the centre may have forgotten is known now. With `vouched`, an operator says so, and
+    /// for the open codes too.
+    pub(crate) fn resume(&mut self, vouched: bool) -> Result<(), Reason> {
+        let mut kept = self.kept.clone();
+        kept.restored = false;
+        if vouched {
+            let lives = kept.invites.iter_mut().map(|invite| &mut invite.life);
+            lives.for_each(String::clear);
+        }
+        self.keep(kept)
     }
 
     /// Compares how many statements are known with how many were made here: when there are others,
@@ -111,9 +149,9 @@ impl Invites {
             );
         }
         self.keep(Kept {
-            incarnation: self.kept.incarnation,
             statements,
             invites: Vec::new(),
+            ..self.kept.clone()
         })
     }
 
@@ -141,25 +179,32 @@ impl Invites {
             token: hashed(token),
             whom,
             expires,
+            life: self.life.clone(),
             used_by: None,
         });
         self.keep(kept)?;
         Ok(expires)
     }
 
-    /// Whom a code lets in, if it is good for this device; it is not used up.
+    /// Whom a code lets in, if it is good for this device; it is not used up. `settled` says that
+    /// every device that was known at the start has been heard.
     pub(crate) fn whom(
         &self,
         token: &[u8; 16],
         device: DeviceId,
         now: Moment,
+        settled: bool,
     ) -> Result<Invited, Reason> {
         let token = hashed(token);
         let mut invites = self.kept.invites.iter();
         let found = invites.find(|invite| invite.token == token && invite.is_for(device, now));
-        found
-            .map(|invite| invite.whom.clone())
-            .ok_or(Reason::NotAllowed)
+        let invite = found.ok_or(Reason::NotAllowed)?;
+        let is_ours = invite.life.is_empty() || invite.life == self.life;
+        if is_ours || settled || invite.used_by == Some(device) {
+            Ok(invite.whom.clone())
+        } else {
+            Err(Reason::NotResumed)
+        }
     }
 
     /// Uses a code up for a device; that is on disk before anything else is done for it.
@@ -243,6 +288,10 @@ mod tests {
         }
     }
 
+    fn open(folder: &Folder, life: Incarnation, statements: u64) -> io::Result<Invites> {
+        Invites::open(&folder.0, life, statements, false, [1; 16])
+    }
+
     fn bath() -> Invited {
         Invited::Site("bath".parse().unwrap())
     }
@@ -250,11 +299,11 @@ mod tests {
     #[test]
     fn a_code_lets_one_device_in_and_the_same_one_again() {
         let folder = Folder::new("invites-once");
-        let mut invites = Invites::open(&folder.0, LIFE, 2).unwrap();
+        let mut invites = open(&folder, LIFE, 2).unwrap();
         invites.add(&[7; 16], bath(), NOW).unwrap();
         assert_eq!(invites.redeem(&[8; 16], ONE, NOW), Err(Reason::NotAllowed));
         assert_eq!(invites.redeem(&[7; 16], ONE, NOW), Ok(bath()));
-        let mut again = Invites::open(&folder.0, LIFE, 2).unwrap();
+        let mut again = open(&folder, LIFE, 2).unwrap();
         assert_eq!(again.redeem(&[7; 16], OTHER, NOW), Err(Reason::NotAllowed));
         assert_eq!(again.redeem(&[7; 16], ONE, NOW), Ok(bath()));
     }
@@ -262,13 +311,13 @@ mod tests {
     #[test]
     fn a_code_dies_with_its_day_and_with_its_incarnation() {
         let folder = Folder::new("invites-death");
-        let mut invites = Invites::open(&folder.0, LIFE, 2).unwrap();
+        let mut invites = open(&folder, LIFE, 2).unwrap();
         let expires = invites.add(&[7; 16], bath(), NOW).unwrap();
         assert_eq!(
             invites.redeem(&[7; 16], ONE, expires),
             Err(Reason::NotAllowed)
         );
-        let mut restored = Invites::open(&folder.0, Incarnation([2; 16]), 2).unwrap();
+        let mut restored = open(&folder, Incarnation([2; 16]), 2).unwrap();
         assert_eq!(restored.redeem(&[7; 16], ONE, NOW), Err(Reason::NotAllowed));
         let file = fs::read_to_string(folder.0.join(FILE)).unwrap();
         assert!(!file.contains(&"07".repeat(16)));
@@ -277,23 +326,26 @@ mod tests {
     #[test]
     fn the_codes_of_an_old_copy_die_when_an_edge_is_heard() {
         let folder = Folder::new("invites-copy");
-        let mut invites = Invites::open(&folder.0, LIFE, 2).unwrap();
+        let mut invites = open(&folder, LIFE, 2).unwrap();
         invites.add(&[7; 16], bath(), NOW).unwrap();
         let copy = fs::read(folder.0.join(FILE)).unwrap();
         assert_eq!(invites.redeem(&[7; 16], ONE, NOW), Ok(bath()));
         invites.stated().unwrap();
         // What was made here kills no code.
         assert_eq!(invites.heard(3), Ok(()));
-        assert_eq!(invites.whom(&[7; 16], ONE, NOW), Ok(bath()));
+        assert_eq!(invites.whom(&[7; 16], ONE, NOW, false), Ok(bath()));
         // The folder of before comes back, and an edge hands back the device's statement.
         fs::write(folder.0.join(FILE), copy).unwrap();
-        let mut old = Invites::open(&folder.0, LIFE, 2).unwrap();
+        let mut old = open(&folder, LIFE, 2).unwrap();
         assert_eq!(old.heard(3), Ok(()));
         for device in [ONE, OTHER] {
-            assert_eq!(old.whom(&[7; 16], device, NOW), Err(Reason::NotAllowed));
+            assert_eq!(
+                old.whom(&[7; 16], device, NOW, true),
+                Err(Reason::NotAllowed)
+            );
             assert_eq!(old.redeem(&[7; 16], device, NOW), Err(Reason::NotAllowed));
         }
-        let mut again = Invites::open(&folder.0, LIFE, 3).unwrap();
+        let mut again = open(&folder, LIFE, 3).unwrap();
         assert_eq!(again.heard(3), Ok(()));
         assert_eq!(again.redeem(&[7; 16], ONE, NOW), Err(Reason::NotAllowed));
     }
@@ -301,15 +353,54 @@ mod tests {
     #[test]
     fn there_is_a_bound_on_open_codes() {
         let folder = Folder::new("invites-bound");
-        let mut invites = Invites::open(&folder.0, LIFE, 2).unwrap();
+        let mut invites = open(&folder, LIFE, 2).unwrap();
         let many = Invite {
             token: String::new(),
             whom: bath(),
             expires: NOW.plus_ms(1),
+            life: String::new(),
             used_by: None,
         };
         invites.kept.invites = vec![many; INVITES_MAX];
         assert_eq!(invites.add(&[7; 16], bath(), NOW), Err(Reason::Busy));
         assert!(invites.add(&[7; 16], bath(), NOW.plus_ms(1)).is_ok());
+    }
+
+    #[test]
+    fn a_code_of_before_the_start_waits_until_everybody_was_heard() {
+        let folder = Folder::new("invites-start");
+        let mut before = open(&folder, LIFE, 2).unwrap();
+        before.add(&[7; 16], bath(), NOW).unwrap();
+        assert_eq!(before.whom(&[7; 16], ONE, NOW, false), Ok(bath()));
+        let started = |life| Invites::open(&folder.0, LIFE, 2, true, [life; 16]).unwrap();
+        let mut after = started(2);
+        let whom = |invites: &Invites, settled| invites.whom(&[7; 16], ONE, NOW, settled);
+        assert_eq!(whom(&after, false), Err(Reason::NotResumed));
+        assert_eq!(whom(&after, true), Ok(bath()));
+        after.resume(true).unwrap();
+        assert_eq!(whom(&after, false), Ok(bath()));
+        assert_eq!(
+            whom(&started(3), false),
+            Ok(bath()),
+            "an operator has vouched"
+        );
+        assert!(!after.is_restored());
+    }
+
+    #[test]
+    fn a_store_from_a_backup_is_restored_until_somebody_says_otherwise() {
+        let folder = Folder::new("invites-restored");
+        let life = |number| Incarnation([number; 16]);
+        let started =
+            |number, devices| Invites::open(&folder.0, life(number), 2, devices, [1; 16]).unwrap();
+        let mut first = started(1, false);
+        assert!(!first.is_restored(), "nobody can have been forgotten");
+        first.add(&[7; 16], bath(), NOW).unwrap();
+        assert!(!started(1, true).is_restored());
+        assert!(started(2, true).is_restored());
+        let mut again = started(2, true);
+        assert!(again.is_restored(), "a start changes nothing");
+        again.resume(false).unwrap();
+        assert!(!started(2, true).is_restored());
     }
 }

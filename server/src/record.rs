@@ -76,7 +76,8 @@ impl Figures {
         self.attended += u64::from(summary.attended);
         self.cash_pence += summary.cash_pence;
         self.open_tasks += summary.tasks.len() as u64;
-        self.standing_alerts += summary.alerts.len() as u64;
+        // One that this version cannot read stands all the same.
+        self.standing_alerts += summary.alerts.len() as u64 + u64::from(summary.unread_alerts);
         self.conflicts += u64::from(summary.conflicts);
         self.entries += summary.entries;
     }

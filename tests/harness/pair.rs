@@ -294,6 +294,7 @@ impl<S: Store> Party<S> {
             Output::Answer { ticket, result } => drop(self.answers.insert(ticket, result)),
             Output::Notice(notice) => self.notices.push(notice),
             Output::Stated { .. }
+            | Output::Ran { .. }
             | Output::Transferred { .. }
             | Output::Rule(_)
             | Output::WakeAt(_) => {}

@@ -179,7 +179,7 @@ impl World {
             Output::Stated { ticket, result } => self.stated(ticket, result),
             Output::Notice(notice) => self.noticed(number, &notice),
             Output::WakeAt(at) => self.wake_at(number, at),
-            Output::Open(_) | Output::Forget(_) => {}
+            Output::Open(_) | Output::Forget(_) | Output::Ran { .. } => {}
         }
     }
 
@@ -305,6 +305,7 @@ impl World {
             }
             Output::Close { .. }
             | Output::Stated { .. }
+            | Output::Ran { .. }
             | Output::Transferred { .. }
             | Output::Rule(_) => {
                 self.trace

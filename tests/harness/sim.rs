@@ -191,6 +191,11 @@ impl World {
                     format!("wire {}: {document}: {reason}", link.0)
                 });
             }
+            Notice::Heard { link, device } => {
+                self.trace.tell(now, number, "hears", || {
+                    format!("wire {}: {device}", link.0)
+                });
+            }
             Notice::Equal { link, scope, .. } => self.restored.proved(number, *link, scope),
         }
     }

@@ -279,6 +279,7 @@ pub fn work_of(output: Output) -> Result<(DocumentId, Work), Output> {
         | Output::Transferred { .. }
         | Output::Rule(_)
         | Output::Stated { .. }
+        | Output::Ran { .. }
         | Output::Notice(_)
         | Output::WakeAt(_)) => Err(other),
     }

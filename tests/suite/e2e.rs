@@ -10,10 +10,12 @@
 )]
 
 mod apart;
+mod backup;
 mod demo;
 mod export;
 mod kill;
 mod restore;
+mod revoked;
 mod sealed;
 mod transfer;
 

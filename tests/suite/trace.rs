@@ -189,7 +189,10 @@ impl Replay {
         let [ours, theirs] = [&*centre, &*edge].map(proof);
         assert_eq!(ours, theirs, "both sides are equal, and know it");
         let repaired = centre.notices().into_iter().chain(edge.notices());
-        let repaired = repaired.filter(|notice| !matches!(notice, node::Notice::Equal { .. }));
+        let repaired = repaired.filter(|notice| {
+            use node::Notice::{Equal, Heard};
+            !matches!(notice, Equal { .. } | Heard { .. })
+        });
         assert_eq!(
             repaired.count(),
             0,

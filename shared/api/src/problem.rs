@@ -195,7 +195,7 @@ impl From<Reason> for Problem {
             | Reason::OutOfTurn
             | Reason::Revoked
             | Reason::Expired
-            | Reason::Restored => ("Not possible now", StatusCode::CONFLICT),
+            | Reason::NotResumed => ("Not possible now", StatusCode::CONFLICT),
         };
         // Not there and not allowed are one answer, so that it tells nothing.
         let barred = reason == Reason::NotAllowed;
@@ -213,6 +213,7 @@ impl From<Refusal> for Problem {
             | Refusal::EntryIdUsed
             | Refusal::NothingToReview
             | Refusal::NothingToSettle
+            | Refusal::UnclearChoice
             | Refusal::IllegalMove(..)
             | Refusal::AlreadyDone
             | Refusal::AlreadyReversed
@@ -221,6 +222,7 @@ impl From<Refusal> for Problem {
             | Refusal::NotAtThatSite
             | Refusal::TextChanged => StatusCode::CONFLICT,
             Refusal::WrongKind
+            | Refusal::BeginsNothing
             | Refusal::NotLookedAt
             | Refusal::UnknownEntry
             | Refusal::Empty(_)

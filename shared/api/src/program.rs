@@ -6,6 +6,7 @@ mod file;
 pub mod folder;
 pub mod http;
 pub mod inspect;
+pub mod leave;
 pub mod line;
 pub mod log;
 pub mod process;
@@ -122,7 +123,7 @@ impl From<Reason> for Failure {
             | Reason::OutOfTurn
             | Reason::Revoked
             | Reason::Expired
-            | Reason::Restored => Exit::Refused,
+            | Reason::NotResumed => Exit::Refused,
         };
         if reason == Reason::NotSaved {
             return Failure::new(

@@ -13,6 +13,7 @@ use std::{
 use names::{ActorId, ChangeHash, Kind, Reason, limits};
 
 use crate::{
+    genesis::Fixed,
     past::Past,
     preflight::{self, Header, Made, Span, Uses},
 };
@@ -35,6 +36,27 @@ impl Candidate {
             chunk,
             uses,
         })
+    }
+
+    /// Whether it makes characters, or takes more away than it has bytes.
+    pub(crate) fn types(&self) -> bool {
+        self.uses.characters > 0 || self.surplus() > 0
+    }
+
+    /// A migration, which nobody sends.
+    pub(crate) fn fixed(fixed: &Fixed) -> Candidate {
+        let makes = vec![Span {
+            end: fixed.max_op.saturating_add(1),
+            made: Made::Text,
+        }];
+        Candidate {
+            header: fixed.header.clone(),
+            chunk: Arc::from(fixed.chunk.as_slice()),
+            uses: Uses {
+                makes,
+                ..Uses::default()
+            },
+        }
     }
 
     /// By how much what it replaces passes its bytes. Nought for nearly every change: only a long
@@ -183,8 +205,6 @@ impl History {
         }
     }
 
-    /// What a change of this actor's builds on. One that has nothing new before it shares that of
-    /// its actor's change before.
     /// How many of each actor's changes are these, or what these build on. One that is not here
     /// stands for nothing.
     pub(crate) fn reach(&self, heads: &[ChangeHash]) -> BTreeMap<ActorId, u64> {
@@ -200,6 +220,8 @@ impl History {
         slots.map(|(actor, slot)| (*actor, reach(slot))).collect()
     }
 
+    /// What a change of this actor's builds on. One that has nothing new before it shares that of
+    /// its actor's change before.
     fn past(&self, own: Option<usize>, deps: &[(usize, usize)]) -> Arc<Past> {
         if let [only] = deps
             && Some(only.0) == own

@@ -104,8 +104,8 @@ impl Document {
                     flaws.extend(self.flaw_of(&header.hash));
                 }
                 Ok(candidate) => drop(batch.insert(candidate.header.hash, candidate)),
-                // Its genesis may come along; it is what the document began with.
-                Err(_) if self.is_genesis(chunk) => {}
+                // Fixed changes may come along; they are here, or come with what builds on them.
+                Err(_) if self.is_fixed(chunk) => {}
                 Err(reason) => flaws.push(Flaw {
                     at: flaw_at(chunk),
                     reason,
@@ -188,11 +188,9 @@ impl Document {
         }
     }
 
-    fn is_genesis(&self, chunk: &[u8]) -> bool {
-        self.history
-            .chunks()
-            .first()
-            .is_some_and(|genesis| **genesis == *chunk)
+    fn is_fixed(&self, chunk: &[u8]) -> bool {
+        let hash = preflight::hash(chunk);
+        hash.is_some_and(|hash| genesis::fixed(self.kind, &hash).is_some())
     }
 
     fn flaw_of(&self, hash: &ChangeHash) -> Option<Flaw> {
@@ -238,6 +236,7 @@ impl Document {
             state,
             flaws: vec![CANNOT_OPEN],
             text: String::new(),
+            crisis_plan: String::new(),
             fields: BTreeMap::new(),
             rows: 0,
         }

@@ -111,7 +111,7 @@ impl Whole {
     /// Those of [`preflight::header`].
     pub fn header(&self) -> Result<Header, Reason> {
         let body = self.chunk.get(self.body..).unwrap_or_default();
-        preflight::judged_body(self.hash, body, self.chunk.len()).map(|(header, _)| header)
+        preflight::judged_body(self.hash, body, self.chunk.len())
     }
 }
 

@@ -1,10 +1,11 @@
 //! The one path of a person's change: read, decide, write.
 
 use automerge::ActorId as AutoActorId;
-use domain::{By, Command, Edits, Refusal, decide};
+use domain::{By, Command, Edits, Refusal, Writing, decide};
 use names::{ActorId, EntryId, Moment};
 
 use crate::{
+    genesis::CRISIS_PLAN_VERSION,
     guard::guard,
     history::Candidate,
     open::Document,
@@ -59,7 +60,7 @@ pub fn perform(
         Some(performed) => Ok(Some(performed)),
         None => {
             // The document may be half written, or hold a change that nobody would take.
-            let _ = doc.rebuild();
+            doc.take_back();
             Err(Refusal::NotWritten)
         }
     }
@@ -69,9 +70,13 @@ pub fn perform(
 fn commit(doc: &mut Document, actor: ActorId, edits: &Edits, now: Moment) -> Option<Performed> {
     let mut reading = doc.reading.take()?;
     follow(&mut reading, edits)?;
+    if edits.writing == Writing::CrisisPlan {
+        doc.migrate(CRISIS_PLAN_VERSION)?;
+    }
+    let text = doc.places.of(edits.writing)?;
     let chunk = guard(|| {
         doc.auto.set_actor(AutoActorId::from(actor.0));
-        write::write(&mut doc.auto, &doc.places, edits, now)?;
+        write::write(&mut doc.auto, &doc.places, text, edits, now)?;
         Ok::<_, automerge::AutomergeError>(doc.auto.get_last_local_change())
     })
     .ok()??
@@ -83,18 +88,20 @@ fn commit(doc: &mut Document, actor: ActorId, edits: &Edits, now: Moment) -> Opt
     }
     doc.history.take(&candidate).ok()?;
     doc.reading = Some(reading);
-    doc.settle_own();
+    doc.settle_own(candidate.types());
     let header = candidate.header;
     Some(Performed { chunk, header })
 }
 
 /// What was read takes in what is being written. `None` when an edit is outside the text.
 fn follow(reading: &mut Reading, edits: &Edits) -> Option<()> {
+    let text = reading.text_mut(edits.writing);
     for edit in &edits.splices {
-        splice(&mut reading.text, edit.position, edit.delete, &edit.insert)?;
+        splice(text, edit.position, edit.delete, &edit.insert)?;
     }
     if !edits.splices.is_empty() {
-        reading.state.set_text(&reading.text);
+        let text = text.clone();
+        reading.state.set_prose(edits.writing, &text);
     }
     for entry in &edits.entries {
         reading.state.add(entry);

@@ -72,7 +72,7 @@ pub struct Header {
 /// chunk, trailing bytes, other forms than the one Automerge writes, operations our documents do
 /// not take.
 pub fn header(chunk: &[u8]) -> Result<Header, Reason> {
-    judged(chunk).map(|(header, _)| header)
+    judged(chunk, Shape::default()).map(|(header, _)| header)
 }
 
 /// As [`header`], for a change of a document of this kind: it uses no other kind's objects.
@@ -81,31 +81,38 @@ pub fn header(chunk: &[u8]) -> Result<Header, Reason> {
 ///
 /// Those of [`header`], and [`Reason::Malformed`] for a change made for another kind.
 pub fn header_for(kind: Kind, chunk: &[u8]) -> Result<Header, Reason> {
-    judged_for(kind, chunk).map(|(header, _)| header)
+    let header = header(chunk)?;
+    suits(&header, kind)?;
+    Ok(header)
 }
 
-/// As [`header_for`], with what the change makes and names.
+/// A change of a document of this kind that is to be opened, with what it makes and names. What
+/// this program's migrations have made is judged by what it is.
 pub(crate) fn judged_for(kind: Kind, chunk: &[u8]) -> Result<(Header, Uses), Reason> {
-    let (header, uses) = judged(chunk)?;
+    let (header, uses) = judged(chunk, Shape::to_open())?;
     suits(&header, kind)?;
     Ok((header, uses))
 }
 
-fn judged(chunk: &[u8]) -> Result<(Header, Uses), Reason> {
+fn judged<'a>(chunk: &'a [u8], shape: Shape<'a>) -> Result<(Header, Uses), Reason> {
     let (hash, body) = bounded_envelope(chunk)?;
-    judged_body(hash, body, chunk.len())
+    judged_in(shape, hash, body, chunk.len())
 }
 
 /// As [`header`], for the body of a change of `length` bytes whose envelope is known to hold.
-pub(crate) fn judged_body(
+pub(crate) fn judged_body(hash: ChangeHash, body: &[u8], length: usize) -> Result<Header, Reason> {
+    judged_in(Shape::default(), hash, body, length).map(|(header, _)| header)
+}
+
+fn judged_in<'a>(
+    mut shape: Shape<'a>,
     hash: ChangeHash,
-    body: &[u8],
+    body: &'a [u8],
     length: usize,
 ) -> Result<(Header, Uses), Reason> {
     if length > limits::CHANGE_BYTES_MAX {
         return Err(Reason::TooLarge);
     }
-    let mut shape = Shape::default();
     let header = read(hash, body, length, &mut |op, replaced, actors, start| {
         shape.take(op, replaced, actors, start)
     })?;

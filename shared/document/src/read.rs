@@ -5,17 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use automerge::{
     Automerge, ObjId, ObjType, Patch, PatchAction, ROOT, ReadDoc, ScalarValue, ValueRef,
 };
-use domain::{Act, Entry, Flaw, FlawAt, State};
+use domain::{Act, Entry, Flaw, FlawAt, State, Writing};
 use names::{EntryId, Kind, Reason};
 
 use crate::schema::{self, Found, Row};
 
-/// The objects the genesis made.
+/// The objects that fixed changes made.
 #[derive(Clone)]
 pub(crate) struct Places {
     pub(crate) entries: ObjId,
     pub(crate) fields: ObjId,
     pub(crate) text: ObjId,
+    /// There as soon as somebody has written in it.
+    pub(crate) crisis_plan: Option<ObjId>,
 }
 
 impl Places {
@@ -29,7 +31,16 @@ impl Places {
             entries: place(schema::ENTRIES, ObjType::List)?,
             fields: place(schema::FIELDS, ObjType::Map)?,
             text: place(schema::TEXT, ObjType::Text)?,
+            crisis_plan: place(schema::CRISIS_PLAN, ObjType::Text),
         })
+    }
+
+    /// The object of a text.
+    pub(crate) fn of(&self, writing: Writing) -> Option<&ObjId> {
+        match writing {
+            Writing::Main => Some(&self.text),
+            Writing::CrisisPlan => self.crisis_plan.as_ref(),
+        }
     }
 }
 
@@ -39,8 +50,9 @@ pub(crate) struct Reading {
     pub(crate) state: State,
     /// Places that could not be read, or not wholly; without those `domain` finds.
     pub(crate) flaws: Vec<Flaw>,
-    /// The text as it stands: Automerge would put it together from single characters each time.
+    /// The texts as they stand: Automerge would put them together from single characters each time.
     pub(crate) text: String,
+    pub(crate) crisis_plan: String,
     /// The plain fields as they stand.
     pub(crate) fields: BTreeMap<String, String>,
     /// How many elements of the list of entries were looked at.
@@ -82,11 +94,16 @@ impl Reading {
         let (fields, strange) = read_fields(auto, places);
         flaws.extend(strange);
         let text = auto.text(&places.text).unwrap_or_default();
-        let state = State::fold(kind, &entries, &fields, &text)?;
+        let crisis_plan = places.crisis_plan.as_ref();
+        let crisis_plan = crisis_plan.and_then(|text| auto.text(text).ok());
+        let crisis_plan = crisis_plan.unwrap_or_default();
+        let mut state = State::fold(kind, &entries, &fields, &text)?;
+        state.set_prose(Writing::CrisisPlan, &crisis_plan);
         Some(Reading {
             state,
             flaws,
             text,
+            crisis_plan,
             fields,
             rows,
         })
@@ -104,7 +121,7 @@ impl Reading {
         places: &Places,
         patches: Vec<Patch>,
     ) -> Option<()> {
-        let (mut typed, mut set) = (false, false);
+        let (mut typed, mut typed_plan, mut set) = (false, false, false);
         for Patch { obj, action, .. } in patches {
             if obj == places.entries {
                 self.follow_entries(auto, action)?;
@@ -113,6 +130,7 @@ impl Reading {
             }
             // Everything else is inside an entry, which is read when the list tells of it.
             typed |= obj == places.text;
+            typed_plan |= Some(&obj) == places.crisis_plan.as_ref();
             set |= obj == places.fields;
         }
         if self.rows != auto.length(&places.entries) {
@@ -134,11 +152,23 @@ impl Reading {
             self.text = auto.text(&places.text).unwrap_or_default();
             self.state.set_text(&self.text);
         }
+        if let (true, Some(text)) = (typed_plan, &places.crisis_plan) {
+            self.crisis_plan = auto.text(text).unwrap_or_default();
+            self.state.set_prose(Writing::CrisisPlan, &self.crisis_plan);
+        }
         Some(())
     }
 
+    /// One of the texts.
+    pub(crate) fn text_mut(&mut self, writing: Writing) -> &mut String {
+        match writing {
+            Writing::Main => &mut self.text,
+            Writing::CrisisPlan => &mut self.crisis_plan,
+        }
+    }
+
     fn take(&mut self, entry: &Entry) {
-        if is_edit(entry) && self.state.prose().edits().contains(entry.id) {
+        if is_edit(entry) && self.state.journal().contains(entry.id) {
             self.flaws.push(typed_twice(entry.id));
         }
         self.state.add(entry);
@@ -172,7 +202,7 @@ impl Reading {
 }
 
 fn is_edit(entry: &Entry) -> bool {
-    matches!(entry.act, Act::EditText { .. })
+    matches!(entry.act, Act::EditText { .. } | Act::EditCrisisPlan { .. })
 }
 
 /// The plain fields, and a flaw if one of them is no text.

@@ -23,6 +23,9 @@ pub(crate) const FIELDS: &str = "fields";
 /// Root: the text people write together: a case's plan, a session's notes.
 pub(crate) const TEXT: &str = "text";
 
+/// Root, from the second version of a case's layout on: the text of the crisis plan.
+pub(crate) const CRISIS_PLAN: &str = "crisis_plan";
+
 /// Entry: its id, 16 bytes.
 const ID: &str = "id";
 /// Entry: when it was made, in milliseconds since 1970.
@@ -98,7 +101,7 @@ pub(crate) fn from_row(mut row: Row) -> Found {
         Ok(act) => Found::Partly(entry(act), Reason::NoCommonVersion),
         Err(reason) => {
             let seen = Scalar::from_scalar(listed).unwrap_or_default();
-            Found::Partly(entry(Act::Unread { code, seen }), reason)
+            Found::Partly(entry(Act::Unread { code, reason, seen }), reason)
         }
     }
 }
@@ -143,6 +146,7 @@ acts! {
     SetReviewDate "set-review-date" { date reason seen }
     AddTheme "add-theme" { theme }
     EditText "edit-text" { inserted deleted removed seen }
+    EditCrisisPlan "edit-crisis-plan" { inserted deleted removed seen }
     SetField "set-field" { field value }
     OpenSession "open-session" { venue date start end form }
     SetPlan "set-plan" { end form reason seen }
@@ -153,7 +157,7 @@ acts! {
     TakeCash "take-cash" { pence from what }
     PayOut "pay-out" { pence what }
     CountCash "count-cash" { pence reason seen }
-    ReverseCash "reverse-cash" { cash reason }
+    ReverseCash "reverse-cash" { cash reason lines }
     HeadCount "head-count" { people reason seen }
     Tick "tick" { item }
 }

@@ -11,6 +11,7 @@ use automerge::{Automerge, Change, LoadOptions, PatchLog, TextEncoding};
 use names::{ChangeHash, Reason};
 
 use crate::{
+    genesis,
     guard::{Failed, guard},
     history::{Candidate, in_order},
     open::{Document, LeftOut},
@@ -26,13 +27,15 @@ const READ_PER_FOLLOWED: usize = 4;
 impl Document {
     /// Takes changes that passed pre-flight: merges those that can be, keeps those for later whose
     /// dependencies are not here, and leaves out the others.
-    pub(crate) fn settle(&mut self, arrived: BTreeMap<ChangeHash, Candidate>) {
+    pub(crate) fn settle(&mut self, mut arrived: BTreeMap<ChangeHash, Candidate>) {
         if arrived.is_empty() {
             return;
         }
+        self.bring_migrations(&mut arrived);
+        let named: BTreeSet<ChangeHash> = arrived.keys().copied().collect();
+        let types = arrived.values().any(Candidate::types);
         let accepted = self.judge(in_order(arrived), u64::MAX);
-        let again = self.history.is_over() || self.left_out.values().any(LeftOut::may_return);
-        if again {
+        if self.history.is_over() || self.may_let_in(&named, types) {
             let mut merged = self.history.hashes();
             for candidate in &accepted {
                 merged.remove(&candidate.header.hash);
@@ -43,9 +46,56 @@ impl Document {
         }
     }
 
+    /// Adds the migrations that some of these changes build on and that nobody has sent.
+    fn bring_migrations(&self, changes: &mut BTreeMap<ChangeHash, Candidate>) {
+        let migrations = genesis::migrations(self.kind());
+        // The last first: an earlier one may be needed by it alone.
+        for fixed in migrations.iter().rev() {
+            let mut deps = changes.values().flat_map(|change| &change.header.deps);
+            if deps.any(|dep| *dep == fixed.hash) && !self.history.holds(&fixed.hash) {
+                changes.insert(fixed.hash, Candidate::fixed(fixed));
+            }
+        }
+    }
+
+    /// Makes sure that the object of a version is there, for an edit that is about to be made here.
+    /// `None` if it cannot be.
+    pub(crate) fn migrate(&mut self, version: u16) -> Option<()> {
+        let kind = self.kind();
+        for fixed in genesis::migrations(kind) {
+            if fixed.version <= version && !self.history.holds(&fixed.hash) {
+                let candidate = Candidate::fixed(fixed);
+                self.history.take(&candidate).ok()?;
+                merge_into(&mut self.auto, &self.places, &[candidate], None).ok()?;
+            }
+        }
+        self.places = Places::find(&self.auto)?;
+        Some(())
+    }
+
+    /// Makes the document anew after an edit of this node's came to nothing: what was brought in
+    /// for it goes with it.
+    pub(crate) fn take_back(&mut self) {
+        self.judge_all();
+        let _ = self.rebuild();
+    }
+
+    /// Whether all must be judged again because these came, which type or do not.
+    ///
+    /// Of two branches of one actor the one that comes first in the order is taken. Nothing that
+    /// builds on neither moves them in it, so only another branch calls for judging again: one
+    /// forked line must not make every later change cost as much as the whole document. What was
+    /// left out for its deletions may return as soon as there are more characters, or less to pay.
+    fn may_let_in(&self, came: &BTreeSet<ChangeHash>, types: bool) -> bool {
+        let mut left_out = self.left_out.iter();
+        left_out.any(|(hash, left)| {
+            left.may_return() && (came.contains(hash) || (types && left.reason == Reason::TooLarge))
+        })
+    }
+
     /// Settles once more after a change was made here, if that may let another in.
-    pub(crate) fn settle_own(&mut self) {
-        if self.left_out.values().any(LeftOut::may_return) {
+    pub(crate) fn settle_own(&mut self, types: bool) {
+        if self.may_let_in(&BTreeSet::new(), types) {
             let merged = self.history.hashes();
             self.settle_again(&merged);
         }
@@ -88,6 +138,7 @@ impl Document {
             });
             if fallen.is_empty() {
                 (self.auto, self.reading) = (auto, None);
+                self.find_places();
                 return;
             }
             self.fallen.extend(fallen);
@@ -99,7 +150,15 @@ impl Document {
     pub(crate) fn rebuild(&mut self) -> Result<(), Failed> {
         self.reading = None;
         self.auto = load(self.history.chunks().to_vec())?;
+        self.find_places();
         Ok(())
+    }
+
+    /// Looks where the objects are: a migration may have come, or gone.
+    fn find_places(&mut self) {
+        if let Some(places) = Places::find(&self.auto) {
+            self.places = places;
+        }
     }
 
     /// Judges every change there is, in one order. Gives those that are accepted.
@@ -111,8 +170,9 @@ impl Document {
         for candidate in self.candidates() {
             all.insert(candidate.header.hash, candidate);
         }
-        let ordered = in_order(all);
         self.history = self.begin.clone();
+        self.bring_migrations(&mut all);
+        let ordered = in_order(all);
         let accepted = self.judge(ordered.clone(), u64::MAX);
         if !self.history.is_over() {
             return accepted;
@@ -124,7 +184,7 @@ impl Document {
         self.judge(ordered, most)
     }
 
-    /// The accepted changes, read once more; without the genesis.
+    /// The accepted changes, read once more; without those that are fixed.
     fn candidates(&self) -> Vec<Candidate> {
         let chunks = self.history.chunks().iter().skip(1);
         chunks
@@ -174,6 +234,10 @@ impl Document {
             .take()
             .filter(|read| accepted.len() <= FOLLOWED_MIN.max(read.rows / READ_PER_FOLLOWED));
         self.reading = merge_into(&mut self.auto, &self.places, accepted, reading)?;
+        // Only what a migration has brought can be in a new place, and it is read anew.
+        if self.reading.is_none() {
+            self.find_places();
+        }
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ mod converge;
 mod crafted;
 mod crowded;
 mod hostile;
+mod migrated;
 mod named;
 mod written;
 
@@ -77,11 +78,27 @@ fn edit(position: usize, delete: usize, insert: &str) -> Command {
     }
 }
 
+fn edit_crisis_plan(position: usize, delete: usize, insert: &str) -> Command {
+    let splice = Splice {
+        position,
+        delete,
+        insert: insert.to_owned(),
+    };
+    Command::EditCrisisPlan {
+        splices: vec![splice],
+        seen: Vec::new(),
+        length: None,
+    }
+}
+
 /// The command of somebody who has just looked at the document: what it has to have seen, it has.
 fn looked_at(command: &Command, state: &domain::State) -> Command {
     let mut command = command.clone();
     match (&mut command, state) {
         (Command::EditText { seen, .. }, _) if seen.is_empty() => *seen = state.prose().newest(),
+        (Command::EditCrisisPlan { seen, .. }, domain::State::Case(case)) if seen.is_empty() => {
+            *seen = case.crisis_plan.newest();
+        }
         (Command::ReviewAlert { code, seen, .. }, domain::State::Case(case)) if seen.is_none() => {
             let alert = case.alerts.get(code);
             let raises = alert.map(|alert| alert.standing()).unwrap_or_default();
@@ -155,7 +172,14 @@ fn random_command(replica: &mut Replica, chance: &mut Chance) -> Command {
     let delete = chance.below((length - position).min(4) + 1);
     let text = ["", "x", "für", "😀", "a longer piece of text"];
     let words = Text::from(*chance.pick(&text));
-    match chance.below(12) {
+    let plan = state.prose_of(domain::Writing::CrisisPlan);
+    let plan = plan.map_or(0, domain::merge::Prose::length);
+    match chance.below(13) {
+        12 => {
+            let position = chance.below(plan + 1);
+            let delete = chance.below((plan - position).min(4) + 1);
+            edit_crisis_plan(position, delete, chance.pick::<&str>(&text))
+        }
         0 | 1 => edit(position, delete, chance.pick::<&str>(&text)),
         2 => Command::SetField {
             field: *chance.pick(Field::ALL),

@@ -1,7 +1,7 @@
 //! From `domain` to Automerge: one person's edits become exactly one change.
 
 use automerge::{
-    Automerge, AutomergeError, ObjType, ReadDoc,
+    Automerge, AutomergeError, ObjId, ObjType, ReadDoc,
     transaction::{CommitOptions, Transactable, Transaction},
 };
 use domain::Edits;
@@ -26,18 +26,19 @@ pub(crate) fn fits(edits: &Edits) -> bool {
     ops as u64 <= limits::CHANGE_OPS_MAX
 }
 
-/// Writes the edits in one transaction. The time is the person's, in whole seconds as Automerge
+/// Writes the edits in one transaction; `text` is the one they edit. The time is the person's, in whole seconds as Automerge
 /// has it, so that public tools show it right (the entry itself has milliseconds); there is no
 /// message, because everything a person says is in the entry.
 pub(crate) fn write(
     auto: &mut Automerge,
     places: &Places,
+    text: &ObjId,
     edits: &Edits,
     now: Moment,
 ) -> Result<(), AutomergeError> {
     auto.transact_with(
         |()| CommitOptions::default().with_time(now.0.div_euclid(1_000)),
-        |tx| write_into(tx, places, edits),
+        |tx| write_into(tx, places, text, edits),
     )
     .map(drop)
     .map_err(|failure| failure.error)
@@ -46,6 +47,7 @@ pub(crate) fn write(
 fn write_into(
     tx: &mut Transaction<'_>,
     places: &Places,
+    text: &ObjId,
     edits: &Edits,
 ) -> Result<(), AutomergeError> {
     for entry in &edits.entries {
@@ -60,7 +62,7 @@ fn write_into(
     }
     for splice in &edits.splices {
         let delete = isize::try_from(splice.delete).unwrap_or(isize::MAX);
-        tx.splice_text(&places.text, splice.position, delete, &splice.insert)?;
+        tx.splice_text(text, splice.position, delete, &splice.insert)?;
     }
     Ok(())
 }

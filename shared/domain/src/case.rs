@@ -16,6 +16,7 @@ use crate::merge::{
 };
 use crate::text::Text;
 use crate::time::Day;
+use crate::unread::Unread;
 use crate::view::CaseView;
 
 /// Open, waiting, paused, closed: in this order the first of several operates, because an open
@@ -175,10 +176,12 @@ pub struct Case {
     pub themes: BTreeMap<Theme, EntryLog<()>>,
     /// The plan.
     pub plan: Prose,
+    /// What is to be done in a crisis of the person's, and by whom (`reference/domain.md` 1.3 C).
+    pub crisis_plan: Prose,
     /// Low-harm fields.
     pub fields: Lww,
-    /// What this version cannot read, by the code of its act. A raised alert among it stands.
-    pub unread: EntryLog<Text>,
+    /// What this version cannot read. A raised alert among it stands.
+    pub unread: EntryLog<Unread>,
     /// Entries that do not belong into a case.
     pub strays: BTreeSet<EntryId>,
 }
@@ -249,18 +252,36 @@ impl Case {
                 removed,
                 seen,
             } => {
-                let edited = Edited {
-                    inserted,
-                    deleted,
-                    removed,
-                };
+                let edited = Edited::of(inserted, deleted, removed);
                 self.plan.add(id, made, &seen, edited);
             }
-            Act::Unread { code, .. } => self.unread.add(id, made, &[], code),
+            Act::EditCrisisPlan {
+                inserted,
+                deleted,
+                removed,
+                seen,
+            } => {
+                let edited = Edited::of(inserted, deleted, removed);
+                self.crisis_plan.add(id, made, &seen, edited);
+            }
+            Act::Unread { code, reason, seen } => {
+                self.add_unread_edit(id, &made, code.as_str(), &seen);
+                self.unread.add(id, made, &[], Unread { code, reason });
+            }
             Act::SetField { field, value } => self.fields.add(id, made, field, value),
             _ => return false,
         }
         true
+    }
+
+    /// An edit that cannot be read has altered a text all the same.
+    fn add_unread_edit(&mut self, id: EntryId, made: &Made, code: &str, seen: &[EntryId]) {
+        let prose = match code {
+            "edit-text" => &mut self.plan,
+            "edit-crisis-plan" => &mut self.crisis_plan,
+            _ => return,
+        };
+        prose.add_unread(id, made.clone(), seen);
     }
 
     /// Safety facts and outcome totals. False: not one of these acts.

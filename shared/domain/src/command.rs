@@ -198,6 +198,16 @@ pub enum Command {
         #[serde(default)]
         length: Option<usize>,
     },
+    /// Edit a case's crisis plan; in all else as editing its plan.
+    EditCrisisPlan {
+        /// One after the other, each on the text its predecessor left.
+        splices: Vec<Splice>,
+        /// The newest edits of the crisis plan the person was looking at.
+        seen: Vec<EntryId>,
+        /// Length of that text, in Unicode scalar values, if it is to be compared as well.
+        #[serde(default)]
+        length: Option<usize>,
+    },
     /// Set a low-harm field.
     SetField {
         /// Which.
@@ -338,6 +348,7 @@ impl Command {
             Command::SetReviewDate { .. } => "set-review-date",
             Command::AddTheme { .. } => "add-theme",
             Command::EditText { .. } => "edit-text",
+            Command::EditCrisisPlan { .. } => "edit-crisis-plan",
             Command::SetField { .. } => "set-field",
             Command::OpenSession { .. } => "open-session",
             Command::SetPlan { .. } => "set-plan",
@@ -353,12 +364,67 @@ impl Command {
             Command::Tick { .. } => "tick",
         }
     }
+
+    /// What it does to which text, if it edits one.
+    pub fn typing(&self) -> Option<Typing<'_>> {
+        let (writing, splices, seen, length) = if let Command::EditText {
+            splices,
+            seen,
+            length,
+        } = self
+        {
+            (Writing::Main, splices, seen, length)
+        } else if let Command::EditCrisisPlan {
+            splices,
+            seen,
+            length,
+        } = self
+        {
+            (Writing::CrisisPlan, splices, seen, length)
+        } else {
+            return None;
+        };
+        Some(Typing {
+            writing,
+            splices,
+            seen,
+            length: *length,
+        })
+    }
+
+    /// Whether it begins a document.
+    pub fn begins(&self) -> bool {
+        matches!(self, Command::OpenCase { .. } | Command::OpenSession { .. })
+    }
 }
 
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Command({})", self.code())
     }
+}
+
+/// One of the texts that people write together.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Writing {
+    /// A case's plan, a session's shared notes.
+    #[default]
+    Main,
+    /// What is to be done in a crisis of the person's, and by whom; of a case alone.
+    CrisisPlan,
+}
+
+/// A command that edits a text.
+#[derive(Clone, Copy, Debug)]
+pub struct Typing<'a> {
+    /// Which text.
+    pub writing: Writing,
+    /// One after the other, each on the text its predecessor left.
+    pub splices: &'a [Splice],
+    /// The newest edits of the text the person was looking at.
+    pub seen: &'a [EntryId],
+    /// Length of that text, in Unicode scalar values, if it is to be compared as well.
+    pub length: Option<usize>,
 }
 
 /// One edit of a text: at `position`, take `delete` characters away and put `insert` there.
@@ -393,7 +459,9 @@ pub struct Edits {
     pub entries: Vec<Entry>,
     /// Low-harm fields to set, by code and value.
     pub fields: Vec<(String, String)>,
-    /// Edits of the text, one after the other.
+    /// Which text is edited.
+    pub writing: Writing,
+    /// Edits of that text, one after the other.
     pub splices: Vec<Splice>,
 }
 

@@ -139,13 +139,15 @@ impl Conflict {
 }
 
 impl Conflict {
-    /// The conflict among all that was ever said, if it differs and nothing can replace it.
-    pub(crate) fn among_all<T: Ord + Clone>(
+    /// The conflict among all that was ever said, if it differs in what counts (`meant`) and nothing
+    /// can replace it.
+    pub(crate) fn among_all<T: Ord + Clone, M: Ord>(
         about: Subject,
         log: &EntryLog<T>,
+        meant: impl Fn(&T) -> M,
         words: impl Fn(&T) -> Text,
     ) -> Option<Conflict> {
-        let different: BTreeSet<&T> = log.rows().map(|row| row.value).collect();
+        let different: BTreeSet<M> = log.rows().map(|row| meant(row.value)).collect();
         let rows = log.in_order();
         let values = rows.iter().map(|row| Version::of(row, words(row.value)));
         (different.len() > 1).then(|| Conflict {
@@ -154,6 +156,11 @@ impl Conflict {
             operational: Text::default(),
         })
     }
+}
+
+/// Words as they are compared where nobody should have to settle how they were typed.
+pub(crate) fn folded(words: &Text) -> String {
+    words.as_str().trim().to_lowercase()
 }
 
 /// What was done or given, and why if anybody said so.

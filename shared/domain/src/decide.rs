@@ -40,28 +40,16 @@ pub fn decide(
     check_power(state, &act, by)?;
     check::check(state, command, &act, now)?;
     let seen = seen::seen(state, command, &act)?;
-    let act = match (command, act) {
-        (
-            Command::EditText { splices, .. },
-            Act::EditText {
-                inserted, deleted, ..
-            },
-        ) => Act::EditText {
-            inserted,
-            deleted,
-            removed: text::removed(state.prose().text(), splices),
-            seen: Vec::new(),
-        },
-        (_, act) => act,
-    };
+    let act = text::with_removed(state, command, seen::with_lines(state, act));
     let mut edits = Edits::default();
     if let Act::SetField { field, value } = &act {
         edits
             .fields
             .push((field.as_str().to_owned(), value.as_str().to_owned()));
     }
-    if let Command::EditText { splices, .. } = command {
-        edits.splices.clone_from(splices);
+    if let Some(typing) = command.typing() {
+        edits.writing = typing.writing;
+        edits.splices = typing.splices.to_vec();
     }
     let (worker, site) = (by.worker.clone(), by.site.clone());
     let entry = Entry {
@@ -124,7 +112,7 @@ fn power_for(state: &State, act: &Act) -> Power {
         Act::SetLead { .. } => Power::AssignLead,
         Act::OpenSession { .. } | Act::SetPlan { .. } => Power::PlanSession,
         Act::EditText { .. } | Act::SetField { .. } if in_session => Power::RunSession,
-        Act::EditText { .. } => Power::WriteNotes,
+        Act::EditText { .. } | Act::EditCrisisPlan { .. } => Power::WriteNotes,
         Act::SetField { .. } => Power::Register,
         Act::SetTimes { .. }
         | Act::Mark { .. }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use names::{EntryId, Moment, SiteId, WorkerId};
+use names::{EntryId, Moment, Reason, SiteId, WorkerId};
 use serde::{Deserialize, Serialize};
 
 use crate::attender::Attender;
@@ -200,6 +200,17 @@ pub enum Act {
         /// The newest edits that were known: the text that stood when this was written.
         seen: Vec<EntryId>,
     },
+    /// A case's crisis plan was edited; the edit itself is in that text.
+    EditCrisisPlan {
+        /// Characters inserted (Unicode scalar values).
+        inserted: u32,
+        /// Characters deleted.
+        deleted: u32,
+        /// The characters deleted, in the order in which they went.
+        removed: Text,
+        /// The newest edits that were known: the text that stood when this was written.
+        seen: Vec<EntryId>,
+    },
     /// A low-harm field was set.
     SetField {
         /// Which.
@@ -311,6 +322,9 @@ pub enum Act {
         cash: EntryId,
         /// Why.
         reason: Text,
+        /// How many lines were known to stand under that id; one if absent. If there are more, this
+        /// takes none of them back: its writer cannot have meant them.
+        lines: Option<u32>,
     },
     /// People in the room, counted by hand.
     HeadCount {
@@ -331,6 +345,8 @@ pub enum Act {
     Unread {
         /// The code of the act, as it was written.
         code: Text,
+        /// Why: a newer version wrote it ([`Reason::NoCommonVersion`]), or it is damaged.
+        reason: Reason,
         /// The entries it says it has seen, as far as they can be read.
         seen: Vec<EntryId>,
     },
@@ -355,6 +371,7 @@ impl Act {
             Act::SetReviewDate { .. } => "set-review-date",
             Act::AddTheme { .. } => "add-theme",
             Act::EditText { .. } => "edit-text",
+            Act::EditCrisisPlan { .. } => "edit-crisis-plan",
             Act::SetField { .. } => "set-field",
             Act::OpenSession { .. } => "open-session",
             Act::SetPlan { .. } => "set-plan",
@@ -391,6 +408,7 @@ impl Act {
             | Act::AddTask { seen, .. }
             | Act::RecordOutcome { seen, .. }
             | Act::EditText { seen, .. }
+            | Act::EditCrisisPlan { seen, .. }
             | Act::MatchGuest { seen, .. }
             | Act::Unread { seen, .. } => seen,
             Act::OpenCase { .. }
@@ -413,8 +431,11 @@ impl Act {
     #[must_use]
     pub fn as_asked(self) -> Act {
         let mut asked = self.with_seen(Vec::new());
-        if let Act::EditText { removed, .. } = &mut asked {
+        if let Act::EditText { removed, .. } | Act::EditCrisisPlan { removed, .. } = &mut asked {
             *removed = Text::default();
+        }
+        if let Act::ReverseCash { lines, .. } = &mut asked {
+            *lines = None;
         }
         asked
     }
@@ -439,6 +460,7 @@ impl Act {
             | Act::AddTask { seen, .. }
             | Act::RecordOutcome { seen, .. }
             | Act::EditText { seen, .. }
+            | Act::EditCrisisPlan { seen, .. }
             | Act::MatchGuest { seen, .. }
             | Act::Unread { seen, .. } => *seen = entries,
             Act::OpenCase { .. }

@@ -32,6 +32,7 @@ mod state;
 mod summary;
 mod text;
 mod time;
+mod unread;
 mod view;
 
 pub use attender::Attender;
@@ -40,7 +41,7 @@ pub use code::{
     AlertCode, Attendance, ChecklistItem, ContactMode, Field, Instrument, OutcomePoint,
     SessionForm, Slot, Status, Theme, UnknownCode,
 };
-pub use command::{By, Command, Edits, Splice};
+pub use command::{By, Command, Edits, Splice, Typing, Writing};
 pub use conflict::{Conflict, Subject, Version};
 pub use decide::decide;
 pub use entry::{Act, Entry};
@@ -55,3 +56,4 @@ pub use state::State;
 pub use summary::{AlertReview, SUMMARY_VERSION, Summary, TaskRow};
 pub use text::Text;
 pub use time::{Day, InvalidTime, TimeOfDay};
+pub use unread::Unread;

@@ -31,7 +31,7 @@ mod sealed;
 mod workflow;
 
 pub use derived::Derived;
-pub use ledger::{Ledger, Line};
+pub use ledger::{Ledger, Line, Reversal};
 pub use links::Links;
 pub use log::{EntryLog, Made, Row};
 pub use lww::Lww;

@@ -17,6 +17,8 @@ pub enum Refusal {
     NotAllowed(Power),
     /// The command is for another kind of document.
     WrongKind,
+    /// The command is to begin a document, and is not one that begins any.
+    BeginsNothing,
     /// The document has not been begun.
     NotOpen,
     /// The document was begun already.
@@ -29,6 +31,8 @@ pub enum Refusal {
     NothingToReview,
     /// There is no such conflict, or the chosen value no longer stands.
     NothingToSettle,
+    /// The chosen value is one of several under one id, so it cannot be told which is meant.
+    UnclearChoice,
     /// What clears or settles something does not say what the person was looking at.
     NotLookedAt,
     /// The guest is in that row of the register already.
@@ -82,12 +86,14 @@ impl Refusal {
         match self {
             Refusal::NotAllowed(_) => "not-allowed",
             Refusal::WrongKind => "wrong-kind",
+            Refusal::BeginsNothing => "begins-nothing",
             Refusal::NotOpen => "not-open",
             Refusal::AlreadyOpen => "already-open",
             Refusal::EntryIdUsed => "entry-id-used",
             Refusal::UnknownEntry => "unknown-entry",
             Refusal::NothingToReview => "nothing-to-review",
             Refusal::NothingToSettle => "nothing-to-settle",
+            Refusal::UnclearChoice => "unclear-choice",
             Refusal::NotLookedAt => "not-looked-at",
             Refusal::SameAlready => "same-already",
             Refusal::Empty(_) => "empty",
@@ -132,16 +138,16 @@ impl Refusal {
             Refusal::BadNumber(what) => {
                 return format!("Check {what}: that number cannot be.").into();
             }
-            Refusal::NoSuchTotal(instrument) => {
-                let (least, greatest) = instrument.range();
-                let name = instrument.words();
-                return format!("Check the total: {name} goes from {least} to {greatest}.").into();
-            }
+            Refusal::NoSuchTotal(instrument) => return total_words(instrument).into(),
             Refusal::IllegalMove(from, to) => {
                 let (from, to) = (from.as_str(), to.as_str());
                 return format!("A case that is {from} cannot become {to}.").into();
             }
             Refusal::WrongKind => "This record is of another kind; open the right one.",
+            Refusal::BeginsNothing => {
+                "This begins no new record: only opening a case or a session does. Choose the \
+                 record it is for, and enter it there."
+            }
             Refusal::NotOpen => "This record has not been begun yet. Begin it first.",
             Refusal::AlreadyOpen => "This record has been begun already. Open it from the list.",
             Refusal::EntryIdUsed => {
@@ -155,6 +161,10 @@ impl Refusal {
             }
             Refusal::NothingToSettle => {
                 "There is nothing left to settle here, or that value was replaced. Look again."
+            }
+            Refusal::UnclearChoice => {
+                "Two entries stand under the name of the one you chose, and it cannot be told which \
+                 is meant. Enter the right value anew: it replaces them all."
             }
             Refusal::NotLookedAt => {
                 "It was not said which entries you looked at. Open the record, look at all that \
@@ -176,11 +186,18 @@ impl Refusal {
             Refusal::NoSuchSite => "There is no such site. Choose one of the sites in the list.",
             Refusal::NotAtThatSite => NOT_AT_THAT_SITE,
             Refusal::NotWritten => {
-                "This could not be written into the record. Nothing was changed."
+                "The record has no room for this. Nothing was changed. Write less at once; if that \
+                 is refused too, tell whoever looks after Ridgeway, and go on in a new record."
             }
         };
         words.into()
     }
+}
+
+fn total_words(instrument: Instrument) -> String {
+    let (least, greatest) = instrument.range();
+    let name = instrument.words();
+    format!("Check the total: {name} goes from {least} to {greatest}.")
 }
 
 fn nhs_words(problem: NhsProblem) -> &'static str {

@@ -99,6 +99,7 @@ pub const RULES: &[RuleRow] = &[
     case("review", Rule::MultiValue, "the earliest date"),
     case("themes", Rule::EntryLog, "all stand"),
     case("plan", Rule::Prose, "all characters"),
+    case("crisis_plan", Rule::Prose, "all characters"),
     case("fields", Rule::Lww, "the later writer"),
     case(
         "unread",

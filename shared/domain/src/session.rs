@@ -19,6 +19,7 @@ use crate::entry::{Act, Entry};
 use crate::merge::{Edited, EntryLog, Ledger, Lww, Made, MultiValue, Prose};
 use crate::text::Text;
 use crate::time::{Day, TimeOfDay};
+use crate::unread::Unread;
 use crate::view::SessionView;
 
 /// What names a session. Two facilitators who begin it apart give the same.
@@ -100,8 +101,8 @@ pub struct Session {
     pub notes: Prose,
     /// Low-harm fields.
     pub fields: Lww,
-    /// What this version cannot read, by the code of its act.
-    pub unread: EntryLog<Text>,
+    /// What this version cannot read.
+    pub unread: EntryLog<Unread>,
     /// Entries that do not belong into a session.
     pub strays: BTreeSet<EntryId>,
 }
@@ -176,14 +177,16 @@ impl Session {
                 removed,
                 seen,
             } => {
-                let edited = Edited {
-                    inserted,
-                    deleted,
-                    removed,
-                };
+                let edited = Edited::of(inserted, deleted, removed);
                 self.notes.add(id, made, &seen, edited);
             }
-            Act::Unread { code, .. } => self.unread.add(id, made, &[], code),
+            Act::Unread { code, reason, seen } => {
+                // An edit that cannot be read has altered the text all the same.
+                if code.as_str() == "edit-text" {
+                    self.notes.add_unread(id, made.clone(), &seen);
+                }
+                self.unread.add(id, made, &[], Unread { code, reason });
+            }
             Act::SetField { field, value } => self.fields.add(id, made, field, value),
             _ => return false,
         }
@@ -261,7 +264,14 @@ impl Session {
                 self.cash
                     .add(id, made, -i64::from(pence), Cash { from: None, what });
             }
-            Act::ReverseCash { cash, reason } => self.cash.reverse(id, made, cash, reason),
+            Act::ReverseCash {
+                cash,
+                reason,
+                lines,
+            } => {
+                let lines = lines.unwrap_or(1);
+                self.cash.reverse(id, made, cash, lines, reason);
+            }
             Act::CountCash {
                 pence,
                 reason,

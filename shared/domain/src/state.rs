@@ -6,6 +6,7 @@ use names::{EntryId, Kind, Reason};
 use serde::Serialize;
 
 use crate::case::Case;
+use crate::command::Writing;
 use crate::conflict::Conflict;
 use crate::entry::{Act, Entry};
 use crate::flaw::{Flaw, FlawAt};
@@ -61,11 +62,18 @@ impl State {
         }
     }
 
-    /// Puts the text to what the document now says.
+    /// Puts the main text to what the document now says.
     pub fn set_text(&mut self, text: &str) {
-        match self {
-            State::Case(case) => case.plan.set(text),
-            State::Session(session) => session.notes.set(text),
+        self.set_prose(Writing::Main, text);
+    }
+
+    /// Puts a text to what the document now says, if this kind of document has it.
+    pub fn set_prose(&mut self, writing: Writing, text: &str) {
+        match (self, writing) {
+            (State::Case(case), Writing::Main) => case.plan.set(text),
+            (State::Case(case), Writing::CrisisPlan) => case.crisis_plan.set(text),
+            (State::Session(session), Writing::Main) => session.notes.set(text),
+            (State::Session(_), Writing::CrisisPlan) => {}
         }
     }
 
@@ -90,6 +98,15 @@ impl State {
         match self {
             State::Case(case) => &case.plan,
             State::Session(session) => &session.notes,
+        }
+    }
+
+    /// One of the document's texts, if this kind of document has it.
+    pub fn prose_of(&self, writing: Writing) -> Option<&Prose> {
+        match (self, writing) {
+            (State::Case(case), Writing::CrisisPlan) => Some(&case.crisis_plan),
+            (State::Session(_), Writing::CrisisPlan) => None,
+            (State::Case(_) | State::Session(_), Writing::Main) => Some(self.prose()),
         }
     }
 

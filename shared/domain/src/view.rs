@@ -10,7 +10,7 @@ mod session;
 
 use std::collections::BTreeSet;
 
-use names::{EntryId, Moment, SiteId, WorkerId};
+use names::{EntryId, Moment, Reason, SiteId, WorkerId};
 use serde::Serialize;
 
 pub(crate) use case::CaseView;
@@ -20,6 +20,7 @@ use crate::code::Field;
 use crate::entry::Act;
 use crate::merge::{Edited, EntryLog, Lww, Made, MultiValue, Prose, Row, Said};
 use crate::text::Text;
+use crate::unread::Unread;
 
 /// What an entry says, beside who said it, where and when.
 #[derive(Clone, Serialize)]
@@ -85,7 +86,17 @@ impl<'a, T: Serialize + Ord + Clone> ManyView<'a, T> {
 struct EditsView<'a> {
     newest: Vec<EntryId>,
     length: usize,
-    history: Vec<Told<'a, &'a Edited>>,
+    history: Vec<Told<'a, EditView<'a>>>,
+}
+
+/// One edit.
+#[derive(Serialize)]
+struct EditView<'a> {
+    #[serde(flatten)]
+    edited: &'a Edited,
+    /// Whether it was sent through two nodes: then its words stand in the text once for each, and
+    /// which of them are too many only a person can tell.
+    stands_twice: bool,
 }
 
 impl<'a> EditsView<'a> {
@@ -93,7 +104,10 @@ impl<'a> EditsView<'a> {
         EditsView {
             newest: prose.newest(),
             length: prose.length(),
-            history: told(prose.edits(), |row| row.value),
+            history: told(prose.edits(), |row| EditView {
+                edited: row.value,
+                stands_twice: !row.also.is_empty(),
+            }),
         }
     }
 }
@@ -113,23 +127,20 @@ fn fields_history(fields: &Lww) -> Vec<Told<'_, FieldSet<'_>>> {
     })
 }
 
-/// What this version cannot read: a newer one wrote it, or it is damaged.
+/// What this version cannot read.
 #[derive(Serialize)]
 struct UnreadView<'a> {
     code: &'a Text,
+    reason: Reason,
     words: String,
 }
 
-fn unread(log: &EntryLog<Text>) -> Vec<Told<'_, UnreadView<'_>>> {
+fn unread(log: &EntryLog<Unread>) -> Vec<Told<'_, UnreadView<'_>>> {
     told(log, |row| UnreadView {
-        code: row.value,
-        words: unread_words(row.value),
+        code: &row.value.code,
+        reason: row.value.reason,
+        words: row.value.words(),
     })
-}
-
-fn unread_words(code: &Text) -> String {
-    let code = code.as_str();
-    format!("Recorded by a newer version of Ridgeway, or damaged: {code}")
 }
 
 /// Whole entries for which the view has no other place.

@@ -85,8 +85,8 @@ reasons! {
     Revoked = 30, "revoked", "This device's rights were taken away; nothing more can be done on it.";
     /// A certificate has ended, or its time has not come by this clock.
     Expired = 31, "expired", "The device's certificate does not hold at this time.";
-    /// A restored centre does not yet know what it has forgotten.
-    Restored = 32, "restored", "The centre was restored and waits to hear from every device; an operator may say `resume`.";
+    /// A centre that may be an older copy of itself does not yet know what it has forgotten.
+    NotResumed = 32, "not-resumed", "The centre has started anew and does not know yet what it may have forgotten; its operator can say `resume`.";
     /// The document has been transferred to a site whose documents this node does not hold.
     Transferred = 40, "transferred", "This record has been handed over to another site; ask there.";
 }

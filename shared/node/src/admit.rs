@@ -21,7 +21,9 @@ use crate::{
     verify::{VerifiedBundle, VerifiedLine},
 };
 
-pub(crate) use placed::{Judge, claim_of, kept_of, kept_placements, placement, ruled, told_in};
+pub(crate) use placed::{
+    Judge, claim_of, kept_of, kept_placements, placement, ruled, standing_by, told_in,
+};
 
 /// What became of something that asked to be admitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -145,7 +147,9 @@ fn candidate<'b, P: Snapshot>(
         refused: None,
     };
     // Each names the one before it, so the last one that should be held tells of all.
+    let newest = candidate.kept.as_ref().map(|kept| kept.hash);
     if let Some(last) = from.checked_sub(1).and_then(header)
+        && Some(last.hash) != newest
         && draft.change(document, row, &last.hash)?.is_none()
     {
         candidate.cut(0, Reason::Equivocation);
@@ -208,12 +212,9 @@ fn stands<P: Snapshot>(
     header: &Header,
     coming: &BTreeMap<ChangeHash, u64>,
 ) -> Result<Result<(), Reason>, StoreError> {
-    let genesis = document::genesis::genesis(row.kind);
     let mut highest = 0;
     for dep in &header.deps {
-        let fixed = genesis
-            .filter(|fixed| fixed.hash == *dep)
-            .map(|fixed| fixed.max_op);
+        let fixed = document::genesis::fixed(row.kind, dep).map(|fixed| fixed.max_op);
         let max_op = match fixed.or_else(|| coming.get(dep).copied()) {
             Some(max_op) => Some(max_op),
             None => draft.change(document, row, dep)?,
@@ -263,6 +264,7 @@ fn write<P: Snapshot>(
                 seq: head.seq,
                 hash: head.hash,
                 centre: candidate.kept.as_ref().map_or(0, |kept| kept.centre),
+                at: head.floor,
             };
             draft.put(Table::Actor, document.0, slot, &line);
         }

@@ -202,6 +202,10 @@ impl<S: Store> Node<S> {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
+        if done.scope == ScopeId::Directory {
+            link.directory.theirs = Some(done.digest);
+            return;
+        }
         let Some(talk) = link.scopes.get_mut(&done.scope) else {
             return;
         };

@@ -18,39 +18,30 @@ use crate::{
     admit, bundle,
     draft::unless_damaged,
     input::{JobId, Request, Target, Ticket},
-    link::Link,
     node::{Identity, Node},
     opener::{Ending, Job, Opened, Performance, Summarised, Task},
     output::{NotDone, Notice, Output, Saved},
     placing::Opening,
-    rows::{ActorRow, EntryRow, SummaryRow},
+    rows::{ActorRow, EntryRow},
     turn::Turn,
     verify::VerifiedBundle,
 };
-
-/// Summaries made at once while nobody waits for them.
-const SUMMARIES_AT_ONCE: usize = 8;
-/// Summaries that wait to be kept together: a commit each would be a thousand after a first fill.
-const SUMMARIES_KEPT_AT_ONCE: usize = 32;
-/// What one summary may take. The largest honest one has some hundred open tasks: 30 KB.
-const SUMMARY_BYTES_MAX: usize = 256 << 10;
-/// How long summaries of what was missed wait for the proof that it is all here. A peer that never
-/// gives one must not keep lists behind for longer.
-const FILL_PATIENCE_MS: i64 = 30_000;
 
 /// What is being carried out, and what waits for it.
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
     /// Commands per document; the first one is being carried out.
-    queues: BTreeMap<DocumentId, VecDeque<Pending>>,
+    pub(crate) queues: BTreeMap<DocumentId, VecDeque<Pending>>,
     /// Openings under way, and whether each only makes a summary.
-    jobs: BTreeMap<JobId, (DocumentId, bool)>,
+    pub(crate) jobs: BTreeMap<JobId, (DocumentId, bool)>,
+    /// Documents that somebody waits to see.
+    pub(crate) wanted: BTreeSet<DocumentId>,
     /// Documents whose summary is being made.
-    summarising: BTreeSet<DocumentId>,
+    pub(crate) summarising: BTreeSet<DocumentId>,
     /// Summaries that were made and wait to be kept.
-    summarised: Vec<(DocumentId, Summarised)>,
+    pub(crate) summarised: Vec<(DocumentId, Summarised)>,
     /// Since when summaries of what was missed wait.
-    waiting_since: Option<Moment>,
+    pub(crate) waiting_since: Option<Moment>,
     next_job: u64,
 }
 
@@ -71,6 +62,11 @@ impl<S: Store> Node<S> {
         ticket: Ticket,
         request: Request,
     ) -> Result<(), StoreError> {
+        if matches!(request.target, Target::New(_)) && !request.command.begins() {
+            let refused = NotDone::Refused(Refusal::BeginsNothing);
+            self.answer(turn, ticket, Err(refused));
+            return Ok(());
+        }
         if let Some(saved) = self.saved_before(turn, &request)? {
             self.answer(turn, ticket, Ok(saved));
             return Ok(());
@@ -84,7 +80,7 @@ impl<S: Store> Node<S> {
                 let queue = self.desk.queues.entry(document).or_default();
                 queue.push_back(pending);
                 if queue.len() == 1 {
-                    self.begin(turn, document);
+                    self.begin(turn, document)?;
                 }
             }
             Err(reason) => self.answer(turn, ticket, Err(NotDone::Reason(reason))),
@@ -148,6 +144,9 @@ impl<S: Store> Node<S> {
             }
             Err(reason) => return Ok(Err(reason)),
         };
+        if self.trying.is_aside(&document) {
+            return Ok(Err(Reason::CannotOpen));
+        }
         let waiting = self.desk.queues.get(&document).map_or(0, VecDeque::len);
         if waiting >= WAITING_PER_DOCUMENT_MAX || self.desk.jobs.len() >= OPENINGS_MAX {
             return Ok(Err(Reason::Busy));
@@ -164,9 +163,17 @@ impl<S: Store> Node<S> {
     }
 
     /// Asks for the document of the first waiting command to be opened.
-    fn begin(&mut self, turn: &mut Turn<S::Snapshot>, document: DocumentId) {
+    pub(crate) fn begin(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        document: DocumentId,
+    ) -> Result<(), StoreError> {
+        if self.trying.suspect().is_some() {
+            self.trying.holds_back = true;
+            return Ok(());
+        }
         let Some(pending) = self.desk.queues.get(&document).and_then(VecDeque::front) else {
-            return;
+            return Ok(());
         };
         let Request {
             entry, by, command, ..
@@ -186,16 +193,17 @@ impl<S: Store> Node<S> {
             now: turn.now,
         }));
         let kind = pending.kind;
-        self.request(turn, document, kind, task);
+        self.request(turn, document, kind, task)
     }
 
-    fn request(
+    pub(crate) fn request(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
         document: DocumentId,
         kind: Kind,
         task: Task,
-    ) {
+    ) -> Result<(), StoreError> {
+        self.try_opening(turn, document)?;
         let id = JobId(self.desk.next_job);
         self.desk.next_job += 1;
         let summarises = matches!(task, Task::Summarise);
@@ -206,28 +214,6 @@ impl<S: Store> Node<S> {
             kind,
             task,
         }));
-    }
-
-    /// Has stale summaries made, while nothing more urgent is going on.
-    pub(crate) fn assign_openings(
-        &mut self,
-        turn: &mut Turn<S::Snapshot>,
-    ) -> Result<(), StoreError> {
-        self.keep_summaries(turn)?;
-        self.release_stale(turn.now);
-        let free = SUMMARIES_AT_ONCE.saturating_sub(self.desk.summarising.len());
-        let idle = |document: &&DocumentId| {
-            !self.desk.queues.contains_key(document) && !self.desk.summarising.contains(document)
-        };
-        let chosen: Vec<DocumentId> = self.stale.iter().filter(idle).take(free).copied().collect();
-        for document in chosen {
-            self.stale.remove(&document);
-            let row = unless_damaged(turn.draft.document(document))?;
-            if let Some(row) = row.flatten() {
-                self.desk.summarising.insert(document);
-                self.request(turn, document, row.kind, Task::Summarise);
-            }
-        }
         Ok(())
     }
 
@@ -240,6 +226,7 @@ impl<S: Store> Node<S> {
         let Some((document, summarises)) = self.desk.jobs.remove(&job) else {
             return Ok(());
         };
+        self.trying.ended(document);
         if summarises {
             self.desk.summarising.remove(&document);
             self.take_summary(turn, document, opened);
@@ -278,7 +265,7 @@ impl<S: Store> Node<S> {
             Some(queue) if queue.is_empty() => {
                 self.desk.queues.remove(&document);
             }
-            Some(_) => self.begin(turn, document),
+            Some(_) => self.begin(turn, document)?,
             None => {}
         }
         Ok(())
@@ -294,99 +281,6 @@ impl<S: Store> Node<S> {
             self.count(*reason);
         }
         turn.say(Output::Answer { ticket, result });
-    }
-
-    fn take_summary(&mut self, turn: &mut Turn<S::Snapshot>, document: DocumentId, opened: Opened) {
-        match opened.0 {
-            Ending::Summarised(summary) => {
-                if summary.flaws > 0 {
-                    let reason = Reason::CannotOpen;
-                    turn.say(Output::Notice(Notice::Unreadable { document, reason }));
-                }
-                self.desk.summarised.push((document, summary));
-            }
-            Ending::Failed(reason) => {
-                // The mark stays, so that the next opening of the store tries again.
-                self.count(reason);
-                turn.say(Output::Notice(Notice::Unreadable { document, reason }));
-            }
-            Ending::Performed { .. } | Ending::Recorded | Ending::Refused(_) => {}
-        }
-    }
-
-    /// Keeps summaries that were made: with whatever else this turn writes, or once many have
-    /// gathered or nothing more is being made. Until then their documents stay marked.
-    fn keep_summaries(&mut self, turn: &mut Turn<S::Snapshot>) -> Result<(), StoreError> {
-        let is_time = turn.draft.has_writes()
-            || self.desk.summarising.is_empty()
-            || self.desk.summarised.len() >= SUMMARIES_KEPT_AT_ONCE;
-        if !is_time {
-            return Ok(());
-        }
-        for (document, summary) in std::mem::take(&mut self.desk.summarised) {
-            if self.is_dropped(document) {
-                continue;
-            }
-            let row = unless_damaged(turn.draft.document(document))?.flatten();
-            let fresh = row.is_some_and(|row| row.arrivals == summary.arrivals);
-            self.keep_summary(turn, document, &summary, summary.arrivals, fresh);
-        }
-        Ok(())
-    }
-
-    /// Lets summaries of what was missed be made, once it is proved that all of it is here.
-    fn release_stale(&mut self, now: Moment) {
-        if self.stale_later.is_empty() {
-            self.desk.waiting_since = None;
-            return;
-        }
-        let since = *self.desk.waiting_since.get_or_insert(now);
-        let is_late = now >= since.plus_ms(FILL_PATIENCE_MS) || now < since;
-        if is_late || !self.links.values().any(Link::is_filling) {
-            self.stale.append(&mut self.stale_later);
-            self.desk.waiting_since = None;
-        }
-    }
-
-    /// When summaries that wait for a proof will wait no longer.
-    pub(crate) fn release_at(&self) -> Option<Moment> {
-        self.desk
-            .waiting_since
-            .map(|since| since.plus_ms(FILL_PATIENCE_MS))
-    }
-
-    fn keep_summary(
-        &mut self,
-        turn: &mut Turn<S::Snapshot>,
-        document: DocumentId,
-        summary: &Summarised,
-        arrivals: u64,
-        fresh: bool,
-    ) {
-        // One that was made before a command on the same document must not follow it.
-        self.desk.summarised.retain(|(other, _)| *other != document);
-        let mut json = summary.json.clone();
-        if json.len() > SUMMARY_BYTES_MAX {
-            // Lists show the document without it, and say so.
-            json.clear();
-            self.count(Reason::TooLarge);
-            let reason = Reason::TooLarge;
-            turn.say(Output::Notice(Notice::Unreadable { document, reason }));
-        }
-        let row = SummaryRow {
-            arrivals,
-            version: summary.version,
-            json,
-        };
-        turn.draft.put(Table::Summary, document.0, 0, &row);
-        if fresh {
-            self.stale.remove(&document);
-            turn.draft.delete(Table::Stale, document.0, 0);
-        } else {
-            turn.draft
-                .put_bytes(Table::Stale, document.0, 0, Vec::new());
-            self.stale.insert(document);
-        }
     }
 
     /// Signs a change made here and admits it like any other.

@@ -28,6 +28,14 @@ struct Happening {
     has_past: bool,
 }
 
+/// Changes of a document that were read from its index, the newest bundles first.
+struct Known {
+    /// With the counter of the last operation of each.
+    changes: BTreeMap<ChangeHash, u64>,
+    /// The bundles before this one were not read yet.
+    unread: u64,
+}
+
 /// The writes of one turn, over the state it began with.
 pub(crate) struct Draft<P> {
     snapshot: P,
@@ -35,9 +43,8 @@ pub(crate) struct Draft<P> {
     /// Documents touched, with the row each had before.
     touched: BTreeMap<DocumentId, Option<DocumentRow>>,
     happenings: Vec<Happening>,
-    /// The changes of documents in which something was looked for, with the counter of the last
-    /// operation of each.
-    known: BTreeMap<DocumentId, BTreeMap<ChangeHash, u64>>,
+    /// What was read of documents in which a change was looked for.
+    known: BTreeMap<DocumentId, Known>,
     shifts: BTreeMap<DocumentId, Shift>,
 }
 
@@ -173,24 +180,31 @@ impl<P: Snapshot> Draft<P> {
         if let Some(head) = row.heads.iter().find(|head| head.hash == *hash) {
             return Ok(Some(head.max_op));
         }
-        if !self.known.contains_key(&document) {
-            let mut known = BTreeMap::new();
-            for arrival in 0..row.arrivals {
-                let index: Option<IndexRow> = self.row(Table::Index, document.as_ref(), arrival)?;
-                let changes = index.map(|index| index.changes).unwrap_or_default();
-                known.extend(changes.iter().map(|change| (change.hash, change.max_op)));
-            }
-            self.known.insert(document, known);
+        // What is built on is mostly new, so it is looked for from the newest bundle on.
+        let mut known = self.known.remove(&document).unwrap_or_else(|| Known {
+            changes: BTreeMap::new(),
+            unread: row.arrivals,
+        });
+        while !known.changes.contains_key(hash) && known.unread > 0 {
+            known.unread -= 1;
+            let index: Option<IndexRow> =
+                self.row(Table::Index, document.as_ref(), known.unread)?;
+            let changes = index.map(|index| index.changes).unwrap_or_default();
+            let changes = changes.iter().map(|change| (change.hash, change.max_op));
+            known.changes.extend(changes);
         }
-        let known = self.known.get(&document);
-        Ok(known.and_then(|known| known.get(hash)).copied())
+        let found = known.changes.get(hash).copied();
+        self.known.insert(document, known);
+        Ok(found)
     }
 
     /// Writes what a bundle holds.
     pub(crate) fn put_index(&mut self, document: DocumentId, arrival: u64, index: &IndexRow) {
         if let Some(known) = self.known.get_mut(&document) {
             let changes = index.changes.iter();
-            known.extend(changes.map(|change| (change.hash, change.max_op)));
+            known
+                .changes
+                .extend(changes.map(|change| (change.hash, change.max_op)));
         }
         self.put(Table::Index, document.0, arrival, index);
     }
@@ -212,6 +226,16 @@ impl<P: Snapshot> Draft<P> {
             bytes: row.bytes,
             has_past: number > 0 || row.arrivals > 0,
         });
+    }
+
+    /// Forgets what was to be told of: nothing of this turn goes into a log.
+    pub(crate) fn keep_quiet(&mut self) {
+        self.happenings.clear();
+    }
+
+    /// Destroys the key of a document: what this turn does not put anew of it can be read no more.
+    pub(crate) fn destroy_key(&mut self, document: DocumentId) {
+        self.batch.destroy_key(document);
     }
 
     /// What is to be written.

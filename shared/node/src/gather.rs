@@ -103,6 +103,14 @@ impl Repair {
         }
     }
 
+    /// What of a document lies beyond these sequence numbers, and every placement.
+    pub(crate) fn beyond(document: DocumentId, actors: BTreeMap<ActorId, u64>) -> Repair {
+        Repair {
+            actors,
+            ..Repair::whole(document)
+        }
+    }
+
     fn lacks(&self, row: &DocumentRow, change: &IndexChange) -> bool {
         let actor = usize::try_from(change.slot).ok();
         let actor = actor.and_then(|slot| row.actors.get(slot));

@@ -7,13 +7,13 @@ use std::{
 };
 
 use names::{
-    DeviceId, Reason, ScopeId, StoreId,
+    DeviceId, Moment, Reason, ScopeId, StoreId,
     limits::{LIST_ROWS_MAX, PROTOCOL_MAX, PROTOCOL_MIN},
 };
 use protocol::{
     directory::{DeviceKind, Rights, SignedStatement},
     log::Cursor,
-    message::{Frame, Hello, StatementBatch, StatementIds, TableRow, table_root},
+    message::{Done, Frame, Hello, StatementBatch, StatementIds, TableRow, table_root},
 };
 use store::{Store, StoreError, Table};
 
@@ -85,6 +85,7 @@ impl<S: Store> Node<S> {
             root: said.root,
         };
         let mut link = Link::new(device, side);
+        link.directory.told = Some(said.directory);
         link.ready.push((Lane::Control, Frame::Hello(hello)));
         link.said = Some(said);
         self.links.insert(id, link);
@@ -137,6 +138,7 @@ impl<S: Store> Node<S> {
             store: hello.store,
             incarnation: hello.incarnation,
         });
+        link.directory.theirs = Some(hello.directory);
         link.stage = Stage::Directory;
         let Some(said) = link.said.clone() else {
             return Ok(());
@@ -145,7 +147,12 @@ impl<S: Store> Node<S> {
             link.statements_told = said.statements;
             return self.enter_scopes(turn, id, Some(said.root == hello.root));
         }
-        link.ids_due = true;
+        // They go out before anything that answers the peer's: an answer ends the merging there.
+        let ids = self.statement_ids();
+        if let Some(link) = self.links.get_mut(&id) {
+            let ids = ids.into_iter().map(|frame| (Lane::Control, frame));
+            link.ready.extend(ids);
+        }
         Ok(())
     }
 
@@ -226,6 +233,35 @@ impl<S: Store> Node<S> {
         Ok(())
     }
 
+    /// Compares what peers have said of their directories with ours as it is now.
+    pub(crate) fn judge_directories(&mut self, now: Moment) {
+        let ours = self.directory.digest();
+        for link in self.links.values_mut() {
+            let talk = &mut link.directory;
+            let equal = talk.theirs == Some(ours);
+            talk.proved = equal.then(|| talk.proved.unwrap_or(now));
+        }
+    }
+
+    /// Says how our directory stands, if the peer was told otherwise: in a frame of the proofs,
+    /// without a round.
+    pub(crate) fn speak_directory(&self, link: &mut Link) -> Option<Frame> {
+        let digest = self.directory.digest();
+        if link.directory.told.replace(digest) == Some(digest) {
+            return None;
+        }
+        Some(Frame::Done(Done {
+            scope: ScopeId::Directory,
+            digest,
+            count: self.directory.count(),
+            logs: Cursor::new(),
+            round: 0,
+            ask: false,
+            said: 0,
+            seen: 0,
+        }))
+    }
+
     /// Keeps one statement; answers whether it was new.
     pub(crate) fn keep_statement(
         &mut self,
@@ -265,6 +301,11 @@ impl<S: Store> Node<S> {
             return Ok(());
         };
         link.stage = Stage::Scopes;
+        let heard = link.device;
+        turn.say(Output::Notice(Notice::Heard {
+            link: id,
+            device: heard,
+        }));
         link.is_centre = kind == DeviceKind::Centre;
         let (device, said) = (link.device, link.said.clone());
         for scope in self.common_scopes(&device) {
@@ -326,6 +367,7 @@ impl<S: Store> Node<S> {
         if !std::mem::take(&mut self.directory_changed) {
             return Ok(());
         }
+        self.follow_rights(turn)?;
         let ids: Vec<LinkId> = self.links.keys().copied().collect();
         for id in ids {
             let device = self.device_of(id);

@@ -42,6 +42,9 @@ impl Inbox {
             | Input::Transfer { .. }
             | Input::Opened { .. }
             | Input::Stated { .. }
+            | Input::Want(_)
+            | Input::TryAgain
+            | Input::Errand { .. }
             | Input::Wake => &mut self.first,
         };
         queue.push_back(input);
@@ -91,12 +94,15 @@ fn weight(input: &Input) -> (usize, usize) {
             }
             Checked::Statements { .. } | Checked::Plain(_) | Checked::Unknown => (0, 1),
         },
+        Input::Errand { errand, .. } => errand.weight(),
         Input::LinkUp { .. }
         | Input::LinkDown { .. }
         | Input::Command { .. }
         | Input::Transfer { .. }
         | Input::Opened { .. }
         | Input::Stated { .. }
+        | Input::Want(_)
+        | Input::TryAgain
         | Input::Wake => (0, 1),
     }
 }

@@ -4,7 +4,7 @@ use domain::{By, Command};
 use names::{DocumentId, EntryId, ScopeId, SiteId, TransferReason};
 use protocol::signed::PublicKey;
 
-use crate::{opener::Opened, verify::VerifiedFrame, verify::VerifiedStatement};
+use crate::{errand::Errand, opener::Opened, verify::VerifiedFrame, verify::VerifiedStatement};
 
 /// A conversation with one peer, from its beginning to its end. The shell numbers them and never
 /// uses a number twice while the node lives.
@@ -117,6 +117,17 @@ pub enum Input {
         ticket: Ticket,
         /// The statement, verified like any other.
         statement: VerifiedStatement,
+    },
+    /// Somebody wants to see a document: what was never opened of it is opened first of all.
+    Want(DocumentId),
+    /// An operator wants what was set aside to be taken up again.
+    TryAgain,
+    /// The shell has something to have kept or done.
+    Errand {
+        /// Where the answer goes.
+        ticket: Ticket,
+        /// What.
+        errand: Errand,
     },
     /// Time has passed: the moment a node asked to be woken at, or any other.
     Wake,

@@ -16,37 +16,47 @@
 //! queue behind turns: [`Node::snapshot`] and [`views`] serve them.
 
 mod admit;
+pub mod backup;
 pub mod bundle;
+mod check;
 mod compare;
 mod desk;
 mod draft;
+pub mod errand;
 mod exact;
 mod gather;
 mod greet;
+mod held;
 mod inbox;
 mod input;
 mod link;
 mod load;
 mod node;
 mod opener;
-mod outbox;
 mod output;
 mod placing;
+mod recount;
 mod repair;
 mod rows;
 mod send;
 mod standing;
+mod summaries;
 mod transfer;
+mod trying;
 mod turn;
 mod verify;
 pub mod views;
 
+pub use backup::{Piece, VerifiedPiece};
+pub use check::{Checked, check};
+pub use errand::{Errand, Ran};
 pub use inbox::Inbox;
 pub use input::{Input, JobId, LinkId, Request, Side, Target, Ticket, Transfer};
 pub use link::Progress;
 pub use node::{Identity, Node};
 pub use opener::{DocumentView, Job, Opened, Opener};
 pub use output::{Lane, NotDone, Notice, Output, Saved, Transferred};
+pub use recount::Recount;
 pub use verify::{VerifiedBundle, VerifiedFrame, VerifiedPlacement, VerifiedStatement, Verifier};
 
 // The shell speaks these crates' words without depending on them itself.

@@ -61,6 +61,8 @@ pub(crate) struct Link {
     pub(crate) side: Side,
     pub(crate) stage: Stage,
     pub(crate) them: Option<PeerStore>,
+    /// How the two directories compare.
+    pub(crate) directory: DirectoryTalk,
     /// What our greeting said; `None` until it is out.
     pub(crate) said: Option<Said>,
     /// What is going on in each scope that both sides may see.
@@ -86,8 +88,7 @@ pub(crate) struct Link {
     pub(crate) unfinished: bool,
     /// The ids of the peer's statements, until all have come.
     pub(crate) their_ids: BTreeSet<StatementId>,
-    /// Whether the ids of our statements have to go out, and whether the peer's were answered.
-    pub(crate) ids_due: bool,
+    /// Whether they were answered.
     pub(crate) ids_answered: bool,
     /// Whether the peer is the centre, whose word makes an entry *at the centre*.
     pub(crate) is_centre: bool,
@@ -108,6 +109,13 @@ pub(crate) struct HandIn {
     pub(crate) is_refused: bool,
 }
 
+impl HandIn {
+    /// Whether the peer has answered to hold all of it.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_sent && self.unanswered.is_empty() && !self.is_refused
+    }
+}
+
 /// What our greeting said, to be compared with theirs.
 #[derive(Clone, Debug)]
 pub(crate) struct Said {
@@ -119,6 +127,17 @@ pub(crate) struct Said {
     pub(crate) statements: u64,
     /// The next number of our outbox: what comes later was not in the root.
     pub(crate) outbox: u64,
+}
+
+/// What each side has said of its directory. There are no rounds: statements go to and fro as
+/// they come, and whoever's digest has changed says so.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct DirectoryTalk {
+    /// Our digest as the peer was last told it, and the peer's as it last told us.
+    pub(crate) told: Option<Digest>,
+    pub(crate) theirs: Option<Digest>,
+    /// When both were found equal, if neither has changed since.
+    pub(crate) proved: Option<Moment>,
 }
 
 /// What is still to be sent of what was missed.
@@ -263,6 +282,7 @@ impl Link {
             side,
             stage: Stage::Greeting,
             them: None,
+            directory: DirectoryTalk::default(),
             said: None,
             scopes: BTreeMap::new(),
             in_flight: 0,
@@ -274,7 +294,6 @@ impl Link {
             ready: Vec::new(),
             early: Vec::new(),
             their_ids: BTreeSet::new(),
-            ids_due: false,
             ids_answered: false,
             early_bytes: 0,
             unfinished: false,

@@ -1,4 +1,4 @@
-//! What comes in: changes and placements of a peer's, and its acknowledgements of ours.
+//! What comes in: changes and placements of a peer's.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::{
     link::{Stage, Talk},
     node::Node,
     output::{Lane, Notice, Output},
-    rows::{ActorRow, PeerRow, peer_name},
+    rows::{PeerRow, peer_name},
     turn::Turn,
     verify::{Load, VerifiedBundle, VerifiedPlacement},
 };
@@ -22,9 +22,6 @@ use crate::{
 /// dropped beyond it, or beyond their bytes, is found by the proof.
 const EARLY_FRAMES_MAX: usize = 64;
 const EARLY_BYTES_MAX: usize = 1 << 20;
-
-/// Lines that the centre is known to hold and of which that is not yet written down: some 10 ms.
-const ARRIVED_KEPT_AT_ONCE: usize = 4_096;
 
 /// What became of the parts of one frame.
 #[derive(Default)]
@@ -320,77 +317,5 @@ impl<S: Store> Node<S> {
                 .put(Table::Peer, name, 0, &PeerRow { taken, ..peer });
         }
         Ok(())
-    }
-
-    /// A peer says what it holds: with the centre, that is how far an entry has got.
-    pub(crate) fn take_held(
-        &mut self,
-        turn: &mut Turn<S::Snapshot>,
-        id: LinkId,
-        held: &Held,
-    ) -> Result<(), StoreError> {
-        let Some(link) = self.links.get_mut(&id) else {
-            return Ok(());
-        };
-        link.in_flight = link.in_flight.saturating_sub(held.fills as usize);
-        self.take_hand_in(id, held);
-        let Some(link) = self.links.get_mut(&id) else {
-            return Ok(());
-        };
-        let lines = held
-            .number
-            .and_then(|number| link.unanswered.remove(&number));
-        let mut told = BTreeSet::new();
-        for fault in &held.refused {
-            let (document, reason) = (fault.document, fault.reason);
-            // One line for each reason: a peer must not fill the disk with ours.
-            if told.insert(reason) {
-                turn.say(Output::Notice(Notice::Declined {
-                    link: id,
-                    document,
-                    reason,
-                }));
-            }
-        }
-        let Some(lines) = lines else {
-            return Ok(());
-        };
-        for ((document, slot), seq) in lines {
-            if !Self::is_refused(turn, held, document, slot)? {
-                let arrived = link.arrived.entry((document, slot)).or_default();
-                *arrived = seq.max(*arrived);
-            }
-        }
-        if let Some(after) = held.after {
-            let given = link.given.entry(held.scope.clone()).or_default();
-            given.advance(after);
-        }
-        // In the middle of a fill a commit for each answer would cost as much as the fill itself.
-        // What is lost with this process until then is said again by the proof.
-        if link.in_flight == 0 || link.arrived.len() >= ARRIVED_KEPT_AT_ONCE {
-            self.keep_arrived(turn, id)?;
-        }
-        Ok(())
-    }
-
-    /// Whether an answer refuses changes of one author's line.
-    fn is_refused(
-        turn: &Turn<S::Snapshot>,
-        held: &Held,
-        document: DocumentId,
-        slot: u64,
-    ) -> Result<bool, StoreError> {
-        let mut faults = held.refused.iter();
-        if !faults.any(|fault| fault.document == document && fault.placement.is_none()) {
-            return Ok(false);
-        }
-        let line = turn
-            .draft
-            .row::<ActorRow>(Table::Actor, document.as_ref(), slot);
-        let actor = unless_damaged(line)?.flatten().map(|line| line.actor);
-        Ok(held.refused.iter().any(|fault| {
-            let whose = fault.run.is_none_or(|(whose, _)| Some(whose) == actor);
-            fault.document == document && fault.placement.is_none() && whose
-        }))
     }
 }

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use domain::SUMMARY_VERSION;
 use names::{
     DeviceId, DocumentId, Incarnation, Moment, Nonce, Reason, ScopeId, StoreId, TenantId, WriterId,
 };
@@ -26,11 +27,12 @@ use crate::{
     repair::SKETCHED_FROM,
     rows::{ActorRow, DocumentRow, MetaRow, OutboxRow, ScopeRow, Stage, TransferRow},
     transfer::{Owed, read_transfers},
+    trying::Trying,
     verify::Verifier,
 };
 
 /// The name of the row that says who a store is.
-const META: &[u8] = b"node";
+pub(crate) const META: &[u8] = b"node";
 
 /// Rows read at once when a table is read through at opening.
 const OPENING_ROWS: usize = 1_024;
@@ -69,6 +71,7 @@ pub struct Node<S> {
     pub(crate) statements: u64,
     pub(crate) links: BTreeMap<LinkId, Link>,
     pub(crate) desk: Desk,
+    pub(crate) trying: Trying,
     pub(crate) outbox: Outbox,
     /// How far this store's logs go in each scope, as is on disk.
     pub(crate) log_heads: BTreeMap<ScopeId, Cursor>,
@@ -179,11 +182,18 @@ impl<S: Store> Node<S> {
         let _ = now;
         let snapshot = store.snapshot()?;
         let mut batch = Batch::new();
+        let mut stale = BTreeSet::new();
         let meta = match read_row::<MetaRow, _>(&snapshot, Table::Meta, META, 0)? {
-            Some(meta) if meta.tenant == identity.tenant => MetaRow {
-                openings: meta.openings + 1,
-                ..meta
-            },
+            Some(meta) if meta.tenant == identity.tenant => {
+                if meta.summaries != Some(SUMMARY_VERSION) {
+                    stale = make_stale(&snapshot, &mut batch)?;
+                }
+                MetaRow {
+                    openings: meta.openings + 1,
+                    summaries: Some(SUMMARY_VERSION),
+                    ..meta
+                }
+            }
             Some(_) => return Err(damaged(Table::Meta)),
             None => MetaRow {
                 tenant: identity.tenant,
@@ -191,6 +201,8 @@ impl<S: Store> Node<S> {
                 incarnation: Incarnation(part(&entropy, 2)),
                 writer: WriterId(part(&entropy, 3)),
                 openings: 1,
+                restored: false,
+                summaries: Some(SUMMARY_VERSION),
             },
         };
         batch.put(Table::Meta, META, 0, codec::encode(&meta));
@@ -203,9 +215,16 @@ impl<S: Store> Node<S> {
             }
         }
         let outbox = read_outbox(&snapshot)?;
-        let stale = read_stale(&snapshot)?;
+        stale.extend(read_stale(&snapshot)?);
+        let trying = Trying::read(&snapshot, &mut batch)?;
         let log_heads = read_log_heads(&snapshot)?;
         let (parted, owed) = read_transfers(&snapshot)?;
+        // What has left is in no list.
+        stale.retain(|document| {
+            parted
+                .get(document)
+                .is_none_or(|row| row.stage == Stage::Stays)
+        });
         drop(snapshot);
         store.commit(batch)?;
         Ok(Node {
@@ -219,6 +238,7 @@ impl<S: Store> Node<S> {
             statements: kept,
             links: BTreeMap::new(),
             desk: Desk::default(),
+            trying,
             outbox,
             log_heads,
             sketches: BTreeMap::new(),
@@ -390,6 +410,22 @@ fn read_log_heads<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Cursor>
         }
     })?;
     Ok(heads)
+}
+
+/// Marks every summary: another version of the code makes them now. They are worked off with the
+/// others, and until then lists show what the older version made of them.
+fn make_stale<P: Snapshot>(
+    snapshot: &P,
+    batch: &mut Batch,
+) -> Result<BTreeSet<DocumentId>, StoreError> {
+    let mut stale = BTreeSet::new();
+    store::each(snapshot, Table::Document, |row| {
+        if let Ok(id) = <[u8; 16]>::try_from(row.name.as_slice()) {
+            stale.insert(DocumentId(id));
+            batch.put(Table::Stale, row.name, 0, Vec::new());
+        }
+    })?;
+    Ok(stale)
 }
 
 fn read_stale<P: Snapshot>(snapshot: &P) -> Result<BTreeSet<DocumentId>, StoreError> {

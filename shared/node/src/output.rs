@@ -2,10 +2,11 @@
 //! it is on disk.
 
 use domain::Refusal;
-use names::{ChangeHash, DocumentId, EntryId, Moment, Reason, ScopeId};
+use names::{ChangeHash, DeviceId, DocumentId, EntryId, Moment, Reason, ScopeId};
 use protocol::{directory::Ruling, placement::PlacementId};
 
 use crate::{
+    errand::Ran,
     input::{LinkId, Ticket},
     opener::Job,
 };
@@ -97,6 +98,13 @@ pub enum Notice {
         /// How many.
         documents: u64,
     },
+    /// The directories of both sides have been merged, so that what the peer knew is known here.
+    Heard {
+        /// On which conversation.
+        link: LinkId,
+        /// The peer.
+        device: DeviceId,
+    },
     /// A document could not be opened, or not wholly.
     Unreadable {
         /// Which.
@@ -152,6 +160,13 @@ pub enum Output {
         ticket: Ticket,
         /// How it went.
         result: Result<(), Reason>,
+    },
+    /// An errand has been run, or not.
+    Ran {
+        /// Whose.
+        ticket: Ticket,
+        /// How it went.
+        result: Result<Ran, Reason>,
     },
     /// Something an operator may want to know.
     Notice(Notice),

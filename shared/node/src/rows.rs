@@ -16,7 +16,9 @@
 //! | Summary | document | 0 | [`SummaryRow`] |
 //! | Entry | entry id | 0 | [`EntryRow`] |
 //! | Outbox | document | slot of the actor | [`OutboxRow`] |
+//! | Review | device | 0, then order of arrival | [`ReviewRow`], then parts as they came |
 //! | Stale | document | 0 | empty: the summary is older than the chunks |
+//! | Job | document | 0 | [`TryingRow`]: changes are opened that never were here |
 //! | Transfer | document | 0 | [`TransferRow`]: it has left a scope here |
 //! | Transfer | document | 1, 2 ... | a ruling that the centre owes on its placements |
 //!
@@ -35,6 +37,7 @@ use protocol::{
     codec,
     digest::{Digest, DocState, Element, LtHash, document_element, left_element},
     log::Cursor,
+    narrow::PartName,
     placement::PlacementId,
 };
 
@@ -52,6 +55,12 @@ pub(crate) struct MetaRow {
     /// How often the store was opened: a number for the operator, trusted by nobody.
     #[n(4)]
     pub(crate) openings: u64,
+    /// It came back from a backup, and nobody has said `resume` since.
+    #[n(5)]
+    pub(crate) restored: bool,
+    /// The version of the code that makes summaries, as of the last opening.
+    #[n(6)]
+    pub(crate) summaries: Option<u16>,
 }
 
 /// A document's header row: all that routing, admission and proof need, without opening it.
@@ -184,6 +193,9 @@ pub(crate) struct ActorRow {
     /// The last sequence number the centre has said it holds.
     #[n(5)]
     pub(crate) centre: u64,
+    /// When its last run was closed, by its device's clock.
+    #[cbor(n(7), with = "codec::wire")]
+    pub(crate) at: Moment,
 }
 
 /// What a bundle holds: so much of each change that what builds on it can be checked, and what a
@@ -365,6 +377,17 @@ pub(crate) enum Stage {
     Gone,
 }
 
+/// The mark of an opening whose end is to come.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct TryingRow {
+    /// Openings of these changes of which no end was seen, this one included.
+    #[n(0)]
+    pub(crate) tries: u8,
+    /// The version of the program that tries.
+    #[n(1)]
+    pub(crate) program: String,
+}
+
 /// Where an entry made here was written.
 #[derive(Clone, Debug, Encode, Decode)]
 pub(crate) struct EntryRow {
@@ -385,6 +408,29 @@ pub(crate) struct OutboxRow {
     #[cbor(n(1), with = "codec::wire")]
     pub(crate) since: Moment,
 }
+
+/// What a revoked device has handed in and nobody has let in yet.
+#[derive(Clone, Debug, Default, Encode, Decode)]
+pub(crate) struct ReviewRow {
+    /// The position of the last part that ever came.
+    #[n(0)]
+    pub(crate) last: u64,
+    #[cbor(n(1), with = "codec::wire")]
+    pub(crate) parts: Vec<KeptPart>,
+}
+
+/// A part that waits.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct KeptPart {
+    #[n(0)]
+    pub(crate) position: u64,
+    #[cbor(n(1), with = "codec::wire")]
+    pub(crate) name: PartName,
+    #[n(2)]
+    pub(crate) bytes: u64,
+}
+
+codec::wire_struct!(KeptPart);
 
 /// The name of a scope's rows.
 pub(crate) fn scope_name(scope: &ScopeId) -> Vec<u8> {

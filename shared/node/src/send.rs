@@ -77,17 +77,12 @@ impl<S: Store> Node<S> {
     ) -> Result<(), StoreError> {
         link.unfinished = false;
         said.append(&mut link.ready);
-        if std::mem::take(&mut link.ids_due) {
-            said.extend(
-                self.statement_ids()
-                    .into_iter()
-                    .map(|frame| (Lane::Control, frame)),
-            );
-        }
         let (Stage::Scopes, Some(them)) = (link.stage, link.them) else {
             return Ok(());
         };
         self.speak_statements(snapshot, link, said)?;
+        let directory = self.speak_directory(link);
+        said.extend(directory.map(|frame| (Lane::Control, frame)));
         let mut scopes = std::mem::take(&mut link.scopes);
         let rows = self.speak_rows(snapshot, &scopes)?;
         if !rows.is_empty() {

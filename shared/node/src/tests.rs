@@ -2,10 +2,13 @@
 //! through a node, before the simulator makes the world worse.
 
 mod bounds;
+mod kept;
 mod repair;
+mod restored;
 mod review;
 mod standing;
 mod transfer;
+mod trying;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,12 +18,14 @@ use protocol::{
     directory::{Device, DeviceKind, Grant, Issue, Rights, SignedStatement, Site, Statement},
     signed::DeviceKey,
 };
-use store::{MemoryStore, Snapshot as _};
+use store::Snapshot as _;
 
 use crate::{
-    Identity, Input, Lane, LinkId, Node, NotDone, Notice, Opener, Output, Request, Saved, Side,
-    Target, Ticket, Transferred, views,
+    Identity, Input, Lane, LinkId, Node, NotDone, Notice, Opener, Output, Ran, Request, Saved,
+    Side, Target, Ticket, Transferred, views,
 };
+
+use kept::MemoryStore;
 
 const TENANT: TenantId = TenantId([7; 16]);
 
@@ -33,6 +38,7 @@ struct Place {
     answers: BTreeMap<Ticket, Result<Saved, NotDone>>,
     transferred: BTreeMap<Ticket, Result<Transferred, NotDone>>,
     jobs: u64,
+    ran: BTreeMap<Ticket, Result<Ran, Reason>>,
     /// Conversations that it ended with revoked devices.
     revoked: Vec<LinkId>,
 }
@@ -139,6 +145,7 @@ impl World {
             answers: BTreeMap::new(),
             transferred: BTreeMap::new(),
             jobs: 0,
+            ran: BTreeMap::new(),
             revoked: Vec::new(),
         }
     }
@@ -237,6 +244,9 @@ impl World {
                     let statement = place.node.verifier().statement(said).unwrap();
                     let ticket = Ticket(1_000_000 + self.ruled);
                     place.inbox.push_back(Input::Stated { ticket, statement });
+                }
+                Output::Ran { ticket, result } => {
+                    place.ran.insert(ticket, result);
                 }
                 Output::Stated { .. } | Output::WakeAt(_) => {}
             }

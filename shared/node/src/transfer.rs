@@ -25,7 +25,7 @@ use crate::{
     input::{Ticket, Transfer},
     node::Node,
     output::{NotDone, Output, Transferred},
-    rows::{DocumentRow, TransferRow},
+    rows::TransferRow,
     turn::Turn,
 };
 pub(crate) use ruling::Owed;
@@ -190,9 +190,4 @@ pub(crate) fn read_transfers<P: Snapshot>(snapshot: &P) -> Result<Transfers, Sto
         }
     })?;
     Ok((parted, owed))
-}
-
-/// Whether a header row says that a document is in a scope that `reads` lets through.
-fn is_readable(row: &DocumentRow, reads: impl Fn(&ScopeId) -> bool) -> bool {
-    row.placed.iter().any(reads)
 }

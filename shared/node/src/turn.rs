@@ -10,7 +10,7 @@ use protocol::message::{Bye, Frame};
 use store::{Snapshot, Store, StoreError};
 
 use crate::{
-    draft::{Draft, Settled},
+    draft::{Draft, Settled, unless_damaged},
     input::{Input, LinkId},
     link::Due,
     node::Node,
@@ -40,6 +40,17 @@ pub(crate) struct Turn<P> {
 }
 
 impl<P: Snapshot> Turn<P> {
+    /// A turn that has decided nothing yet.
+    pub(crate) fn new(draft: Draft<P>, now: Moment, entropy: [u8; 32]) -> Turn<P> {
+        Turn {
+            draft,
+            now,
+            outputs: Vec::new(),
+            entropy,
+            drawn: 0,
+        }
+    }
+
     /// Says something to the shell, once the turn is on disk.
     pub(crate) fn say(&mut self, output: Output) {
         self.outputs.push(output);
@@ -96,18 +107,13 @@ impl<S: Store> Node<S> {
         entropy: [u8; 32],
         inputs: Vec<Input>,
     ) -> Result<Vec<Output>, StoreError> {
-        let mut turn = Turn {
-            draft: Draft::new(self.store.snapshot()?),
-            now,
-            outputs: Vec::new(),
-            entropy,
-            drawn: 0,
-        };
+        let mut turn = Turn::new(Draft::new(self.store.snapshot()?), now, entropy);
         for input in inputs {
             self.take(&mut turn, input)?;
         }
         self.follow_directory(&mut turn)?;
         self.follow_rulings(&mut turn)?;
+        self.drop_transferred(&mut turn)?;
         let Settled {
             heads,
             restated,
@@ -115,9 +121,9 @@ impl<S: Store> Node<S> {
         } = turn.draft.settle(self.meta.writer)?;
         self.follow_shifts(&mut turn, shifts)?;
         self.judge_proofs(&mut turn)?;
+        self.judge_directories(now);
         self.act_on_time(&mut turn);
         self.assign_openings(&mut turn)?;
-        self.drop_transferred(&mut turn)?;
         self.plan_hand_ins(&turn)?;
         let Turn {
             draft, mut outputs, ..
@@ -154,6 +160,20 @@ impl<S: Store> Node<S> {
             Input::Command { ticket, request } => self.take_command(turn, ticket, *request),
             Input::Transfer { ticket, transfer } => self.take_transfer(turn, ticket, &transfer),
             Input::Opened { job, opened } => self.take_opened(turn, job, opened),
+            Input::Want(document) => {
+                self.want(document);
+                Ok(())
+            }
+            Input::TryAgain => {
+                self.try_again(turn);
+                Ok(())
+            }
+            Input::Errand { ticket, errand } => {
+                let ran = unless_damaged(self.run_errand(turn, errand))?;
+                let result = ran.unwrap_or(Err(Reason::CannotOpen));
+                turn.say(Output::Ran { ticket, result });
+                Ok(())
+            }
             Input::Stated { ticket, statement } => {
                 let result = self.keep_statement(turn, &statement);
                 turn.say(Output::Stated {

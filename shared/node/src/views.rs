@@ -3,37 +3,28 @@
 //!
 //! Views read a snapshot; they never wait for a turn and no turn waits for them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 use names::{DeviceId, DocumentId, EntryId, Kind, Moment, Reason, ScopeId};
-use protocol::{
-    bundle::Bundle,
-    digest::{Digest, LtHash, document_element, left_element},
-    directory::{SignedStatement, Statement},
-    log::Cursor,
-    placement::{PlacementId, SignedPlacement, left, standing, stands},
-};
+use protocol::{digest::Digest, log::Cursor};
 use serde::Serialize;
 use store::{Snapshot, Store, StoreError, Table};
 
 use crate::{
-    admit::claim_of,
-    bundle::each_change,
-    draft::{decode_row, read_range, read_row, unless_damaged},
+    backup,
+    draft::{damaged, decode_row, read_range, read_row, unless_damaged},
     input::LinkId,
     link::{Progress, Stage},
     node::Node,
+    recount::Recount,
     rows::{ActorRow, DocumentRow, EntryRow, MemberRow, ScopeRow, SummaryRow, scope_name},
-    transfer::read_transfers,
+    trying,
 };
+
+pub use crate::recount::Recomputed;
 
 /// Member rows read at once.
 const MEMBER_ROWS: usize = 1_024;
-/// Runs read at once while a proof is recomputed.
-const BUNDLE_ROWS: usize = 256;
 
 mod transfers;
 
@@ -151,7 +142,7 @@ impl<S: Store> Node<S> {
             link: *id,
             device: link.device,
             is_centre: link.is_centre,
-            proved: None,
+            proved: link.directory.proved,
             expected: Progress::default(),
             received: Progress::default(),
             announced: Progress::default(),
@@ -269,6 +260,33 @@ fn listed_of<P: Snapshot>(
     })
 }
 
+/// How a document stands with whoever wants to see it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opening {
+    /// All of it was opened here before.
+    Opened,
+    /// Something of it never was; the node must make its mark before anybody opens it
+    /// ([`Input::Want`](crate::Input::Want)).
+    Unopened,
+    /// It is not opened any more, because the program ended while it was.
+    Aside,
+}
+
+/// How a document stands with whoever wants to see it.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn opening_of<P: Snapshot>(snapshot: &P, document: DocumentId) -> Result<Opening, StoreError> {
+    let (is_opened, is_aside) = trying::opening(snapshot, document)?;
+    Ok(if is_aside {
+        Opening::Aside
+    } else if is_opened {
+        Opening::Opened
+    } else {
+        Opening::Unopened
+    })
+}
+
 /// The scopes a document stands in; empty when it is not here.
 ///
 /// # Errors
@@ -305,17 +323,7 @@ pub fn entry_state<P: Snapshot>(
     }))
 }
 
-/// A scope's proof, recomputed from the stored changes and placements alone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Recomputed {
-    /// The digest.
-    pub digest: Digest,
-    /// Documents in it.
-    pub count: u64,
-}
-
-/// Every scope's digest, recomputed from stored chunks and placements: a path of its own, which
-/// shares nothing with the one that keeps the digests as it goes.
+/// Every scope's digest, recomputed from stored chunks and placements.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -324,97 +332,12 @@ pub fn recompute<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Recomput
     store::each(snapshot, Table::Document, |row| {
         documents.extend(<[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId));
     })?;
-    let rulings = rulings(snapshot)?;
-    let mut sums: BTreeMap<ScopeId, (LtHash, u64)> = BTreeMap::new();
+    let mut recount = Recount::of_store(snapshot)?;
     for document in documents {
-        let mut placements = BTreeMap::new();
-        for (_, bytes) in snapshot.range(Table::Placement, document.as_ref(), 0, BUNDLE_ROWS)? {
-            let kept: SignedPlacement = decode_row(Table::Placement, &bytes)?;
-            let (id, claim) = claim_of(&kept)?;
-            placements.insert(id, claim);
-        }
-        let ids: Vec<_> = standing(&placements).into_iter().collect();
-        let ruled = |previous| rulings.get(&(document, previous)).copied();
-        let scopes = stands(&placements, ruled).scopes;
-        let Some(kind) = placements.values().map(|claim| claim.kind).next() else {
-            continue;
-        };
-        let heads = heads_of(snapshot, document, kind)?;
-        let element = document_element(&document, &heads, &ids);
-        for (scope, exits) in left(&placements, &scopes) {
-            let exits: Vec<PlacementId> = exits.into_iter().collect();
-            let (sum, _) = sums.entry(scope).or_default();
-            sum.add(&left_element(&document, &exits));
-        }
-        for scope in scopes {
-            let (sum, count) = sums.entry(scope).or_default();
-            sum.add(&element);
-            *count += 1;
-        }
+        backup::each_piece(snapshot, document, |piece| {
+            recount.piece(&piece).map_err(|_| damaged(Table::Bundle))
+        })?;
+        recount.close(document);
     }
-    let done = |(sum, count): (LtHash, u64)| Recomputed {
-        digest: sum.value(),
-        count,
-    };
-    Ok(sums
-        .into_iter()
-        .map(|(scope, sum)| (scope, done(sum)))
-        .collect())
-}
-
-/// What the authority has ruled on placements made at the same time, of several rulings the first;
-/// and what the centre has witnessed, where that was not said yet.
-fn rulings<P: Snapshot>(
-    snapshot: &P,
-) -> Result<BTreeMap<(DocumentId, Option<PlacementId>), PlacementId>, StoreError> {
-    let (_, owed) = read_transfers(snapshot)?;
-    let owed = owed.values().map(|owed| owed.ruling());
-    let mut rulings: BTreeMap<_, _> = owed
-        .map(|owed| ((owed.document, owed.previous), owed.stands))
-        .collect();
-    let mut said = Vec::new();
-    store::each(snapshot, Table::Statement, |row| {
-        let signed = decode_row::<SignedStatement>(Table::Statement, &row.value).ok();
-        let issue = signed.and_then(|signed| Some((signed.id(), signed.claim().ok()?)));
-        if let Some((id, issue)) = issue
-            && let Statement::Ruling(ruling) = issue.statement
-        {
-            said.push(((issue.at, issue.number, id), ruling));
-        }
-    })?;
-    said.sort_unstable_by_key(|(rank, _)| std::cmp::Reverse(*rank));
-    for (_, ruling) in said {
-        rulings.insert((ruling.document, ruling.previous), ruling.stands);
-    }
-    Ok(rulings)
-}
-
-/// A document's heads, from the headers of its stored changes.
-fn heads_of<P: Snapshot>(
-    snapshot: &P,
-    document: DocumentId,
-    kind: Kind,
-) -> Result<Vec<names::ChangeHash>, StoreError> {
-    let mut heads: BTreeSet<_> = document::genesis::genesis(kind)
-        .map(|fixed| fixed.hash)
-        .into_iter()
-        .collect();
-    let mut built_on = BTreeSet::new();
-    let mut next = 0;
-    loop {
-        let rows = snapshot.range(Table::Bundle, document.as_ref(), next, BUNDLE_ROWS)?;
-        let Some((last, _)) = rows.last() else { break };
-        next = last + 1;
-        for (_, bytes) in rows {
-            let bundle: Bundle = decode_row(Table::Bundle, &bytes)?;
-            let read = each_change(&bundle, |whole| {
-                let header = whole.header()?;
-                heads.insert(header.hash);
-                built_on.extend(header.deps);
-                Ok(())
-            });
-            read.map_err(|_| crate::draft::damaged(Table::Bundle))?;
-        }
-    }
-    Ok(heads.difference(&built_on).copied().collect())
+    Ok(recount.scopes())
 }

@@ -21,7 +21,7 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use zeroize::Zeroizing;
 
 use crate::{
-    limits::{CA_DAYS, CERTIFICATE_DAYS, CERTIFICATE_SLACK_DAYS},
+    limits::{CA_DAYS, CENTRE_CERTIFICATE_DAYS, CERTIFICATE_DAYS, CERTIFICATE_SLACK_DAYS},
     shell,
 };
 
@@ -137,7 +137,7 @@ impl CertificateAuthority {
     /// # Errors
     /// [`CertificateError`], of which only `Clock` can be put right.
     pub fn issue_centre(&self, key: &PublicKey, now: Moment) -> Result<Vec<u8>, CertificateError> {
-        self.issue(key, now, CERTIFICATE_DAYS, Purpose::Centre)
+        self.issue(key, now, CENTRE_CERTIFICATE_DAYS, Purpose::Centre)
     }
 
     pub(crate) fn issue(

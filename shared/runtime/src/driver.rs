@@ -19,7 +19,7 @@ use std::{
 };
 
 use node::{
-    Inbox, Input, LinkId, Node, NotDone, Notice, Output, Saved, Ticket, Transferred,
+    Inbox, Input, LinkId, Node, NotDone, Notice, Output, Ran, Saved, Ticket, Transferred,
     names::{Moment, Reason, ScopeId},
     store::{Store, StoreError},
     views::ScopeSync,
@@ -54,6 +54,7 @@ pub(crate) struct Driver<S: Store> {
     commands: BTreeMap<Ticket, Asker<Saved>>,
     transfers: BTreeMap<Ticket, Asker<Transferred>>,
     statements: BTreeMap<Ticket, oneshot::Sender<Result<(), Reason>>>,
+    errands: BTreeMap<Ticket, oneshot::Sender<Result<Ran, Reason>>>,
     tickets: u64,
     /// Turns that wrote something, as of the snapshot shown.
     commits: u64,
@@ -83,6 +84,7 @@ impl<S: Store> Driver<S> {
             commands: BTreeMap::new(),
             transfers: BTreeMap::new(),
             statements: BTreeMap::new(),
+            errands: BTreeMap::new(),
             tickets: 0,
             // The first turn finds what was left to do when the store was last closed.
             wake: Some(Moment(0)),
@@ -145,7 +147,8 @@ impl<S: Store> Driver<S> {
             }
         };
         // Whoever still waits hears that nothing is known, by losing its other end.
-        drop((self.commands, self.transfers, self.statements));
+        drop((self.commands, self.transfers));
+        drop((self.statements, self.errands));
         // The store is closed before anybody is told that the node has ended.
         drop(self.node);
         self.hub.life.send_replace(life);
@@ -217,7 +220,14 @@ impl<S: Store> Driver<S> {
                 self.statements.insert(ticket, answer);
                 self.inbox.push(Input::Stated { ticket, statement });
             }
+            Arrival::Errand { errand, answer } => {
+                let ticket = self.ticket();
+                self.errands.insert(ticket, answer);
+                self.inbox.push(Input::Errand { ticket, errand });
+            }
             Arrival::Opened { job, opened } => self.inbox.push(Input::Opened { job, opened }),
+            Arrival::Want(document) => self.inbox.push(Input::Want(document)),
+            Arrival::TryAgain => self.inbox.push(Input::TryAgain),
             // Whoever asked may have gone.
             Arrival::Sync { answer } => {
                 let _ = answer.send(self.sync());
@@ -322,7 +332,15 @@ impl<S: Store> Driver<S> {
                     let _ = asker.send(result);
                 }
             }
+            Output::Ran { ticket, result } => {
+                if let Some(asker) = self.errands.remove(&ticket) {
+                    let _ = asker.send(result);
+                }
+            }
             Output::Notice(notice) => {
+                if let Notice::Heard { device, .. } = &notice {
+                    self.hub.own.hear(*device);
+                }
                 log(&notice);
                 // Without a listener nobody needs to be told.
                 let _ = self.hub.notices.send(notice);
@@ -379,6 +397,9 @@ fn log(notice: &Notice) {
                 documents,
                 "the documents that differ are known"
             );
+        }
+        Notice::Heard { link, device } => {
+            tracing::debug!(link = link.0, %device, "the directories are merged");
         }
         Notice::Unreadable { document, reason } => {
             tracing::warn!(%document, %reason, "a document could not be opened wholly");

@@ -8,7 +8,7 @@
 use std::{fmt, sync::Arc};
 
 use node::{
-    names::{Reason, limits::SIGNED_BYTES_MAX},
+    names::{DeviceId, Reason, limits::SIGNED_BYTES_MAX},
     protocol::{
         DeviceKey, PublicKey,
         directory::Directory,
@@ -27,7 +27,8 @@ use crate::{
     shell, tls,
 };
 
-/// What the authority does with a token: at the centre alone.
+/// What the authority does for devices that are not in a conversation: at the centre alone. Each
+/// is called on a thread that may block, never on the node's own.
 pub trait Redeem: Send + Sync + 'static {
     /// Uses a token up and makes the device known under `name`; answers all that the device
     /// needs. Called on a thread that may block, never on the node's own. The caller has proved
@@ -36,6 +37,25 @@ pub trait Redeem: Send + Sync + 'static {
     /// # Errors
     /// [`Reason::NotAllowed`] for a token that is unknown, used or expired: never which.
     fn redeem(&self, token: [u8; 16], key: PublicKey, name: &str) -> Result<EnrolAnswer, Reason>;
+
+    /// Makes a device that is known another certificate: its chain. The caller has proved that it
+    /// holds `key`, and that it is not revoked.
+    ///
+    /// # Errors
+    /// Why it gets none.
+    fn renew(&self, key: PublicKey) -> Result<Vec<Vec<u8>>, Reason>;
+
+    /// Keeps what a revoked device hands in, unread; it is on disk when this answers.
+    ///
+    /// # Errors
+    /// [`Reason::TooLarge`] when more waits than is kept of one device, or why it is not on disk.
+    fn review(&self, device: DeviceId, part: Vec<u8>) -> Result<(), Reason>;
+
+    /// Notes that a revoked device has destroyed its keys; it is on disk when this answers.
+    ///
+    /// # Errors
+    /// Why it is not.
+    fn purged(&self, device: DeviceId) -> Result<(), Reason>;
 }
 
 /// Why a device could not be enrolled.

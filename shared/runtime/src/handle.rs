@@ -1,37 +1,34 @@
 //! How everybody else speaks to the node: ask, and wait for the answer.
 
-mod transfers;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    future::Future,
-    pin::Pin,
+    path::PathBuf,
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use node::{
-    DocumentView, NotDone, Notice, Request, Saved,
+    Checked, DocumentView, NotDone, Notice, Request, Saved,
     names::{DocumentId, EntryId, Reason, ScopeId},
     protocol::{Directory, SignedStatement},
-    store::{self, Snapshot, Store, StoreError, Table},
-    views::{self, EntryState, HandedOver, Listed, Recomputed, ScopeSync},
+    store::Store,
+    views::{EntryState, Listed, Opening, Recomputed, ScopeSync},
 };
-use tokio::sync::{OwnedSemaphorePermit, broadcast, oneshot, watch};
+use tokio::sync::{broadcast, oneshot, watch};
+
+mod errands;
+mod transfers;
 
 use crate::{
-    hub::{Hub, Life, LinkStatus, Unreached, Whoami, lock},
-    limits::FIGURES_AGE_MAX,
+    backup::{Backed, BackupError},
+    hub::{Hub, Life, LinkStatus, Unreached, Whoami},
+    limits::{FIGURES_AGE_MAX, UNOPENED_LOOK, UNOPENED_MAX},
     link::Traffic,
     mailbox::{Arrival, Haste},
     openers::Openers,
+    shelf::{Reads, Shelf},
 };
-
-type States = BTreeMap<EntryId, EntryState>;
-type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// Damaged rows by the name of their table.
-type Damaged = BTreeMap<&'static str, u64>;
 
 /// A part of a list, by document id.
 pub struct PageOf {
@@ -51,172 +48,13 @@ impl fmt::Debug for PageOf {
     }
 }
 
-/// Reading the state of the last turn, whatever store it is in.
-trait Reads: Send + Sync {
-    fn view(&self, document: DocumentId) -> oneshot::Receiver<Result<DocumentView, Reason>>;
-    fn export(&self, document: DocumentId) -> oneshot::Receiver<Result<Vec<u8>, Reason>>;
-    fn list(&self, scope: ScopeId) -> Soon<'_, Result<Vec<Listed>, Reason>>;
-    fn page(&self, of: PageOf) -> Soon<'_, Result<Vec<Listed>, Reason>>;
-    fn damaged(&self) -> Soon<'_, Result<Damaged, Reason>>;
-    fn listed(&self, document: DocumentId) -> Soon<'_, Result<Option<Listed>, Reason>>;
-    fn scopes_of(&self, document: DocumentId) -> Soon<'_, Result<Vec<ScopeId>, Reason>>;
-    fn entry_states(&self, entries: Vec<EntryId>) -> Soon<'_, Result<States, Reason>>;
-    fn recompute(&self) -> Soon<'_, Result<BTreeMap<ScopeId, Recomputed>, Reason>>;
-    fn handed_over(&self) -> Soon<'_, Result<Vec<HandedOver>, Reason>>;
-}
-
-/// What is shown of one store.
-struct Shelf<P> {
-    hub: Arc<Hub>,
-    shown: Arc<Mutex<Arc<P>>>,
-    openers: Arc<Openers<P>>,
-}
-
-impl<P: Snapshot> Shelf<P> {
-    fn snapshot(&self) -> Arc<P> {
-        Arc::clone(&lock(&self.shown))
-    }
-
-    /// Reads a few rows.
-    fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&P) -> Result<T, StoreError> + Send + 'static,
-    ) -> Soon<'_, Result<T, Reason>> {
-        Box::pin(async move {
-            let place = Arc::clone(&self.hub.views).try_acquire_owned();
-            let place = place.map_err(|_| Reason::Busy)?;
-            self.read_in(place, read).await
-        })
-    }
-
-    /// Reads a whole table, when there is a place for that.
-    fn scan<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&P) -> Result<T, StoreError> + Send + 'static,
-    ) -> Soon<'_, Result<T, Reason>> {
-        Box::pin(async move {
-            let place = Arc::clone(&self.hub.scans).acquire_owned().await;
-            let place = place.map_err(|_| Reason::Stopping)?;
-            self.read_in(place, read).await
-        })
-    }
-
-    /// Reads on a thread that may block. The place is held for as long as the reading takes, also
-    /// when whoever asked has gone in the meantime.
-    async fn read_in<T: Send + 'static>(
-        &self,
-        place: OwnedSemaphorePermit,
-        read: impl FnOnce(&P) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, Reason> {
-        let snapshot = self.snapshot();
-        let read = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            read(&snapshot)
-        });
-        read.await
-            .map_err(|_| Reason::CannotOpen)?
-            .map_err(|error| {
-                tracing::error!(%error, "the store could not be read");
-                Reason::CannotOpen
-            })
-    }
-}
-
-/// A page of a list. The ids are looked through; rows are read for the page alone.
-fn page<P: Snapshot>(snapshot: &P, of: &PageOf) -> Result<Vec<Listed>, StoreError> {
-    let mut ids = BTreeSet::new();
-    // A row that is damaged is in no list; `verify` counts it.
-    store::each(snapshot, Table::Document, |row| {
-        let id = <[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId);
-        ids.extend(
-            id.into_iter()
-                .filter(|id| of.after.is_none_or(|after| *id > after)),
-        );
-    })?;
-    let mut rows = Vec::new();
-    for document in ids {
-        if rows.len() >= of.limit {
-            break;
-        }
-        let scopes = views::scopes_of(snapshot, document)?;
-        if scopes.iter().any(|scope| of.scopes.contains(scope)) {
-            let row = views::document_of(snapshot, document)?;
-            rows.extend(row.into_iter().filter(|row| (of.keep)(row)));
-        }
-    }
-    Ok(rows)
-}
-
-/// Counts the rows that are not what was written, by table; a table without any is left out.
-fn damaged<P: Snapshot>(snapshot: &P) -> Result<Damaged, StoreError> {
-    let mut damaged = Damaged::new();
-    for table in Table::ALL {
-        let count = store::each(snapshot, *table, |_| ())?;
-        if count > 0 {
-            damaged.insert(table.name(), count);
-        }
-    }
-    Ok(damaged)
-}
-
-impl<P: Snapshot> Reads for Shelf<P> {
-    fn view(&self, document: DocumentId) -> oneshot::Receiver<Result<DocumentView, Reason>> {
-        self.openers
-            .view(self.snapshot(), document, self.hub.directory())
-    }
-
-    fn export(&self, document: DocumentId) -> oneshot::Receiver<Result<Vec<u8>, Reason>> {
-        self.openers.export(self.snapshot(), document)
-    }
-
-    fn list(&self, scope: ScopeId) -> Soon<'_, Result<Vec<Listed>, Reason>> {
-        self.scan(move |snapshot| views::documents(snapshot, &scope))
-    }
-
-    fn page(&self, of: PageOf) -> Soon<'_, Result<Vec<Listed>, Reason>> {
-        self.scan(move |snapshot| page(snapshot, &of))
-    }
-
-    fn damaged(&self) -> Soon<'_, Result<Damaged, Reason>> {
-        self.scan(damaged)
-    }
-
-    fn listed(&self, document: DocumentId) -> Soon<'_, Result<Option<Listed>, Reason>> {
-        self.read(move |snapshot| views::document_of(snapshot, document))
-    }
-
-    fn scopes_of(&self, document: DocumentId) -> Soon<'_, Result<Vec<ScopeId>, Reason>> {
-        self.read(move |snapshot| views::scopes_of(snapshot, document))
-    }
-
-    fn entry_states(&self, entries: Vec<EntryId>) -> Soon<'_, Result<States, Reason>> {
-        self.read(move |snapshot| {
-            let mut states = States::new();
-            for entry in entries {
-                if let Some(state) = views::entry_state(snapshot, entry)? {
-                    states.insert(entry, state);
-                }
-            }
-            Ok(states)
-        })
-    }
-
-    fn recompute(&self) -> Soon<'_, Result<BTreeMap<ScopeId, Recomputed>, Reason>> {
-        self.scan(|snapshot| views::recompute(snapshot))
-    }
-
-    fn handed_over(&self) -> Soon<'_, Result<Vec<HandedOver>, Reason>> {
-        let directory = self.hub.directory();
-        self.scan(move |snapshot| views::handed_over(snapshot, &directory))
-    }
-}
-
 /// A way to the node; cheap to copy, good from any task. After the node has stopped every answer
 /// is [`Reason::Stopping`].
 #[derive(Clone)]
 pub struct Handle {
     hub: Arc<Hub>,
     reads: Arc<dyn Reads>,
+    keeps: Arc<dyn errands::Keeps>,
 }
 
 impl Handle {
@@ -225,15 +63,13 @@ impl Handle {
         shown: Arc<Mutex<Arc<S::Snapshot>>>,
         openers: Arc<Openers<S::Snapshot>>,
     ) -> Handle {
-        let shelf = Shelf {
+        let shelf = Arc::new(Shelf {
             hub: Arc::clone(&hub),
             shown,
             openers,
-        };
-        Handle {
-            hub,
-            reads: Arc::new(shelf),
-        }
+        });
+        let (reads, keeps) = (Arc::clone(&shelf) as _, shelf);
+        Handle { hub, reads, keeps }
     }
 
     /// Has a person's command carried out; answers when it is on disk.
@@ -281,6 +117,7 @@ impl Handle {
     /// # Errors
     /// [`Reason::NotFound`], [`Reason::CannotOpen`], [`Reason::Busy`].
     pub async fn view(&self, document: DocumentId) -> Result<DocumentView, Reason> {
+        self.may_open(document).await?;
         let _place = self.hub.views.try_acquire().map_err(|_| Reason::Busy)?;
         self.reads
             .view(document)
@@ -293,11 +130,47 @@ impl Handle {
     /// # Errors
     /// As [`Handle::view`].
     pub async fn export(&self, document: DocumentId) -> Result<Vec<u8>, Reason> {
+        self.may_open(document).await?;
         let _place = self.hub.views.try_acquire().map_err(|_| Reason::Busy)?;
         self.reads
             .export(document)
             .await
             .unwrap_or(Err(Reason::Stopping))
+    }
+
+    /// Waits until the node has opened what it never opened of a document, under a mark that tells
+    /// of it should the program end in that.
+    ///
+    /// # Errors
+    /// [`Reason::CannotOpen`] when the document is set aside.
+    async fn may_open(&self, document: DocumentId) -> Result<(), Reason> {
+        let by = Instant::now() + UNOPENED_MAX;
+        let mut asked = false;
+        loop {
+            match self.reads.opening_of(document).await? {
+                Opening::Opened => return Ok(()),
+                Opening::Aside => return Err(Reason::CannotOpen),
+                // It has had its turn, and failed in a way that could be caught.
+                Opening::Unopened if Instant::now() > by => return Ok(()),
+                Opening::Unopened if asked => {}
+                Opening::Unopened => {
+                    asked = true;
+                    let put = self.hub.mailbox.put(Haste::First, Arrival::Want(document));
+                    put.map_err(|_| Reason::Stopping)?;
+                }
+            }
+            tokio::time::sleep(UNOPENED_LOOK).await;
+        }
+    }
+
+    /// Takes up again what was set aside because the program ended while it was being opened.
+    ///
+    /// # Errors
+    /// [`Reason::Stopping`].
+    pub fn try_again(&self) -> Result<(), Reason> {
+        self.must_run()?;
+        let put = self.hub.mailbox.put(Haste::First, Arrival::TryAgain);
+        put.map_err(|_| Reason::Stopping)
     }
 
     /// The documents of a scope, with what lists show of them; nothing is opened.
@@ -314,6 +187,35 @@ impl Handle {
     /// [`Reason::CannotOpen`] when the store cannot be read.
     pub async fn page(&self, of: PageOf) -> Result<Vec<Listed>, Reason> {
         self.reads.page(of).await
+    }
+
+    /// Verifies every signature and computes every digest again. `progress` is told how many
+    /// documents of how many are done.
+    ///
+    /// # Errors
+    /// [`Reason::CannotOpen`] when the store cannot be read.
+    pub async fn check(
+        &self,
+        mut progress: impl FnMut(u64, u64) + Send + 'static,
+    ) -> Result<Checked, Reason> {
+        let steps = move |done, of| {
+            progress(done, of);
+            true
+        };
+        self.reads.check(Box::new(steps)).await
+    }
+
+    /// Backs the node up into a file, as it stands now; the node goes on meanwhile. `progress` is
+    /// told how many documents of how many are done, and ends it by answering `false`.
+    ///
+    /// # Errors
+    /// [`BackupError`] says what is wrong; then nothing is left of the file.
+    pub async fn backup(
+        &self,
+        path: PathBuf,
+        progress: impl FnMut(u64, u64) -> bool + Send + 'static,
+    ) -> Result<Backed, BackupError> {
+        self.reads.backup(path, Box::new(progress)).await
     }
 
     /// Reads every row there is, and counts those that are not what was written, by table.

@@ -30,6 +30,7 @@ use crate::{
     },
     link::{LANES, Outgoing, Traffic, index},
     mailbox::{Arrival, Haste, Mailbox, Permits},
+    own::Own,
     shell,
 };
 
@@ -114,6 +115,7 @@ pub(crate) struct Hub {
     pub(crate) commands: Arc<Semaphore>,
     pub(crate) views: Arc<Semaphore>,
     pub(crate) scans: Arc<Semaphore>,
+    pub(crate) own: Own,
     verifier: Mutex<Verifier>,
     directory: Mutex<Arc<Directory>>,
     counters: Mutex<Arc<BTreeMap<Reason, u64>>>,
@@ -144,6 +146,7 @@ impl Hub {
             commands: Arc::new(Semaphore::new(COMMANDS_MAX)),
             views: Arc::new(Semaphore::new(VIEWS_MAX)),
             scans: Arc::new(Semaphore::new(SCANS_MAX)),
+            own: Own::default(),
             verifier: Mutex::new(verifier),
             directory: Mutex::new(directory),
             counters: Mutex::default(),

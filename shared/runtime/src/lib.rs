@@ -8,6 +8,7 @@
 //! - [`shell`]: the clock and chance.
 //! - `secret`, `material`, `certificate`, `control`: what a device is made of, where its key
 //!   comes from, and who may work in its folder.
+//! - [`backup`]: the record as one file, and how a store comes back from it.
 //! - `mailbox`, `driver`, `openers`, `hub`, `handle`: the node's thread and how it is spoken to.
 //! - `tls`, `link`, `quic`, `enrol`: who may speak to whom, and how frames travel.
 //! - `running`: all of it put together.
@@ -15,6 +16,7 @@
 //! What it does not know: what a case is, what a frame says, who may do what. It carries bytes
 //! that the node's verifier takes or refuses, and does what the node asks.
 
+pub mod backup;
 mod certificate;
 mod compress;
 mod control;
@@ -27,9 +29,11 @@ mod link;
 mod mailbox;
 mod material;
 mod openers;
+mod own;
 mod quic;
 mod running;
 mod secret;
+mod shelf;
 pub mod shell;
 #[cfg(test)]
 mod testing;
@@ -42,7 +46,8 @@ pub use handle::{Handle, PageOf};
 pub use hub::{Life, LinkStatus, Unreached, Whoami};
 pub use link::Traffic;
 pub use material::{CentreKeys, Material, MaterialError};
-pub use quic::BindError;
+pub use own::Leaving;
+pub use quic::{BindError, tell_purged};
 pub use running::{Config, Role, Running, StartError, start};
-pub use secret::{KeySource, Passphrase, SecretError};
+pub use secret::{KeySource, Passphrase, SecretError, beside};
 pub use tls::TlsError;

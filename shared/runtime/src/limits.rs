@@ -133,8 +133,31 @@ pub(crate) const PASSPHRASE_BYTES_MAX: usize = 1 << 10;
 
 /// How long a CA is valid. It is pinned by its fingerprint, so a new one means enrolling again.
 pub(crate) const CA_DAYS: u64 = 3_650;
-/// How long a certificate is valid. A certificate is only the way in: what its holder may do
-/// stands in the directory and is looked up for every conversation.
-pub(crate) const CERTIFICATE_DAYS: u64 = 400;
+/// How long a device's certificate is valid: longer than a site works without the centre (42 days)
+/// and short enough that one forgotten in a drawer is soon worth nothing. A certificate is only
+/// the way in: what its holder may do stands in the directory and is looked up for every
+/// conversation.
+pub(crate) const CERTIFICATE_DAYS: u64 = 60;
+/// How long before its end a device asks for another: half its life, so that a month of failures
+/// does no harm.
+pub(crate) const RENEW_DAYS: u64 = CERTIFICATE_DAYS / 2;
+/// How long the centre's own is valid. It makes itself a new one at every start.
+pub(crate) const CENTRE_CERTIFICATE_DAYS: u64 = 400;
+/// How often a device looks whether it should ask.
+pub(crate) const RENEW_LOOK: Duration = Duration::from_secs(60 * 60);
+/// How long one question and its answer may take on the narrow protocol: a frame of 1 MiB on the
+/// worst link, and a turn.
+pub(crate) const NARROW_MAX: Duration = Duration::from_secs(60);
+/// Questions on one connection of it: as many parts as a device may hand in, and the others.
+pub(crate) const NARROW_ASKS_MAX: usize = 300;
+/// By how much a clock may differ from the centre's before its operator is told.
+pub(crate) const CLOCK_OFF_MS: u64 = 10 * 60 * 1_000;
 /// How far back a certificate begins: a device whose clock is a day slow can still use it.
 pub(crate) const CERTIFICATE_SLACK_DAYS: u64 = 1;
+
+/// How long whoever wants to see a document waits until the node has opened what it never opened of
+/// it: summaries are made within a second. What could not be opened by then was refused in a way
+/// that can be caught.
+pub(crate) const UNOPENED_MAX: Duration = Duration::from_secs(2);
+/// How often that is looked for.
+pub(crate) const UNOPENED_LOOK: Duration = Duration::from_millis(5);

@@ -14,9 +14,9 @@ use std::{
 };
 
 use node::{
-    JobId, LinkId, NotDone, Opened, Request, Saved, Side, Transfer, Transferred, VerifiedFrame,
-    VerifiedStatement,
-    names::{Reason, limits::TURN_BYTES_MAX},
+    Errand, JobId, LinkId, NotDone, Opened, Ran, Request, Saved, Side, Transfer, Transferred,
+    VerifiedFrame, VerifiedStatement,
+    names::{DocumentId, Reason, limits::TURN_BYTES_MAX},
     protocol::PublicKey,
     views::ScopeSync,
 };
@@ -65,8 +65,17 @@ pub(crate) enum Arrival {
         statement: VerifiedStatement,
         answer: oneshot::Sender<Result<(), Reason>>,
     },
+    /// The shell has something to have kept or done.
+    Errand {
+        errand: Errand,
+        answer: oneshot::Sender<Result<Ran, Reason>>,
+    },
     /// An opening has ended.
     Opened { job: JobId, opened: Opened },
+    /// Somebody wants to see a document of which something was never opened.
+    Want(DocumentId),
+    /// What was set aside is to be taken up again.
+    TryAgain,
     /// Somebody wants to know how things stand.
     Sync {
         answer: oneshot::Sender<Result<Arc<Vec<ScopeSync>>, Reason>>,
@@ -82,7 +91,10 @@ impl fmt::Debug for Arrival {
             Arrival::Command { .. } => "Command",
             Arrival::Transfer { .. } => "Transfer",
             Arrival::State { .. } => "State",
+            Arrival::Errand { .. } => "Errand",
             Arrival::Opened { .. } => "Opened",
+            Arrival::Want(_) => "Want",
+            Arrival::TryAgain => "TryAgain",
             Arrival::Sync { .. } => "Sync",
         })
     }
@@ -97,7 +109,10 @@ impl Arrival {
             | Arrival::Command { .. }
             | Arrival::Transfer { .. }
             | Arrival::State { .. }
+            | Arrival::Errand { .. }
             | Arrival::Opened { .. }
+            | Arrival::Want(_)
+            | Arrival::TryAgain
             | Arrival::Sync { .. } => 0,
         }
     }

@@ -8,14 +8,14 @@ use std::fmt;
 
 use node::{
     Identity,
-    names::{Moment, SiteId, TenantId},
+    names::{Moment, Reason, SiteId, TenantId},
     protocol::{
         DeviceKey, PublicKey, SignedStatement, codec,
         enrol::{EnrolAnswer, TenantKey},
     },
-    store::{Batch, Snapshot, Store, StoreError, Table},
+    store::{Batch, MemoryStore, Snapshot, Store, StoreError, Table},
 };
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::tls;
 
@@ -23,7 +23,7 @@ const TENANT: &[u8] = b"shell tenant";
 const TENANT_KEY: &[u8] = b"shell tenant key";
 const AUTHORITY: &[u8] = b"shell authority";
 const DEVICE: &[u8] = b"shell device key";
-const CHAIN: &[u8] = b"shell certificate chain";
+pub(crate) const CHAIN: &[u8] = b"shell certificate chain";
 const CA: &[u8] = b"shell ca certificate";
 const SITE: &[u8] = b"shell site";
 const CENTRE: &[u8] = b"shell centre address";
@@ -197,6 +197,24 @@ impl Material {
         store.commit(batch)
     }
 
+    /// Takes everything out of a store that the device was made of. The rows are gone for whoever
+    /// opens the store; what the file still holds of them is ciphertext under its key.
+    ///
+    /// # Errors
+    /// Failures of the store.
+    pub fn destroy<S: Store>(store: &mut S) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        let snapshot = store.snapshot()?;
+        for name in ALL {
+            for (position, _) in snapshot.range(Table::Meta, name, 0, LIST_MAX)? {
+                batch.delete(Table::Meta, name, position);
+            }
+        }
+        drop(snapshot);
+        batch.require_two_phase();
+        store.commit(batch)
+    }
+
     fn write(&self, batch: &mut Batch) {
         let mut put = |name: &[u8], position: u64, value: &[u8]| {
             batch.put(Table::Meta, name, position, value);
@@ -271,6 +289,68 @@ impl Material {
                 .map_err(|_| MaterialError::Damaged("a statement"))?,
             keys,
         })
+    }
+}
+
+/// What a device is made of as rows: names, positions and values. Wiped when dropped.
+#[derive(Clone)]
+pub(crate) struct MaterialRows(Vec<(Vec<u8>, u64, Zeroizing<Vec<u8>>)>);
+
+impl MaterialRows {
+    /// As bytes, to be sealed.
+    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let rows = self.0.iter();
+        let mut plain: Vec<(Vec<u8>, u64, Vec<u8>)> = rows
+            .map(|(name, position, value)| (name.clone(), *position, value.to_vec()))
+            .collect();
+        let bytes = Zeroizing::new(codec::encode(&plain));
+        for (_, _, value) in &mut plain {
+            value.zeroize();
+        }
+        bytes
+    }
+
+    /// Reads [`MaterialRows::encode`].
+    ///
+    /// # Errors
+    /// [`Reason::Malformed`] when the bytes are no such rows.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<MaterialRows, Reason> {
+        let plain: Vec<(Vec<u8>, u64, Vec<u8>)> = codec::decode(bytes)?;
+        let rows = plain.into_iter();
+        let rows = rows.map(|(name, position, value)| (name, position, Zeroizing::new(value)));
+        Ok(MaterialRows(rows.collect()))
+    }
+}
+
+impl Material {
+    /// The rows of a store that [`Material::save`] has written.
+    ///
+    /// # Errors
+    /// Failures of the store.
+    pub(crate) fn rows<P: Snapshot>(snapshot: &P) -> Result<MaterialRows, StoreError> {
+        let mut rows = Vec::new();
+        for name in ALL {
+            for (position, value) in snapshot.range(Table::Meta, name, 0, LIST_MAX)? {
+                rows.push((name.to_vec(), position, Zeroizing::new(value)));
+            }
+        }
+        Ok(MaterialRows(rows))
+    }
+
+    /// What such rows say. A name that is not ours is left out.
+    ///
+    /// # Errors
+    /// [`MaterialError`] says what is missing.
+    pub(crate) fn of_rows(rows: MaterialRows) -> Result<Material, MaterialError> {
+        let mut store = MemoryStore::new();
+        let mut batch = Batch::new();
+        for (name, position, value) in rows.0 {
+            if ALL.contains(&&*name) {
+                batch.put(Table::Meta, name, position, value.to_vec());
+            }
+        }
+        store.commit(batch)?;
+        Material::load(&store)
     }
 }
 
@@ -371,6 +451,8 @@ mod tests {
         let read = Material::load(&store).unwrap();
         assert_same(&made, &read);
         let keys = read.keys.unwrap();
+        Material::destroy(&mut store).unwrap();
+        assert_eq!(Material::load(&store).err(), Some(MaterialError::Missing));
         assert_eq!(keys.ca.public(), DeviceKey::from_seed(&[8; 32]).public());
         assert_eq!(
             keys.authority.public(),

@@ -3,8 +3,10 @@
 //! What is decided here is only how bytes travel: which windows, how often a keep-alive, which
 //! stream goes first. Who may speak is `tls`, what is said is the node's.
 
+mod consult;
 mod dial;
 mod listen;
+mod narrow;
 mod refusal;
 mod talk;
 
@@ -25,10 +27,12 @@ use quinn::{
     },
 };
 use rustls::crypto::tls13::OkmBlock;
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, UnixTime};
 
+pub(crate) use consult::{Consult, keep_renewed};
 pub(crate) use dial::{Dialler, keep_dialling};
-pub(crate) use listen::listen;
+pub(crate) use listen::{Gate, listen};
+pub use narrow::tell_purged;
 
 use crate::{
     certificate::sha256_suite,
@@ -199,18 +203,26 @@ impl ConnectionIdGenerator for RandomIds {
     }
 }
 
-/// What the handshake of a connection has settled.
+/// What the handshake of a connection has settled. A side that answers says by which authority.
 ///
 /// # Errors
 /// When the peer may do nothing.
-pub(crate) fn admitted(connection: &quinn::Connection) -> Result<Admitted, TlsError> {
+pub(crate) fn admitted(
+    connection: &quinn::Connection,
+    answers: Option<&[u8]>,
+) -> Result<Admitted, TlsError> {
     let data = connection
         .handshake_data()
         .and_then(|data| data.downcast::<HandshakeData>().ok());
     let alpn = data.and_then(|data| data.protocol);
     let shown = connection.peer_identity();
     let shown = shown.and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
-    tls::admit(alpn.as_deref(), shown.as_deref().map(Vec::as_slice))
+    let answers = answers.map(|ca| (ca, UnixTime::now()));
+    tls::admit(
+        alpn.as_deref(),
+        shown.as_deref().map(Vec::as_slice),
+        answers,
+    )
 }
 
 /// Ends a connection and says why, by the reason's code.
@@ -233,7 +245,12 @@ pub(crate) fn why(error: &ConnectionError) -> &'static str {
         }
         ConnectionError::ApplicationClosed(close) => {
             let code = u16::try_from(close.error_code.into_inner()).unwrap_or(0);
-            Reason::from_code(code).name()
+            let reason = Reason::from_code(code);
+            if reason == Reason::Stopping {
+                refusal::STOPPED
+            } else {
+                reason.name()
+            }
         }
         ConnectionError::Reset => "the peer has restarted",
         ConnectionError::TimedOut => "silence",

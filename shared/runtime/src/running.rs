@@ -23,7 +23,7 @@ use crate::{
     limits::{FLUSH_MAX, JOIN_MAX},
     material::Material,
     openers::Openers,
-    quic::{self, BindError, Dialler, keep_dialling, listen},
+    quic::{self, BindError, Consult, Dialler, Gate, keep_dialling, keep_renewed, listen},
     shell, tls,
     tls::TlsError,
 };
@@ -149,18 +149,28 @@ pub async fn start<S: Store>(config: Config<S>) -> Result<Running, StartError> {
     } = config;
     // Before anything is opened: certificates that do not fit should cost nothing.
     let ready = Ready::new(&material, role)?;
-    let opened = tokio::task::spawn_blocking(move || open(store, &material)).await;
-    let (core, handle) = opened.map_err(|_| StoreError::Dead)??;
+    let opened = tokio::task::spawn_blocking(move || {
+        let opened = open(store, &material);
+        (opened, material)
+    });
+    let (opened, material) = opened.await.map_err(|_| StoreError::Dead)?;
+    let (core, handle) = opened?;
     let hub = Arc::clone(&core.hub);
     let (task, sockets, dialler, address) = match ready {
-        Ready::Listens(endpoint, enrol) => {
+        Ready::Listens(endpoint, gate) => {
             let address = endpoint.local_addr().ok();
-            let task = tokio::spawn(listen(endpoint.clone(), Arc::clone(&hub), enrol));
+            let task = tokio::spawn(listen(endpoint.clone(), Arc::clone(&hub), gate));
             (task, vec![endpoint], None, address)
         }
         Ready::Dials(dialler, centre) => {
-            let dialler = Arc::new(dialler);
-            let dialling = keep_dialling(Arc::clone(&dialler), centre, Arc::clone(&hub));
+            let (main, own) = (Arc::clone(&dialler), handle.clone());
+            let consult = Consult::new(&material, centre.clone(), main, own, Arc::clone(&hub))?;
+            let consult = Arc::new(consult);
+            let renewing = keep_renewed(Arc::clone(&consult));
+            let dialling = keep_dialling(Arc::clone(&dialler), centre, Arc::clone(&hub), consult);
+            let dialling = async {
+                tokio::join!(dialling, renewing);
+            };
             (tokio::spawn(dialling), Vec::new(), Some(dialler), None)
         }
     };
@@ -180,8 +190,8 @@ pub async fn start<S: Store>(config: Config<S>) -> Result<Running, StartError> {
 
 /// A role whose certificates fit, and whose address is free.
 enum Ready {
-    Listens(Endpoint, Arc<dyn Redeem>),
-    Dials(Dialler, Vec<String>),
+    Listens(Endpoint, Gate),
+    Dials(Arc<Dialler>, Vec<String>),
 }
 
 impl Ready {
@@ -190,14 +200,16 @@ impl Ready {
         match role {
             Role::Centre { listen, enrol } => {
                 let config = tls::server(device, &own_chain(material)?, ca)?;
-                Ok(Ready::Listens(quic::bind(listen, device, config)?, enrol))
+                let gate = Gate {
+                    ca: ca.as_slice().into(),
+                    authority: enrol,
+                };
+                Ok(Ready::Listens(quic::bind(listen, device, config)?, gate))
             }
             Role::Edge { centre } => {
                 let config = tls::client(device, &material.chain, ca)?;
-                Ok(Ready::Dials(
-                    Dialler::new(quic::client_config(config)?),
-                    centre,
-                ))
+                let dialler = Dialler::new(quic::client_config(config)?);
+                Ok(Ready::Dials(Arc::new(dialler), centre))
             }
         }
     }

@@ -36,11 +36,15 @@ impl KeySource {
     /// The key file that is used when nobody names one: beside the folder, with its name and
     /// `.key`.
     pub fn beside(data: &Path) -> KeySource {
-        let mut name = data
-            .file_name()
-            .map_or_else(|| OsString::from("ridgeway"), OsString::from);
-        name.push(".key");
-        KeySource::File(data.with_file_name(name))
+        KeySource::File(beside(data, "key"))
+    }
+
+    /// The files without which no key can be had again.
+    pub fn files(&self, data: &Path) -> Vec<PathBuf> {
+        match self {
+            KeySource::File(path) => vec![path.clone()],
+            KeySource::Passphrase(_) => vec![passphrase::file(data)],
+        }
     }
 
     /// The key of a store that exists.
@@ -74,6 +78,16 @@ impl KeySource {
             KeySource::Passphrase(passphrase) => passphrase.create(data),
         }
     }
+}
+
+/// A file beside a folder, with its name and this ending.
+pub fn beside(data: &Path, ending: &str) -> PathBuf {
+    let mut name = data
+        .file_name()
+        .map_or_else(|| OsString::from("ridgeway"), OsString::from);
+    name.push(".");
+    name.push(ending);
+    data.with_file_name(name)
 }
 
 /// Why there is no key. Names files, never what is in them.
@@ -214,8 +228,14 @@ fn read_key_file(path: &Path, data: &Path) -> Result<StoreKey, SecretError> {
 
 /// Draws a key and writes it where nothing stands yet.
 fn create_key_file(path: &Path, data: &Path) -> Result<StoreKey, SecretError> {
-    check_outside(path, data)?;
     let key = StoreKey::from_bytes(shell::entropy());
+    write_new(path, data, key.to_text().as_bytes())?;
+    Ok(key)
+}
+
+/// Writes a secret into a file outside `data` that was not there; all of it, or none.
+pub(crate) fn write_new(path: &Path, data: &Path, text: &[u8]) -> Result<(), SecretError> {
+    check_outside(path, data)?;
     let mut file = owners_only().open(path).map_err(|error| {
         if error.kind() == io::ErrorKind::AlreadyExists {
             SecretError::KeyFileThere(path.to_owned())
@@ -223,20 +243,18 @@ fn create_key_file(path: &Path, data: &Path) -> Result<StoreKey, SecretError> {
             at(path)(error)
         }
     })?;
-    let written = file
-        .write_all(key.to_text().as_bytes())
-        .and_then(|()| file.sync_all());
+    let written = file.write_all(text).and_then(|()| file.sync_all());
     let written = written.and_then(|()| sync_folder_of(path));
     if let Err(error) = written {
         // Half a key must not be taken for a whole one later.
         let _ = fs::remove_file(path);
         return Err(at(path)(error));
     }
-    Ok(key)
+    Ok(())
 }
 
 /// How a new file is opened that only its owner may read.
-fn owners_only() -> fs::OpenOptions {
+pub(crate) fn owners_only() -> fs::OpenOptions {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -248,7 +266,7 @@ fn owners_only() -> fs::OpenOptions {
 }
 
 /// Makes a new name in a folder durable.
-fn sync_folder_of(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
     fs::File::open(folder_of(path))?.sync_all()
 }
 

@@ -4,15 +4,17 @@
 //! client's certificate, and with it at who is still known. Trust hangs on one pinned authority,
 //! on no list of the operating system's and on no name in an address.
 //!
-//! Two protocols are offered on one port: one for devices with a certificate,
-//! one for a device that has none yet, and can do nothing but enrol. TLS decides
-//! the protocol and the certificate in one handshake, so the two are put together afterwards, in
-//! [`admit`] and nowhere else.
+//! Three protocols are offered on one port: one for devices with a certificate, one for a device
+//! that has none yet, and can do nothing but enrol, and a narrow one for devices whose certificate
+//! has ended, has not begun or whose rights were taken away. TLS decides the protocol and the
+//! certificate in one handshake, and lets nobody say which of the two it is to judge by; so a
+//! certificate out of its time passes the handshake, and the two are put together afterwards,
+//! before a byte is read, in [`admit`] and nowhere else.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use node::{
-    names::Moment,
+    names::{Moment, Reason},
     protocol::{DeviceKey, PublicKey, enrol::Fingerprint},
 };
 use rustls::{
@@ -23,11 +25,13 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, ring, verify_tls13_signature},
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
     version::TLS13,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use any_time::{CentreAtAnyTime, DeviceAtAnyTime};
 
 use crate::{
     certificate::{CENTRE_NAME, CertificateError, fingerprint, public_key, tls_key},
@@ -38,6 +42,9 @@ use crate::{
 const ALPN_NODE: &[u8] = b"ridgeway/1";
 /// A device asks to be made known.
 const ALPN_ENROL: &[u8] = b"ridgeway-enrol/1";
+
+/// A device says what it may still say that is let in nowhere else.
+const ALPN_NARROW: &[u8] = b"ridgeway-narrow/1";
 
 /// Why no TLS configuration could be made, or a peer not let in.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,6 +58,21 @@ pub enum TlsError {
     NoProtocol,
     /// The peer showed no certificate where one is needed.
     NoCertificate,
+    /// The certificate shown does not hold at this time.
+    NotNow,
+}
+
+impl TlsError {
+    /// What the peer is told.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            TlsError::NotNow => Reason::Expired,
+            TlsError::Certificate(_)
+            | TlsError::Setup
+            | TlsError::NoProtocol
+            | TlsError::NoCertificate => Reason::NotAllowed,
+        }
+    }
 }
 
 impl fmt::Display for TlsError {
@@ -62,6 +84,7 @@ impl fmt::Display for TlsError {
             }
             TlsError::NoProtocol => f.write_str("the peer speaks no protocol of ours"),
             TlsError::NoCertificate => f.write_str("the peer showed no certificate of ours"),
+            TlsError::NotNow => f.write_str("the peer's certificate does not hold at this time"),
         }
     }
 }
@@ -79,34 +102,46 @@ impl From<CertificateError> for TlsError {
 pub(crate) enum Admitted {
     /// A node that proved to hold this key.
     Node(PublicKey),
+    /// A device that proved to hold this key, and may say four things.
+    Narrow(PublicKey),
     /// Somebody who may only enrol.
     Enrol,
 }
 
 /// Puts together what the handshake settled: the protocol, and the certificates shown (which TLS
-/// has verified against the pinned authority). The one place that decides what a peer may do.
+/// has verified against the pinned authority, at whatever time). The one place that decides what a
+/// peer may do. A side that answers says by which authority, and what time it is; one that dialled
+/// has had all of it verified.
 ///
 /// # Errors
-/// [`TlsError::NoProtocol`], or [`TlsError::NoCertificate`] for a node without one.
+/// [`TlsError::NoProtocol`], [`TlsError::NoCertificate`] for a node without one, or
+/// [`TlsError::NotNow`] for one whose time is not now.
 pub(crate) fn admit(
     alpn: Option<&[u8]>,
     certificates: Option<&[CertificateDer<'_>]>,
+    answers: Option<(&[u8], UnixTime)>,
 ) -> Result<Admitted, TlsError> {
+    let shown = certificates.and_then(<[_]>::split_first);
+    let shown = shown.and_then(|(own, between)| Some((public_key(own)?, own, between)));
     match alpn {
         Some(ALPN_NODE) => {
-            let own = certificates
-                .and_then(<[_]>::first)
-                .ok_or(TlsError::NoCertificate)?;
-            public_key(own)
-                .map(Admitted::Node)
-                .ok_or(TlsError::NoCertificate)
+            let (key, own, between) = shown.ok_or(TlsError::NoCertificate)?;
+            if let Some((ca, now)) = answers {
+                let checked = device_verifier(ca)?.verify_client_cert(own, between, now);
+                checked.map_err(|_| TlsError::NotNow)?;
+            }
+            Ok(Admitted::Node(key))
+        }
+        Some(ALPN_NARROW) => {
+            let (key, ..) = shown.ok_or(TlsError::NoCertificate)?;
+            Ok(Admitted::Narrow(key))
         }
         Some(ALPN_ENROL) => Ok(Admitted::Enrol),
         Some(_) | None => Err(TlsError::NoProtocol),
     }
 }
 
-/// The centre's side of both protocols.
+/// The centre's side of all protocols.
 ///
 /// # Errors
 /// When the certificate, its key and the authority do not fit together.
@@ -120,12 +155,17 @@ pub(crate) fn server(
         .allow_unauthenticated()
         .build()
         .map_err(|_| TlsError::Setup)?;
+    let verifier = Arc::new(DeviceAtAnyTime(verifier));
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])
         .map_err(|_| TlsError::Setup)?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(shown(key, chain, ca)?));
-    config.alpn_protocols = vec![ALPN_NODE.to_vec(), ALPN_ENROL.to_vec()];
+    config.alpn_protocols = vec![
+        ALPN_NODE.to_vec(),
+        ALPN_ENROL.to_vec(),
+        ALPN_NARROW.to_vec(),
+    ];
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.max_early_data_size = 0;
@@ -150,6 +190,28 @@ pub(crate) fn client(
         .with_webpki_verifier(verifier)
         .with_client_cert_resolver(Arc::new(shown(key, chain, ca)?));
     Ok(without_memory(config, ALPN_NODE))
+}
+
+/// A device's side of the narrow protocol. Its clock may be wrong, so the centre's certificate may
+/// be out of its time too; whose it is must be right.
+///
+/// # Errors
+/// When the certificate, its key and the authority do not fit together.
+pub(crate) fn narrow(
+    key: &DeviceKey,
+    chain: &[Vec<u8>],
+    ca: &[u8],
+) -> Result<ClientConfig, TlsError> {
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(ca)?), provider())
+        .build()
+        .map_err(|_| TlsError::Setup)?;
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|_| TlsError::Setup)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(CentreAtAnyTime(verifier)))
+        .with_client_cert_resolver(Arc::new(shown(key, chain, ca)?));
+    Ok(without_memory(config, ALPN_NARROW))
 }
 
 /// A new device's side of the enrolment protocol, which knows the authority by its fingerprint
@@ -189,9 +251,7 @@ pub(crate) fn check_device(
     if public_key(own) != Some(*key) {
         return Err(CertificateError::NotOurs.into());
     }
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider())
-        .build()
-        .map_err(|_| TlsError::Setup)?;
+    let verifier = device_verifier(ca)?;
     let between: Vec<CertificateDer<'_>> = between
         .iter()
         .map(|der| CertificateDer::from(der.as_slice()))
@@ -229,6 +289,13 @@ pub(crate) fn valid_until(
         }
     }
     Some(Moment(i64::try_from(last * 1_000).ok()?))
+}
+
+/// Holds a device's certificate against the authority.
+fn device_verifier(ca: &[u8]) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider())
+        .build()
+        .map_err(|_| TlsError::Setup)
 }
 
 fn without_memory(mut config: ClientConfig, alpn: &[u8]) -> ClientConfig {
@@ -322,6 +389,8 @@ impl ServerCertVerifier for Pinned {
         None
     }
 }
+
+mod any_time;
 
 #[cfg(test)]
 mod tests;

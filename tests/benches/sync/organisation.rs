@@ -1,7 +1,7 @@
 //! An organisation with a centre and one site with one edge, as enrolment leaves them.
 
 use harness::chance::Chance;
-use names::{Incarnation, Moment, Reason, ScopeId, SiteId, TenantId};
+use names::{DeviceId, Incarnation, Moment, Reason, ScopeId, SiteId, TenantId};
 use protocol::{
     DeviceKey, PublicKey, Rights, SignedStatement, Statement,
     directory::{Device, DeviceKind, Grant, Issue, Role, Site, Worker},
@@ -36,6 +36,18 @@ pub(crate) struct Nobody;
 
 impl Redeem for Nobody {
     fn redeem(&self, _: [u8; 16], _: PublicKey, _: &str) -> Result<EnrolAnswer, Reason> {
+        Err(Reason::NotAllowed)
+    }
+
+    fn renew(&self, _: PublicKey) -> Result<Vec<Vec<u8>>, Reason> {
+        Err(Reason::NotAllowed)
+    }
+
+    fn review(&self, _: DeviceId, _: Vec<u8>) -> Result<(), Reason> {
+        Err(Reason::NotAllowed)
+    }
+
+    fn purged(&self, _: DeviceId) -> Result<(), Reason> {
         Err(Reason::NotAllowed)
     }
 }

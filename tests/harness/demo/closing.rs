@@ -11,7 +11,7 @@ use super::{
     town::TOWN,
     week::Record,
 };
-use crate::service::{Service, client::Client, proof, relay::Passed, wait};
+use crate::service::{Service, client::Client, relay::Passed, wait};
 
 /// What an entry's node says of one that the centre has made durable.
 const AT_THE_CENTRE: &str = "at-the-centre";
@@ -243,9 +243,8 @@ fn cost(service: &mut Service, screen: &mut Screen) -> Result<(), String> {
 /// Whether every scope of a node was found equal with the centre in this life.
 fn is_proved(client: &Client) -> Result<(), String> {
     let view = client.get_json("/api/v1/sync")?;
-    let mut open = items(&view, "scopes").filter(|scope| {
-        text(scope, "scope") != proof::DIRECTORY && scope.get("proved").is_none_or(Value::is_null)
-    });
+    let unproved = |scope: &&Value| scope.get("proved").is_none_or(Value::is_null);
+    let mut open = items(&view, "scopes").filter(unproved);
     match open.next() {
         Some(scope) => Err(format!("{} is not proved", text(scope, "scope"))),
         None => Ok(()),

@@ -3,9 +3,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use harness::service::{Service, client::Client, proof, town::Site, wait};
+use harness::service::{Service, client::Client, host::Host, proof, town::Site, wait};
 use names::{DocumentId, EntryId, ScopeId};
 use serde_json::{Value, json};
+use store::{Owner, Store as _, Table};
 
 use super::{begin_case, document, list, note};
 
@@ -103,9 +104,20 @@ fn a_case_is_handed_over_and_what_was_written_offline_arrives_marked() {
     assert_eq!((&row["to"], &row["waiting"]), (&json!(["bath"]), &json!(0)));
     assert_eq!(row["words"], "Handed over to bath.");
     service.rest().unwrap();
+    assert_nothing_was_refused(&service);
     assert_handed_over(&service, case, other, &offline);
     service.stop().unwrap();
     assert_stores(&service, case, other);
+}
+
+/// Whatever a node refuses, of a peer or of a person, it counts.
+fn assert_nothing_was_refused(service: &Service) {
+    for at in ["centre", "bath", "devizes"] {
+        let view = service.client(at).unwrap().get_json("/api/v1/sync");
+        let view = view.unwrap();
+        assert_eq!(view["exceptions"], json!([]), "at {at}");
+        assert_eq!(view["waiting"], 0, "at {at}");
+    }
 }
 
 /// What the three nodes answer.
@@ -155,4 +167,30 @@ fn assert_stores(service: &Service, case: DocumentId, other: DocumentId) {
         };
         assert_eq!((holds(case), holds(other)), expected, "{name}");
     }
+    for host in service.hosts() {
+        let tables = tables_with(host, case);
+        // Where it went is kept, and nothing else.
+        let is_let_go = tables == BTreeSet::from(["document", "placement"]);
+        assert_eq!(is_let_go, host.name() == "devizes", "{tables:?}");
+        assert_eq!(tables.contains("bundle"), !is_let_go, "{}", host.name());
+    }
+}
+
+/// The tables in which a host's store has rows of a document. Every row of the store must open: none
+/// is left under a key that was destroyed.
+fn tables_with(host: &Host, document: DocumentId) -> BTreeSet<&'static str> {
+    let mut store = proof::open(host).unwrap();
+    store.verify().unwrap();
+    let snapshot = store.snapshot().unwrap();
+    let mut found = BTreeSet::new();
+    let tables = Table::ALL.iter().copied();
+    for table in tables.filter(|table| table.owner() == Owner::Document) {
+        store::each(&snapshot, table, |row| {
+            if table.document_of(&row.name) == Some(document) {
+                found.insert(table.name());
+            }
+        })
+        .unwrap();
+    }
+    found
 }

@@ -14,18 +14,24 @@ use node::{
 };
 use runtime::{
     ControlError, EnrolError, FolderLock, KeySource, Material, MaterialError, SecretError,
-    StartError, shell,
+    StartError,
+    backup::{RecoveryPublic, keep_recovery},
+    shell,
 };
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Failure, from_line, inspect};
+use super::{Failure, from_line, inspect, leave};
 
 /// The store's file in the folder.
 pub const STORE_FILE: &str = "store.redb";
 
 /// The file with the keys of the store's epochs, sealed under the store's key: see [`Epochs`].
 pub const EPOCHS_FILE: &str = "epoch.keys";
+
+/// What may lie in a folder before there is a store: the lock, the configuration, and how a
+/// passphrase was worked by an attempt that failed, which the next one replaces.
+const MAY_BE_THERE: [&str; 3] = ["lock", "ridgeway.toml", "passphrase.kdf"];
 
 /// How long a command waits for a node that holds its folder but does not listen yet: it is
 /// starting, or stopping. Checking a store after an unclean stop takes longer; then it says so.
@@ -35,8 +41,8 @@ const STARTING_MAX: Duration = Duration::from_secs(5);
 const STARTING_LOOK: Duration = Duration::from_millis(20);
 
 /// How long before a device's certificate ends it may be enrolled again in place, and its operator
-/// is told to: two months, so that somebody is there to do it.
-pub const ENROL_AGAIN_MS: i64 = 60 * 24 * 60 * 60 * 1_000;
+/// is told to: it should have been renewed two weeks ago, and there are two weeks left to look.
+pub const ENROL_AGAIN_MS: i64 = 14 * 24 * 60 * 60 * 1_000;
 
 /// The sealed store of a node.
 pub type Store = Sealed<RedbStore>;
@@ -68,29 +74,76 @@ pub fn take_new(data: &Path) -> Result<FolderLock, Failure> {
 ///
 /// # Errors
 /// When the key cannot be had, or the store not be written.
-pub fn create(lock: &FolderLock, key: &KeySource, material: &Material) -> Result<bool, Failure> {
-    let (store, fresh) = create_with(lock, key, |store| material.save(store))?;
+pub fn create(
+    lock: &FolderLock,
+    key: &KeySource,
+    material: &Material,
+    recovery: &RecoveryPublic,
+) -> Result<bool, Failure> {
+    let (store, (), fresh) = create_with(lock, key, |mut store| {
+        material.save(&mut store)?;
+        keep_recovery(&mut store, recovery)?;
+        Ok((store, ()))
+    })?;
     store.into_inner().close()?;
     Ok(fresh)
 }
 
-/// Creates the store with what `fill` puts there, and leaves it open.
-fn create_with(
+/// Refuses a folder in which there is anything but its lock, a configuration, and what a failed
+/// attempt left.
+///
+/// # Errors
+/// What is there.
+pub fn must_be_empty(lock: &FolderLock) -> Result<(), Failure> {
+    for entry in std::fs::read_dir(lock.path())? {
+        let name = entry?.file_name();
+        if !MAY_BE_THERE.iter().any(|may| name == *may) {
+            return Err(Failure::refused(format!(
+                "{} is not empty ({} is there): choose a folder without anything in it",
+                lock.path().display(),
+                name.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Creates the store with what `fill` puts there, and leaves it open: all of it, or nothing, also
+/// of the key file if it was made here. The answer says whether it was.
+///
+/// # Errors
+/// When the key cannot be had, or the store not be written; what `fill` answers.
+pub fn create_with<T>(
     lock: &FolderLock,
     key: &KeySource,
-    fill: impl FnOnce(&mut Store) -> Result<(), StoreError>,
-) -> Result<(Store, bool), Failure> {
+    fill: impl FnOnce(Store) -> Result<(Store, T), Failure>,
+) -> Result<(Store, T, bool), Failure> {
     let data = lock.path();
+    let source = key;
     let fresh = matches!(key, KeySource::File(path) if !path.exists());
     let key = key.create(data)?;
-    let epochs = Epochs::create_file(&data.join(EPOCHS_FILE), &key, shell::fill)?;
-    let store = RedbStore::create_file(&store_file(data), Config::default(), |store| {
+    let epochs_file = data.join(EPOCHS_FILE);
+    let epochs = Epochs::create_file(&epochs_file, &key, shell::fill)?;
+    let mut unfilled = None;
+    let created = RedbStore::create_file(&store_file(data), Config::default(), |store| {
         let id = StoreId(shell::entropy());
-        let mut store = Sealed::create(store, &key, epochs, id, Box::new(shell::fill))?;
-        fill(&mut store)?;
-        Ok(store)
-    })?;
-    Ok((store, fresh))
+        let store = Sealed::create(store, &key, epochs, id, Box::new(shell::fill))?;
+        fill(store).map_err(|failure| {
+            unfilled = Some(failure);
+            StoreError::Dead
+        })
+    });
+    match (created, unfilled) {
+        (Ok((store, filled)), _) => Ok((store, filled, fresh)),
+        (Err(error), unfilled) => {
+            // What stays is replaced by the next attempt.
+            let _ = std::fs::remove_file(&epochs_file);
+            if let (true, KeySource::File(path)) = (fresh, source) {
+                let _ = std::fs::remove_file(path);
+            }
+            Err(unfilled.unwrap_or_else(|| error.into()))
+        }
+    }
 }
 
 /// A device that is about to be made known. Its key is on disk.
@@ -123,7 +176,10 @@ pub fn begin(data: &Path, key: &KeySource) -> Result<Begun, Failure> {
     let lock = FolderLock::take(data)?.ok_or_else(taken)?;
     if !there {
         let device = DeviceKey::from_seed(&shell::entropy());
-        let (store, made_key) = create_with(&lock, key, |store| Material::begin(store, &device))?;
+        let (store, (), made_key) = create_with(&lock, key, |mut store| {
+            Material::begin(&mut store, &device)?;
+            Ok((store, ()))
+        })?;
         return Ok(Begun {
             lock,
             store,
@@ -189,6 +245,7 @@ pub fn open(lock: &FolderLock, key: &KeySource) -> Result<(Store, Material), Fai
 
 fn open_store(lock: &FolderLock, key: &KeySource) -> Result<Store, Failure> {
     let data = lock.path();
+    leave::check(data)?;
     let key = key.open(data)?;
     let epochs = Epochs::open_file(&data.join(EPOCHS_FILE), &key)?;
     let store = RedbStore::open_file(&store_file(data), Config::default())?;

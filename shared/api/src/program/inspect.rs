@@ -1,13 +1,13 @@
 //! What both binaries tell about their node: how far it agrees with its peers, and whether its
 //! proofs hold when they are computed again from what is stored.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, io::IsTerminal as _};
 
-use node::names::ScopeId;
+use node::{Checked, names::ScopeId};
 use runtime::Handle;
 use serde_json::{Value, json};
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, line::Told};
 use crate::Record;
 
 /// How far the node agrees with its peers.
@@ -20,15 +20,30 @@ pub async fn status(handle: &Handle) -> Result<Value, Failure> {
 }
 
 /// The digest of every scope beside the same computed again from the stored chunks and
-/// placements, by a path of its own; before that, every row of the store is read. What the file's
-/// own structure says can be checked only while nothing runs: [`super::folder::check`].
+/// placements, by a path of its own; before that, every row of the store is read, and every
+/// signature is verified. What the file's
+/// own structure says can be checked only while nothing runs: [`super::folder::check`]. Documents
+/// that were set aside are taken up again.
 ///
 /// # Errors
-/// When the store cannot be read, a row is not what was written, or a digest does not hold.
+/// When the store cannot be read, a row is not what was written, something would not be let in
+/// today, or a digest does not hold.
 pub async fn verify(handle: &Handle) -> Result<Value, Failure> {
+    // Whoever verifies has perhaps mended something.
+    handle.try_again()?;
     whole(&handle.damaged().await?)?;
     let kept = Handle::sync(handle).await?;
-    let again = handle.recompute().await?;
+    let mut told = Told::new("verify", !std::io::stderr().is_terminal());
+    let checked = handle
+        .check(move |done, of| {
+            told.note(done, of);
+            if done + 1 == of {
+                told.end();
+            }
+        })
+        .await?;
+    refusals(&checked)?;
+    let again = &checked.scopes;
     let mut rows = Vec::new();
     let mut differing = 0;
     for scope in kept
@@ -51,7 +66,12 @@ pub async fn verify(handle: &Handle) -> Result<Value, Failure> {
         }));
     }
     if differing == 0 {
-        return Ok(json!({ "scopes": rows }));
+        return Ok(json!({
+            "scopes": rows,
+            "documents": checked.documents,
+            "pieces": checked.pieces,
+            "statements": checked.statements,
+        }));
     }
     let words = format!(
         "{differing} of {} scopes do not hold what their digests say: keep the folder as it is, \
@@ -59,6 +79,26 @@ pub async fn verify(handle: &Handle) -> Result<Value, Failure> {
         rows.len()
     );
     Err(Failure::new(Exit::Failure, words))
+}
+
+/// Fails when something stands in the store that would not be let in, and names the first of it.
+fn refusals(checked: &Checked) -> Result<(), Failure> {
+    if checked.refusals == 0 {
+        return Ok(());
+    }
+    let named = checked.refused.iter();
+    let named: Vec<String> = named
+        .map(|(document, reason)| format!("{document}: {reason}"))
+        .collect();
+    Err(Failure::new(
+        Exit::Failure,
+        format!(
+            "{} signed things in the store are not what they say ({}): keep the folder as it is, \
+             and restore a backup or enrol again",
+            checked.refusals,
+            named.join(", ")
+        ),
+    ))
 }
 
 /// Fails when rows are damaged, and says how many of what.
@@ -114,6 +154,10 @@ fn write_status(out: &mut String, view: &Value) -> std::fmt::Result {
         .filter(|unreached| unreached.is_object())
     {
         writeln!(out, "the centre is not reached: {}", said(unreached, "why"))?;
+        writeln!(
+            out,
+            "  it is tried again and again; what is written here is kept meanwhile"
+        )?;
     }
     for warning in list("warnings").filter_map(Value::as_str) {
         writeln!(out, "{warning}")?;
@@ -143,11 +187,18 @@ fn write_status(out: &mut String, view: &Value) -> std::fmt::Result {
 
 /// [`verify`] for a person.
 pub fn verify_text(view: &Value) -> String {
+    let count = |key: &str| view.get(key).and_then(Value::as_u64).unwrap_or(0);
     let scopes = view
         .get("scopes")
         .and_then(Value::as_array)
         .map_or(0, Vec::len);
-    format!("{scopes} scopes hold what their digests say\n")
+    format!(
+        "{scopes} scopes hold what their digests say: {} documents, with {} signatures, and {} \
+         statements\n",
+        count("documents"),
+        count("pieces"),
+        count("statements"),
+    )
 }
 
 #[cfg(test)]
@@ -172,6 +223,10 @@ mod tests {
         });
         let text = status_text(&view);
         assert!(text.contains("not reached: nobody answers\n"), "{text}");
+        assert!(
+            text.contains("tried again") && text.contains("kept"),
+            "{text}"
+        );
         assert!(text.contains("look here\n"), "{text}");
     }
 }

@@ -1,7 +1,10 @@
 //! What both command lines share: the options that every command takes, where a command works, and
 //! how its answer is printed.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use runtime::{KeySource, Passphrase};
@@ -155,7 +158,6 @@ pub fn print(
     value: &Value,
     text: impl FnOnce(&Value) -> String,
 ) -> Result<(), Failure> {
-    use std::io::Write as _;
     let words = if json {
         format!("{value}\n")
     } else {
@@ -164,4 +166,49 @@ pub fn print(
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(words.as_bytes())?;
     Ok(stdout.flush()?)
+}
+
+/// What is said on stderr meanwhile: on a terminal how far it has got, elsewhere the total once.
+#[derive(Debug)]
+pub struct Told {
+    what: &'static str,
+    quiet: bool,
+    terminal: bool,
+    said: bool,
+}
+
+impl Told {
+    /// Nothing is said when `quiet`.
+    pub fn new(what: &'static str, quiet: bool) -> Told {
+        let terminal = std::io::stderr().is_terminal();
+        Told {
+            what,
+            quiet,
+            terminal,
+            said: false,
+        }
+    }
+
+    /// So many of so many documents are done; goes on whatever becomes of the words.
+    pub fn note(&mut self, done: u64, of: u64) -> bool {
+        if self.quiet {
+            return true;
+        }
+        let what = self.what;
+        // Nobody has to read it.
+        if self.terminal {
+            let _ = write!(std::io::stderr(), "\r{what}: {done} of {of} documents ");
+        } else if !self.said && of > 0 {
+            let _ = writeln!(std::io::stderr(), "{what}: {of} documents");
+        }
+        self.said |= of > 0;
+        true
+    }
+
+    /// It is done.
+    pub fn end(&self) {
+        if self.said && self.terminal && !self.quiet {
+            let _ = writeln!(std::io::stderr());
+        }
+    }
 }

@@ -9,9 +9,10 @@
 //! own behind: Automerge looks them up by their ids, whatever object they are in. They are noted
 //! in [`Uses`], each with what it must have been, for [`crate::history`] to check.
 //!
-//! What a later fixed change of the same kind made (a migration this program does not know) may
-//! be used in the same way: maps inserted into lists, scalars set under names, text edited. Such a
-//! change is admitted, and not opened by a program that does not know what it uses.
+//! What a later fixed change of the same kind made (a migration) may be used in the same way: maps
+//! inserted into lists, scalars set under names, text edited. For *admission* that is all there is
+//! to it, whether a program knows the migration or not, so that all answer alike. Whoever *opens*
+//! such a change must know what it uses, and judges it by that.
 
 use std::collections::BTreeSet;
 
@@ -21,15 +22,16 @@ use super::{
     op::{Action, Key, Object, Op, OpId, Value},
     uses::{Made, Uses},
 };
-use crate::genesis::{self, ENTRIES_OP, FIELDS_OP, TEXT_OP};
+use crate::genesis::{self, ENTRIES_OP, FIELDS_OP, FIRST_VERSION, TEXT_OP};
 
 /// Which of our objects an operation is about.
 #[derive(Clone, Copy)]
 enum Place {
     Entries,
     Fields,
-    Text,
-    /// Made by a fixed change this program does not know: by this operation.
+    /// A text, by the version of the layout that made it.
+    Text(u16),
+    /// Made by a later fixed change than the genesis: by this operation.
     Later(OpId),
     /// Made by this same change, with this counter.
     New(u64),
@@ -38,6 +40,8 @@ enum Place {
 /// A change whose operations are judged one after the other.
 #[derive(Default)]
 pub(super) struct Shape<'a> {
+    /// Whether migrations count that this program knows: not for admission.
+    opens: bool,
     uses: Uses,
     /// The characters it takes away.
     deleted: Vec<OpId>,
@@ -48,6 +52,14 @@ pub(super) struct Shape<'a> {
 }
 
 impl<'a> Shape<'a> {
+    /// A change that is to be opened by this program.
+    pub(super) fn to_open() -> Shape<'a> {
+        Shape {
+            opens: true,
+            ..Shape::default()
+        }
+    }
+
     /// Refuses an operation that is not one of those a document of ours takes. `start` is the
     /// counter of the change's first operation, `replaced` what this one replaces.
     pub(super) fn take(
@@ -59,14 +71,23 @@ impl<'a> Shape<'a> {
     ) -> Result<(), Reason> {
         self.uses.replaced = self.uses.replaced.saturating_add(op.replaces);
         let is_own = |id: OpId| id.actor == 0 && id.counter >= start;
-        let made = match place(op.object, actors, start)? {
+        let made = match self.place(op.object, actors, start)? {
             Place::Entries if is_new_map(op) => {
                 self.behind(op.key, &is_own, &Made::Entry);
                 Made::Entry
             }
             Place::Fields => self.set_field(op, replaced, &is_own)?,
-            Place::Text => self.edit_text(op, replaced, &is_own)?,
-            Place::Later(object) if is_new_map(op) || is_set(op) || is_typed(op) => {
+            Place::Text(version) => {
+                if let (Object::Made(text), true) = (op.object, version > FIRST_VERSION) {
+                    self.uses.name(text, Made::Text);
+                }
+                self.edit_text(op, replaced, &is_own, Made::Character(version))?
+            }
+            Place::Later(object) if is_typed(op) => {
+                self.uses.name(object, Made::Later);
+                self.edit_text(op, replaced, &is_own, Made::Later)?
+            }
+            Place::Later(object) if is_new_map(op) || is_set(op) => {
                 self.uses.name(object, Made::Later);
                 Made::Later
             }
@@ -125,16 +146,17 @@ impl<'a> Shape<'a> {
         op: &Op<'a>,
         replaced: &[OpId],
         is_own: &dyn Fn(OpId) -> bool,
+        made: Made,
     ) -> Result<Made, Reason> {
         if !is_typed(op) {
             return Err(Reason::Malformed);
         }
-        self.behind(op.key, is_own, &Made::Character);
+        self.behind(op.key, is_own, &made);
         let Key::Element(element) = op.key else {
-            return Ok(Made::Character);
+            return Ok(made);
         };
         if op.insert {
-            return Ok(Made::Character);
+            return Ok(made);
         }
         self.deleted.push(element);
         // Nothing ever replaces a character, so that there is one operation to delete.
@@ -153,6 +175,33 @@ impl<'a> Shape<'a> {
         }
     }
 
+    /// Which of our objects that is.
+    fn place(&self, object: Object, actors: &[ActorId], start: u64) -> Result<Place, Reason> {
+        let Object::Made(id) = object else {
+            return Err(Reason::Malformed);
+        };
+        if id.actor == 0 {
+            // What this actor made in an earlier change is an entry, and entries stay as they are.
+            return if id.counter >= start {
+                Ok(Place::New(id.counter))
+            } else {
+                Err(Reason::Malformed)
+            };
+        }
+        let actor = actors.get(id.actor).ok_or(Reason::Malformed)?;
+        let (kind, version) = genesis::fixed_actor_parts(actor).ok_or(Reason::Malformed)?;
+        match (version, id.counter) {
+            (FIRST_VERSION, ENTRIES_OP) => Ok(Place::Entries),
+            (FIRST_VERSION, FIELDS_OP) => Ok(Place::Fields),
+            (FIRST_VERSION, TEXT_OP) => Ok(Place::Text(FIRST_VERSION)),
+            (FIRST_VERSION, _) => Err(Reason::Malformed),
+            (_, counter) if self.opens && genesis::is_text_of(kind, version, counter) => {
+                Ok(Place::Text(version))
+            }
+            (_, _) => Ok(Place::Later(id)),
+        }
+    }
+
     /// Notes the element an operation refers to, unless this change makes it: then the reader has
     /// seen that it is one of the same object.
     fn behind(&mut self, key: Key<'a>, is_own: &dyn Fn(OpId) -> bool, made: &Made) {
@@ -161,29 +210,6 @@ impl<'a> Shape<'a> {
         {
             self.uses.name(element, made.clone());
         }
-    }
-}
-
-fn place(object: Object, actors: &[ActorId], start: u64) -> Result<Place, Reason> {
-    let Object::Made(id) = object else {
-        return Err(Reason::Malformed);
-    };
-    if id.actor == 0 {
-        // What this actor made in an earlier change is an entry, and entries stay as they are.
-        return if id.counter >= start {
-            Ok(Place::New(id.counter))
-        } else {
-            Err(Reason::Malformed)
-        };
-    }
-    let actor = actors.get(id.actor).ok_or(Reason::Malformed)?;
-    let (_, version) = genesis::fixed_actor_parts(actor).ok_or(Reason::Malformed)?;
-    match (version, id.counter) {
-        (genesis::FIRST_VERSION, ENTRIES_OP) => Ok(Place::Entries),
-        (genesis::FIRST_VERSION, FIELDS_OP) => Ok(Place::Fields),
-        (genesis::FIRST_VERSION, TEXT_OP) => Ok(Place::Text),
-        (genesis::FIRST_VERSION, _) => Err(Reason::Malformed),
-        (_, _) => Ok(Place::Later(id)),
     }
 }
 

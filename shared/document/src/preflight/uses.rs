@@ -12,8 +12,10 @@ pub(crate) enum Made {
     Inside,
     /// A value of the plain field with this name.
     Field(Box<str>),
-    /// A character of the text.
-    Character,
+    /// A character of the text that this version of the layout made.
+    Character(u16),
+    /// A text, made by a migration.
+    Text,
     /// Something in an object of a fixed change this program does not know.
     Later,
     /// Nothing: it takes a character away.
@@ -56,8 +58,8 @@ impl Uses {
     pub(super) fn make(&mut self, counter: u64, made: Made) {
         match made {
             Made::Entry => self.entries += 1,
-            Made::Character => self.characters += 1,
-            Made::Inside | Made::Field(_) | Made::Later | Made::Nothing => {}
+            Made::Character(_) => self.characters += 1,
+            Made::Inside | Made::Field(_) | Made::Text | Made::Later | Made::Nothing => {}
         }
         let end = counter.saturating_add(1);
         match self.makes.last_mut() {

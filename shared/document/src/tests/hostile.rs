@@ -135,8 +135,9 @@ fn honest_work(kind: Kind, chance: &mut Chance) -> Vec<Vec<u8>> {
         }
     }
     writer.merge(&typist, chance);
-    let chunks = writer.doc.history.chunks().iter().skip(1);
-    chunks.map(|chunk| chunk.to_vec()).collect()
+    let chunks = writer.doc.history.chunks().iter();
+    let sent = chunks.filter(|chunk| preflight::header(chunk).is_ok());
+    sent.map(|chunk| chunk.to_vec()).collect()
 }
 
 /// What can be done in an open document of a kind, and what opens it.

@@ -300,6 +300,12 @@ fn steering_acts() -> Vec<Act> {
             removed: text(),
             seen: seen(),
         },
+        Act::EditCrisisPlan {
+            inserted: 3,
+            deleted: 0,
+            removed: text(),
+            seen: seen(),
+        },
         Act::SetField {
             field: Field::Room,
             value: text(),
@@ -366,6 +372,7 @@ fn session_acts() -> Vec<Act> {
         Act::ReverseCash {
             cash: entry(5),
             reason: text(),
+            lines: Some(2),
         },
         Act::HeadCount {
             people: 12,
@@ -485,7 +492,10 @@ fn a_code_of_a_newer_version_leaves_who_when_where_and_what_kind() {
         assert_eq!(reason, why, "{code}");
         assert_eq!((read.id, read.at, read.by), (entry(1), NOW, by(1).worker));
         let expected = if key == "seen" { vec![] } else { seen() };
-        let Act::Unread { code: said, seen } = read.act else {
+        let Act::Unread {
+            code: said, seen, ..
+        } = read.act
+        else {
             panic!("{code} was read")
         };
         assert_eq!((said.as_str(), seen), (code, expected));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use names::WorkerId;
 
 use super::{Case, Opening, Outcome, Raise};
-use crate::conflict::{Conflict, Subject, Version, with_reason};
+use crate::conflict::{Conflict, Subject, Version, folded, with_reason};
 use crate::merge::{Fact, Row};
 use crate::text::Text;
 use crate::time::Day;
@@ -18,6 +18,7 @@ impl Case {
         conflicts.extend(Conflict::among_all(
             Subject::Opening,
             &self.openings,
+            |opening| (opening.opened, folded(&opening.source)),
             opening_words,
         ));
         for (slot, value) in &self.identifiers {

@@ -10,23 +10,18 @@ use crate::merge::{Fact, MultiValue, Row};
 use crate::summary::{AlertReview, Summary, TaskRow};
 use crate::text::Text;
 use crate::time::Day;
+use crate::unread::{Unread, with_code};
 
 impl Case {
     /// Whether the case has been begun.
     pub fn is_open(&self) -> bool {
-        !self.openings.is_empty() || self.unread_of("open-case").next().is_some()
-    }
-
-    /// What this version cannot read of an act with this code.
-    fn unread_of(&self, code: &'static str) -> impl Iterator<Item = Row<'_, Text>> {
-        let rows = self.unread.rows();
-        rows.filter(move |row| row.value.as_str() == code)
+        !self.openings.is_empty() || with_code(&self.unread, "open-case").next().is_some()
     }
 
     /// Alerts that were raised and that this version cannot read: which they are it does not
     /// know, nor whether anybody has cleared them. They stand.
-    pub fn unread_alerts(&self) -> Vec<Row<'_, Text>> {
-        self.unread_of("raise-alert").collect()
+    pub fn unread_alerts(&self) -> Vec<Row<'_, Unread>> {
+        with_code(&self.unread, "raise-alert").collect()
     }
 
     /// The alerts that stand.
@@ -119,7 +114,11 @@ impl Case {
         let first = self.openings.rows();
         let first = first.min_by_key(|row| (row.value, &row.made.site));
         let first = first.map(|row| &row.made.site);
-        first.or_else(|| self.unread_of("open-case").map(|row| &row.made.site).min())
+        first.or_else(|| {
+            with_code(&self.unread, "open-case")
+                .map(|row| &row.made.site)
+                .min()
+        })
     }
 
     /// Entries that say something about another one that is not here, or not of the right kind,

@@ -50,16 +50,14 @@ pub(super) fn check(
     }
     check_dates(act, now)?;
     check_numbers(act)?;
-    match command {
-        Command::Settle {
-            about, keep, seen, ..
-        } => check_settles(state, about, *keep, seen)?,
-        Command::EditText {
-            splices,
-            seen,
-            length,
-        } => text::check_edit(state.prose(), splices, seen, *length)?,
-        _ => {}
+    if let Command::Settle {
+        about, keep, seen, ..
+    } = command
+    {
+        check_settles(state, about, *keep, seen)?;
+    }
+    if let Some(typing) = command.typing() {
+        text::check_edit(state, &typing)?;
     }
     match state {
         State::Case(case) => check_case(case, act),

@@ -28,8 +28,8 @@ pub(super) fn draft(state: &State, command: &Command) -> Result<Act, Refusal> {
         let reason = needed(reason, "the reason")?;
         return settle::settle(state, about, *keep, reason, seen);
     }
-    if let Command::EditText { splices, .. } = command {
-        return text::edit_text(splices);
+    if let Some(typing) = command.typing() {
+        return text::edit_text(state, &typing);
     }
     if let Command::SetField { field, value } = command {
         return set_field(state, *field, value);

@@ -13,7 +13,7 @@ use crate::case::{Case, Raise};
 use crate::code::ContactMode;
 use crate::command::Command;
 use crate::entry::Act;
-use crate::merge::{Fact, MultiValue, ProtectiveSet};
+use crate::merge::{MultiValue, ProtectiveSet};
 use crate::refusal::Refusal;
 use crate::session::Session;
 use crate::state::State;
@@ -29,7 +29,9 @@ pub(super) fn seen(state: &State, command: &Command, act: &Act) -> Result<Vec<En
             shown_to_reviewer(case.alerts.get(code), seen)?
         }
         (_, Command::Settle { seen, .. }, _) => settled(state, act, seen),
-        (_, Command::EditText { seen, .. }, _) => seen.clone(),
+        (_, Command::EditText { seen, .. } | Command::EditCrisisPlan { seen, .. }, _) => {
+            seen.clone()
+        }
         (
             State::Case(case),
             Command::ReviewAlert {
@@ -43,6 +45,15 @@ pub(super) fn seen(state: &State, command: &Command, act: &Act) -> Result<Vec<En
     };
     seen.truncate(limits::SEEN_MAX);
     Ok(seen)
+}
+
+/// A reversal, with how many lines it takes back: what is here under that id.
+pub(super) fn with_lines(state: &State, mut act: Act) -> Act {
+    if let (State::Session(session), Act::ReverseCash { cash, lines, .. }) = (state, &mut act) {
+        let count = session.cash.lines().of(*cash).count();
+        *lines = u32::try_from(count).ok().filter(|count| *count > 1);
+    }
+    act
 }
 
 /// Of a conflict exactly what was looked at; of everything else about a status, what is here.
@@ -107,7 +118,11 @@ fn seen_in_case(case: &Case, act: &Act) -> Vec<EntryId> {
             );
             seen
         }
-        Act::ReviewAlert { code, .. } => case.alerts.get(code).map(reviewed).unwrap_or_default(),
+        Act::ReviewAlert { code, .. } => case
+            .alerts
+            .get(code)
+            .map(Alert::in_view)
+            .unwrap_or_default(),
         Act::MoveTask { task, .. } => heads(case.due.get(task)),
         Act::SetStatus { .. } => case.status.heads(),
         Act::SetLead { .. } => case.lead.heads(),
@@ -133,20 +148,4 @@ fn seen_in_session(session: &Session, act: &Act) -> Vec<EntryId> {
 
 fn heads<T: Ord + Clone>(field: Option<&MultiValue<T>>) -> Vec<EntryId> {
     field.map(MultiValue::heads).unwrap_or_default()
-}
-
-/// The raises that stand; then the reviews they are weighed against and the newest of all, so that
-/// the next person can tell what this one knew.
-fn reviewed(alert: &Alert) -> Vec<EntryId> {
-    let weighed = alert.weigh();
-    let standing: BTreeSet<EntryId> = weighed.standing.iter().map(|row| row.entry).collect();
-    let mut others: BTreeSet<EntryId> = alert.newest().clone();
-    let disputed = weighed.disputed.iter();
-    let reviews = disputed.filter(|row| matches!(row.value, Fact::Review { .. }));
-    others.extend(reviews.map(|row| row.entry));
-    standing
-        .iter()
-        .chain(others.difference(&standing))
-        .copied()
-        .collect()
 }

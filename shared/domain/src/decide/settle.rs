@@ -21,6 +21,10 @@ pub(super) fn settle(
     reason: Text,
     seen: &[EntryId],
 ) -> Result<Act, Refusal> {
+    // Nobody can tell which of several values under one id was meant.
+    if state.journal().is_ambiguous(keep) {
+        return Err(Refusal::UnclearChoice);
+    }
     let chosen = match state {
         State::Case(case) if matches!(about, Subject::Outcome { .. }) => {
             settle_outcome(case, keep, reason, seen)

@@ -18,12 +18,20 @@ pub struct Line<T> {
     pub about: T,
 }
 
-/// A reversal: which line, and why.
-type Reversal = (EntryId, Text);
+/// That a line is taken back.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reversal {
+    /// The line.
+    pub line: EntryId,
+    /// How many lines its writer knew to stand under that id.
+    pub lines: u32,
+    /// Why.
+    pub reason: Text,
+}
 
 /// Lines and reversals. A line that was taken back counts nothing, however many people took it
-/// back; it and every reversal stay readable. Where an id was used for two lines nobody can tell
-/// which of them a reversal means, so both count.
+/// back; it and every reversal stay readable. Where an id was used for several lines nobody can
+/// tell which of them a reversal means, so all count until somebody takes them back who knew of all.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Ledger<T> {
     lines: EntryLog<Line<T>>,
@@ -46,8 +54,13 @@ impl<T: Ord + Clone> Ledger<T> {
     }
 
     /// Adds that a line is taken back. It need not have arrived yet.
-    pub fn reverse(&mut self, entry: EntryId, made: Made, line: EntryId, reason: Text) {
-        self.reversals.add(entry, made, &[], (line, reason));
+    pub fn reverse(&mut self, entry: EntryId, made: Made, line: EntryId, lines: u32, reason: Text) {
+        let reversal = Reversal {
+            line,
+            lines,
+            reason,
+        };
+        self.reversals.add(entry, made, &[], reversal);
     }
 
     /// Adds all of another copy.
@@ -71,9 +84,14 @@ impl<T: Ord + Clone> Ledger<T> {
 
     /// The entries that were taken back.
     pub fn reversed(&self) -> BTreeSet<EntryId> {
-        let named = self.reversals.rows().map(|row| row.value.0);
+        let known = |reversal: &Reversal| {
+            let count = self.lines.of(reversal.line).count();
+            u32::try_from(count).is_ok_and(|count| count <= reversal.lines.max(1))
+        };
+        let named = self.reversals.rows().map(|row| row.value);
         named
-            .filter(|line| !self.lines.is_ambiguous(*line))
+            .filter(|reversal| known(reversal))
+            .map(|reversal| reversal.line)
             .collect()
     }
 
@@ -82,8 +100,8 @@ impl<T: Ord + Clone> Ledger<T> {
         &self.lines
     }
 
-    /// Every reversal: the line's entry, and why.
-    pub fn reversals(&self) -> &EntryLog<(EntryId, Text)> {
+    /// Every reversal.
+    pub fn reversals(&self) -> &EntryLog<Reversal> {
         &self.reversals
     }
 }

@@ -63,7 +63,9 @@ impl<T> Copy for Row<'_, T> {}
 ///
 /// Rows that share an id and say different things, or are by different people, are all kept. Such
 /// an id is [ambiguous](EntryLog::ambiguous): whoever lists it as seen has seen one of them, and
-/// nobody can tell which. So it counts as having seen nothing, and nothing covers it.
+/// nobody can tell which. So it counts as having seen nothing. Whoever replaces it replaces all that
+/// is under it, or nobody could ever; but what protects somebody ([`super::ProtectiveSet`], lines of
+/// money in [`super::Ledger`]) is not taken away by naming such an id.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EntryLog<T> {
     /// By entry; under one entry sorted by value and person, so that equal sets are equal.
@@ -284,9 +286,9 @@ impl<T> EntryLog<T> {
 
     /// The rows that no other covers.
     ///
-    /// A row covers the rows it has seen, other than itself. Rows in a knot do not cover each
-    /// other, so there is always something standing where there is anything at all; and an
-    /// ambiguous id neither covers nor is covered.
+    /// A row covers all rows of the ids it has seen, other than its own. Rows in a knot do not cover
+    /// each other, and an ambiguous id covers nothing, so there is always something standing where
+    /// there is anything at all.
     pub(super) fn uncovered(&self) -> Vec<Row<'_, T>> {
         let mut standing = self.in_order();
         if self.rows.len() > 1 {
@@ -296,7 +298,7 @@ impl<T> EntryLog<T> {
                 .keys()
                 .flat_map(|entry| links.saw(*entry))
                 .collect();
-            standing.retain(|row| !covered.contains(&row.entry) || self.is_ambiguous(row.entry));
+            standing.retain(|row| !covered.contains(&row.entry));
         }
         standing
     }

@@ -17,12 +17,25 @@ pub struct Edited {
     pub removed: Text,
 }
 
+impl Edited {
+    /// An edit of so many characters, which took these away.
+    pub fn of(inserted: u32, deleted: u32, removed: Text) -> Edited {
+        Edited {
+            inserted,
+            deleted,
+            removed,
+        }
+    }
+}
+
 /// A text merged character by character, and who edited it when. The merging of characters is
 /// the document format's; here the result is read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Prose {
     text: Text,
     edits: EntryLog<Edited>,
+    /// All edits, those that this version cannot read among them, and which had seen which.
+    order: EntryLog<()>,
 }
 
 impl Prose {
@@ -33,13 +46,20 @@ impl Prose {
 
     /// Adds that somebody edited it who had seen these edits.
     pub fn add(&mut self, entry: EntryId, made: Made, seen: &[EntryId], edited: Edited) {
+        self.order.add(entry, made.clone(), seen, ());
         self.edits.add(entry, made, seen, edited);
+    }
+
+    /// Adds that somebody edited it in a way that this version cannot read. The text is another
+    /// one since, so whoever edits it must have looked at it since.
+    pub fn add_unread(&mut self, entry: EntryId, made: Made, seen: &[EntryId]) {
+        self.order.add(entry, made, seen, ());
     }
 
     /// The newest edits, at most [`limits::SEEN_MAX`] of them: whoever has seen these and no
     /// others has this text in front of them.
     pub fn newest(&self) -> Vec<EntryId> {
-        let newest = self.edits.newest().iter().copied();
+        let newest = self.order.newest().iter().copied();
         newest.take(limits::SEEN_MAX).collect()
     }
 

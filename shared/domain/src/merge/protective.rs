@@ -116,6 +116,22 @@ impl<R: Ord + Clone, V: Ord + Clone> ProtectiveSet<R, V> {
         !self.standing().is_empty()
     }
 
+    /// What a person who looks at this has to have seen, at most [`limits::SEEN_MAX`] entries, the
+    /// protective ones first: the raises that stand, what keeps them, the rest of a dispute, and the
+    /// newest of all. What exceeds that stays standing, and comes into view once these are reviewed.
+    pub fn in_view(&self) -> Vec<EntryId> {
+        let weighed = self.weigh();
+        let keeps =
+            |row: &&Row<'_, Fact<R, V>>| !matches!(row.value, Fact::Review { clear: true, .. });
+        let (kept, cleared): (Vec<_>, Vec<_>) = weighed.disputed.iter().partition(keeps);
+        let standing = weighed.standing.iter();
+        let rows = standing.chain(kept).chain(cleared).map(|row| row.entry);
+        let mut known = BTreeSet::new();
+        let all = rows.chain(self.newest().iter().copied());
+        let new = all.filter(|entry| known.insert(*entry));
+        new.take(limits::SEEN_MAX).collect()
+    }
+
     /// The newest raises and reviews: together they have seen all that is known here.
     pub fn newest(&self) -> &BTreeSet<EntryId> {
         self.log.newest()

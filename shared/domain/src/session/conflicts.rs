@@ -3,7 +3,7 @@
 use super::register::{SAME_TIME_MINUTES, differ, in_force, spread};
 use super::{Attended, Marked, Opening, Plan, Session, Times};
 use crate::attender::Attender;
-use crate::conflict::{Conflict, Subject, Version, with_reason};
+use crate::conflict::{Conflict, Subject, Version, folded, with_reason};
 use crate::text::Text;
 use names::EntryId;
 
@@ -19,12 +19,16 @@ impl Session {
             let words = |to: &Option<Attender>| self.match_words(*to);
             conflicts.extend(Conflict::among(about, said, words, Text::default()));
         }
-        for cash in self.cash.lines().ambiguous() {
+        let reversed = self.cash.reversed();
+        let twice = self.cash.lines().ambiguous();
+        for cash in twice.filter(|cash| !reversed.contains(cash)) {
             conflicts.push(self.line_conflict(cash));
         }
         conflicts.extend(Conflict::among_all(
             Subject::Opening,
             &self.openings,
+            // As the register's id is made: how a venue was typed makes it no other register.
+            |opening| (folded(&opening.venue), opening.date, opening.start),
             opening_words,
         ));
         let counted = |pence: &u32| Text::from(pounds(i64::from(*pence)));
@@ -100,7 +104,8 @@ impl Session {
         with_reason(&attender.to_string(), &name.cloned().unwrap_or_default())
     }
 
-    /// Two lines under one id: nobody can say which of them a reversal means.
+    /// Several lines under one id: nobody can say which of them is meant. Whoever sees them takes
+    /// all back, and enters again what is right.
     fn line_conflict(&self, cash: EntryId) -> Conflict {
         let values = self.cash.lines().of(cash).map(|row| {
             let words = with_reason(&pounds(row.value.pence), &row.value.about.what);
@@ -109,7 +114,7 @@ impl Session {
         Conflict {
             about: Subject::CashLine { cash },
             values: values.collect(),
-            operational: Text::from("both count"),
+            operational: Text::from("all count until they are taken back together"),
         }
     }
 

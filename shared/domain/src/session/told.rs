@@ -6,20 +6,14 @@ use names::{EntryId, Kind};
 
 use super::{Cash, Session, Times};
 use crate::code::Field;
-use crate::merge::{Derived, Line, Row};
+use crate::merge::{Derived, Line};
 use crate::summary::Summary;
-use crate::text::Text;
+use crate::unread::with_code;
 
 impl Session {
     /// Whether the session has been begun.
     pub fn is_open(&self) -> bool {
-        !self.openings.is_empty() || self.unread_openings().next().is_some()
-    }
-
-    /// Beginnings that this version cannot read.
-    fn unread_openings(&self) -> impl Iterator<Item = Row<'_, Text>> {
-        let rows = self.unread.rows();
-        rows.filter(|row| row.value.as_str() == "open-session")
+        !self.openings.is_empty() || with_code(&self.unread, "open-session").next().is_some()
     }
 
     /// Cash received, in pence, without what was taken back.
@@ -68,7 +62,9 @@ impl Session {
         let first = self.openings.rows();
         let first = first.min_by_key(|row| (row.value, &row.made.site));
         let opening = first.map(|row| row.value);
-        let unread = self.unread_openings().map(|row| &row.made.site).min();
+        let unread = with_code(&self.unread, "open-session")
+            .map(|row| &row.made.site)
+            .min();
         let site = first.map(|row| &row.made.site).or(unread).cloned();
         let venue = opening.map(|opening| opening.venue.clone());
         let title = self

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::{
     EditsView, FieldSet, ManyView, Told, UnreadView, fields_history, leftovers, told, unread,
-    unread_words,
 };
 use crate::case::{Case, Completion, Correction, Note, Opening, Outcome, Raise, Task};
 use crate::code::{AlertCode, Instrument, Slot, Status, Theme};
@@ -33,7 +32,7 @@ struct AlertView<'a> {
     words: &'static str,
     stands: bool,
     /// What a review of all this says it has seen: what stands, what is in dispute, the newest.
-    in_view: BTreeSet<EntryId>,
+    in_view: Vec<EntryId>,
     raises: Vec<Told<'a, RaiseView<'a>>>,
     reviews: Vec<Told<'a, ReviewView<'a>>>,
 }
@@ -125,6 +124,8 @@ pub(crate) struct CaseView<'a> {
     themes: Vec<ThemeView<'a>>,
     plan: &'a Text,
     plan_edits: EditsView<'a>,
+    crisis_plan: &'a Text,
+    crisis_plan_edits: EditsView<'a>,
     fields: &'a BTreeMap<String, Text>,
     fields_history: Vec<Told<'a, FieldSet<'a>>>,
     conflicts: Vec<Conflict>,
@@ -162,6 +163,8 @@ impl<'a> CaseView<'a> {
             themes: themes(case),
             plan: case.plan.text(),
             plan_edits: EditsView::of(&case.plan),
+            crisis_plan: case.crisis_plan.text(),
+            crisis_plan_edits: EditsView::of(&case.crisis_plan),
             fields: case.fields.values(),
             fields_history: fields_history(&case.fields),
             conflicts: case.conflicts(),
@@ -175,11 +178,7 @@ impl<'a> CaseView<'a> {
 fn alerts(case: &Case) -> Vec<AlertView<'_>> {
     let mut views = Vec::new();
     for (code, set) in &case.alerts {
-        let weighed = set.weigh();
-        let standing: BTreeSet<EntryId> = weighed.standing.iter().map(|row| row.entry).collect();
-        let disputed = weighed.disputed.iter().map(|row| row.entry);
-        let in_view = standing.iter().copied().chain(disputed);
-        let in_view = in_view.chain(set.newest().iter().copied()).collect();
+        let standing: BTreeSet<EntryId> = set.standing().iter().map(|row| row.entry).collect();
         let (mut raises, mut reviews) = (Vec::new(), Vec::new());
         for row in set.history().in_order() {
             match row.value {
@@ -203,7 +202,7 @@ fn alerts(case: &Case) -> Vec<AlertView<'_>> {
             code: Some(*code),
             words: code.words(),
             stands,
-            in_view,
+            in_view: set.in_view(),
             raises,
             reviews,
         });
@@ -215,12 +214,13 @@ fn alerts(case: &Case) -> Vec<AlertView<'_>> {
 /// Raised alerts that this version cannot read, as one more alert: a screen that lists alerts
 /// shows that there is something.
 fn unread_alerts(case: &Case) -> Option<AlertView<'_>> {
-    let raises: Vec<_> = case
-        .unread_alerts()
+    let alerts = case.unread_alerts();
+    let newer = alerts.iter().any(|row| row.value.is_newer());
+    let raises: Vec<_> = alerts
         .iter()
         .map(|row| {
             let raise = RaiseView {
-                detail: Cow::Owned(Text::from(unread_words(row.value))),
+                detail: Cow::Owned(Text::from(row.value.words())),
                 review_by: None,
                 stands: true,
             };
@@ -229,9 +229,13 @@ fn unread_alerts(case: &Case) -> Option<AlertView<'_>> {
         .collect();
     (!raises.is_empty()).then(|| AlertView {
         code: None,
-        words: "An alert that this version cannot read: update Ridgeway here",
+        words: if newer {
+            "An alert that this version cannot read: update Ridgeway here"
+        } else {
+            "An alert that is damaged: ask who raised it, and raise it again"
+        },
         stands: true,
-        in_view: BTreeSet::new(),
+        in_view: Vec::new(),
         raises,
         reviews: Vec::new(),
     })

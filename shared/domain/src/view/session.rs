@@ -187,8 +187,8 @@ fn cash(session: &Session) -> CashView<'_> {
             reversed: reversed.contains(&row.entry),
         }),
         reversals: told(session.cash.reversals(), |row| ReversalView {
-            cash: row.value.0,
-            reason: &row.value.1,
+            cash: row.value.line,
+            reason: &row.value.reason,
         }),
     }
 }

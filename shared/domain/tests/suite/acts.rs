@@ -155,6 +155,14 @@ fn case_steering() -> BoxedStrategy<Act> {
                 seen,
             }
         }),
+        (0..3u32, 0..3u32, text(), seen()).prop_map(|(inserted, deleted, removed, seen)| {
+            Act::EditCrisisPlan {
+                inserted,
+                deleted,
+                removed,
+                seen,
+            }
+        }),
         (one(Field::ALL), text()).prop_map(|(field, value)| Act::SetField { field, value }),
     ]
     .boxed()
@@ -245,7 +253,13 @@ fn session_counts() -> BoxedStrategy<Act> {
             reason,
             seen
         }),
-        (some_id(), text()).prop_map(|(cash, reason)| Act::ReverseCash { cash, reason }),
+        (some_id(), text(), option::of(1..3u32)).prop_map(|(cash, reason, lines)| {
+            Act::ReverseCash {
+                cash,
+                reason,
+                lines,
+            }
+        }),
         (0..9u32, text(), seen()).prop_map(|(people, reason, seen)| Act::HeadCount {
             people,
             reason,
@@ -260,7 +274,11 @@ fn unread() -> BoxedStrategy<Act> {
     let code = select(vec!["raise-alert", "open-case", "open-session", "teleport"]);
     let code = code.prop_map(Text::from);
     (code, seen())
-        .prop_map(|(code, seen)| Act::Unread { code, seen })
+        .prop_map(|(code, seen)| Act::Unread {
+            code,
+            reason: names::Reason::NoCommonVersion,
+            seen,
+        })
         .boxed()
 }
 

@@ -55,7 +55,7 @@ fn every_copys_clock_and_site_are_kept() {
 }
 
 #[test]
-fn a_value_under_a_used_id_is_replaced_by_nobody() {
+fn a_value_under_a_used_id_is_replaced_with_all_that_is_under_it() {
     let identify = |entry: u8, value: &str, seen: &[EntryId]| Entry {
         act: Act::Identify {
             slot: domain::Slot::NhsNumber,
@@ -65,23 +65,50 @@ fn a_value_under_a_used_id_is_replaced_by_nobody() {
         },
         ..note(entry, 0, "w-1", "bath")
     };
-    let entries = [
+    let slot = domain::Slot::NhsNumber;
+    let mut entries = vec![
         identify(1, "9434765919", &[]),
         identify(1, "9434765870", &[]),
-        identify(2, "9434765919", &[id(1)]),
     ];
+    let state = fold(Kind::CASE, &entries);
+    assert_eq!(state.conflicts()[0].about, Subject::Identifier { slot });
+    assert_eq!(state.conflicts()[0].values.len(), 2);
+    // Choosing one of them by its id says nothing; entering the right one does.
+    let settle = Command::Settle {
+        about: Subject::Identifier { slot },
+        keep: id(1),
+        reason: Text::from("asked"),
+        seen: vec![id(1)],
+    };
+    let by = crate::people::by(0);
+    let now = Moment(START_MS);
+    entries.push(opened());
+    let state = fold(Kind::CASE, &entries);
+    let refused = domain::decide(&state, &settle, id(3), &by, now);
+    assert_eq!(refused.err(), Some(domain::Refusal::UnclearChoice));
+    assert!(domain::Refusal::UnclearChoice.words().contains("anew"));
+    entries.push(identify(2, "9434765919", &[id(1)]));
     let State::Case(case) = fold(Kind::CASE, &entries) else {
         unreachable!("a case")
     };
-    let slot = domain::Slot::NhsNumber;
-    assert_eq!(case.identifier(slot).len(), 2);
-    assert_eq!(case.conflicts()[0].about, Subject::Identifier { slot });
-    assert_eq!(case.conflicts()[0].values.len(), 3);
+    assert_eq!(case.identifier(slot), [Text::from("9434765919")]);
+    assert_eq!(case.conflicts(), []);
+    assert_eq!(case.identifiers[&slot].history().len(), 3);
 }
 
-/// Which of the two a reversal means nobody knows, so none of them is taken back.
+fn opened() -> Entry {
+    Entry {
+        act: Act::OpenCase {
+            opened: day("2025-12-01"),
+            source: Text::default(),
+        },
+        ..note(9, 0, "w-1", "bath")
+    }
+}
+
+/// Which of the two a reversal means nobody knows, unless its writer knew of both.
 #[test]
-fn a_line_of_cash_under_a_used_id_is_taken_back_by_nobody() {
+fn lines_of_cash_under_a_used_id_are_taken_back_together() {
     let take = |pence: u32| Entry {
         act: Act::TakeCash {
             pence,
@@ -90,14 +117,16 @@ fn a_line_of_cash_under_a_used_id_is_taken_back_by_nobody() {
         },
         ..note(1, 0, "w-1", "bath")
     };
-    let back = Entry {
+    let back = |entry: u8, lines: Option<u32>| Entry {
         act: Act::ReverseCash {
             cash: id(1),
             reason: Text::from("entered twice"),
+            lines,
         },
-        ..note(2, 0, "w-1", "bath")
+        ..note(entry, 0, "w-1", "bath")
     };
-    let state = fold(Kind::SESSION, &[take(100), take(250), back]);
+    let mut entries = vec![take(100), take(250), back(2, None)];
+    let state = fold(Kind::SESSION, &entries);
     assert_eq!(state.summary(0).cash_pence, 350);
     let conflicts = state.conflicts();
     assert_eq!(conflicts[0].about, Subject::CashLine { cash: id(1) });
@@ -107,6 +136,33 @@ fn a_line_of_cash_under_a_used_id_is_taken_back_by_nobody() {
         .map(|v| v.value.as_str())
         .collect();
     assert_eq!(lines, ["£1.00: tea", "£2.50: tea"]);
+    // Whoever sees both takes both back.
+    entries.push(Entry {
+        act: Act::OpenSession {
+            venue: Text::from("swanley"),
+            date: day("2026-01-15"),
+            start: "10:00".parse().unwrap(),
+            end: None,
+            form: domain::SessionForm::PeerLed,
+        },
+        ..note(8, 0, "w-1", "bath")
+    });
+    let state = fold(Kind::SESSION, &entries);
+    let command = Command::ReverseCash {
+        cash: id(1),
+        reason: Text::from("entered under one name"),
+    };
+    let (by, now) = (crate::people::by(0), Moment(START_MS));
+    let done = domain::decide(&state, &command, id(3), &by, now).unwrap();
+    entries.extend(done.entries);
+    let state = fold(Kind::SESSION, &entries);
+    assert_eq!(state.summary(0).cash_pence, 0);
+    assert_eq!(state.conflicts(), []);
+    // Nobody had seen a third.
+    entries.push(take(70));
+    let state = fold(Kind::SESSION, &entries);
+    assert_eq!(state.summary(0).cash_pence, 420);
+    assert_eq!(state.conflicts().len(), 1);
 }
 
 /// Beginnings that differ: no clock picks one of them unseen.
@@ -126,8 +182,10 @@ fn a_record_begun_differently_is_shown_so() {
     let state = fold(Kind::SESSION, &[one.clone(), other]);
     assert_eq!(state.conflicts()[0].about, Subject::Opening);
     assert_eq!(state.summary(0).venue.unwrap().as_str(), "dartford");
-    let state = fold(Kind::SESSION, &[one, begun(2, 9, "swanley")]);
-    assert!(state.conflicts().is_empty());
+    for same in ["swanley", " Swanley "] {
+        let state = fold(Kind::SESSION, &[one.clone(), begun(2, 9, same)]);
+        assert!(state.conflicts().is_empty(), "{same}");
+    }
 }
 
 /// Two who set a field at once: what the document let fall can still be read.

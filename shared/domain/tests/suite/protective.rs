@@ -279,3 +279,37 @@ fn no_circle_of_lies_makes_a_kept_alert_fall() {
     );
     assert!(alert.stands() && !alert.disputed().is_empty());
 }
+
+/// The list that a screen shows was longer than any review may say it has seen, so that nobody
+/// could review at all.
+#[test]
+fn what_is_in_view_is_what_a_review_may_have_seen_and_protects_first() {
+    use domain::merge::{Fact, Made, ProtectiveSet};
+    use names::limits::SEEN_MAX;
+    let id = |number: u32| {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        EntryId(id)
+    };
+    let made = Made {
+        at: names::Moment(0),
+        by: "w-1".parse().unwrap(),
+        site: "bath".parse().unwrap(),
+    };
+    let mut set: ProtectiveSet<u32, u32> = ProtectiveSet::default();
+    // Reviews have the least ids, so that an order by id would show them alone.
+    let raises: Vec<EntryId> = (1_000..1_100).map(id).collect();
+    for raise in &raises {
+        set.add(*raise, made.clone(), &[], Fact::Raise(0));
+    }
+    for number in 0..400 {
+        let keep = Fact::Review {
+            clear: false,
+            said: number,
+        };
+        set.add(id(number), made.clone(), &raises[..1], keep);
+    }
+    let view = set.in_view();
+    assert_eq!(view.len(), SEEN_MAX);
+    assert_eq!(view[..raises.len()], raises);
+}

@@ -80,3 +80,53 @@ fn the_words_that_go_are_kept_in_the_entry() {
     };
     assert_eq!(case.plan.edits().len(), 1);
 }
+
+/// The crisis plan is a text of its own, and a case's alone.
+#[test]
+fn a_crisis_plan_is_another_text_than_the_plan() {
+    let edit = |seen: &[EntryId]| Command::EditCrisisPlan {
+        splices: vec![Splice {
+            position: 0,
+            delete: 0,
+            insert: "Ring Ann first.".to_owned(),
+        }],
+        seen: seen.to_vec(),
+        length: None,
+    };
+    let mut world = World::new(Kind::CASE, 1, &open_case());
+    let first = world.act(0, &edit(&[]), 1).unwrap();
+    assert_eq!(world.act(0, &edit(&[]), 2), Err(Refusal::TextChanged));
+    let view = serde_json::to_value(world.state(0)).unwrap();
+    assert_eq!(
+        view["crisis_plan_edits"]["newest"],
+        serde_json::json!([first])
+    );
+    assert_eq!(view["plan_edits"]["newest"], serde_json::json!([]));
+    let open = Command::OpenSession {
+        venue: Text::from("swanley"),
+        date: crate::people::day("2026-01-15"),
+        start: "10:00".parse().unwrap(),
+        end: None,
+        form: domain::SessionForm::PeerLed,
+    };
+    let mut session = World::new(Kind::SESSION, 1, &open);
+    assert_eq!(session.act(0, &edit(&[]), 1), Err(Refusal::WrongKind));
+}
+
+/// Its words stand in the text once for each node it was sent through.
+#[test]
+fn the_view_says_that_an_edit_stands_twice() {
+    let mut world = World::new(Kind::CASE, 1, &open_case());
+    let edit = world.act(0, &edit(0, 0, "x", &[], 0), 1).unwrap();
+    let mut entries: Vec<domain::Entry> = world.entries.values().cloned().collect();
+    let twice = |entries: &[domain::Entry]| {
+        let state = crate::lattice::fold(Kind::CASE, entries);
+        let view = serde_json::to_value(state).unwrap();
+        view["plan_edits"]["history"][0]["stands_twice"].clone()
+    };
+    assert_eq!(twice(&entries), false);
+    let mut copy = world.entries[&edit].clone();
+    copy.at = copy.at.plus_ms(7);
+    entries.push(copy);
+    assert_eq!(twice(&entries), true);
+}

@@ -2,7 +2,7 @@
 //! for nothing.
 
 use domain::{Act, Command, Entry, Refusal, State, Status, Text, decide};
-use names::{EntryId, Kind, Moment};
+use names::{EntryId, Kind, Moment, Reason};
 
 use crate::acts::id;
 use crate::lattice::fold;
@@ -16,6 +16,7 @@ fn unread(entry: u8, code: &str, seen: &[EntryId]) -> Entry {
         site: "kent".parse().unwrap(),
         act: Act::Unread {
             code: Text::from(code),
+            reason: Reason::NoCommonVersion,
             seen: seen.to_vec(),
         },
     }
@@ -45,6 +46,54 @@ fn an_alert_of_an_unknown_kind_stands_and_is_shown() {
     );
     let words = shown["words"].as_str().unwrap();
     assert!(words.starts_with("Recorded by a newer version"), "{words}");
+}
+
+/// A damaged alert is not one that an update would show.
+#[test]
+fn damage_is_not_called_newer() {
+    let mut damaged = unread(2, "raise-alert", &[]);
+    if let Act::Unread { reason, .. } = &mut damaged.act {
+        *reason = Reason::Malformed;
+    }
+    let mut entries = opened();
+    entries.push(damaged);
+    let view = serde_json::to_value(fold(Kind::CASE, &entries)).unwrap();
+    let shown = [
+        &view["alerts"][0]["words"],
+        &view["alerts"][0]["raises"][0]["detail"],
+        &view["unread"][0]["words"],
+    ];
+    for words in shown.map(|words| words.as_str().unwrap()) {
+        assert!(
+            !words.contains("newer") && !words.contains("update"),
+            "{words}"
+        );
+    }
+    assert_eq!(view["unread"][0]["reason"], "malformed");
+}
+
+/// Somebody's edit that cannot be read has altered the text that others look at.
+#[test]
+fn an_edit_that_cannot_be_read_must_have_been_looked_at() {
+    let mut entries = opened();
+    entries.push(unread(2, "edit-text", &[]));
+    let state = fold(Kind::CASE, &entries);
+    let edit = |seen: Vec<EntryId>| Command::EditText {
+        splices: vec![domain::Splice {
+            position: 0,
+            delete: 0,
+            insert: "x".to_owned(),
+        }],
+        seen,
+        length: None,
+    };
+    let by = by(0);
+    let now = Moment(START_MS);
+    let blind = decide(&state, &edit(Vec::new()), id(3), &by, now);
+    assert_eq!(blind.err(), Some(Refusal::TextChanged));
+    assert!(decide(&state, &edit(vec![id(2)]), id(3), &by, now).is_ok());
+    let view = serde_json::to_value(&state).unwrap();
+    assert_eq!(view["plan_edits"]["newest"], serde_json::json!([id(2)]));
 }
 
 #[test]

@@ -42,28 +42,39 @@ impl Judge<'_> {
         document: DocumentId,
         known: &[(PlacementId, Placement)],
     ) -> Standing {
-        let set: BTreeMap<PlacementId, Placement> = known.iter().cloned().collect();
-        let mut rulings: Vec<Ruling> = Vec::new();
-        loop {
-            let stands = placement::stands(&set, |previous| {
-                let own = rulings.iter().find(|ruling| ruling.previous == previous);
-                let ruled = self.directory.ruling(document, previous);
-                ruled.or(own.map(|ruling| ruling.stands))
-            });
-            // Each ruling closes a fork, so this ends.
-            let fork = stands.open.first().filter(|_| self.is_centre);
-            let first = fork.and_then(|fork| {
-                let mut ids = known.iter().map(|(id, _)| *id);
-                Some((fork.previous, ids.find(|id| fork.branches.contains(id))?))
-            });
-            match first {
-                Some((previous, stands)) => rulings.push(Ruling {
-                    document,
-                    previous,
-                    stands,
-                }),
-                None => return Standing { stands, rulings },
-            }
+        let ruled = |previous| self.directory.ruling(document, previous);
+        standing_by(document, known, ruled, self.is_centre)
+    }
+}
+
+/// Where a document with these placements, in order of arrival, stands by what was ruled on them;
+/// and what the centre rules besides, if it is here.
+pub(crate) fn standing_by(
+    document: DocumentId,
+    known: &[(PlacementId, Placement)],
+    ruled: impl Fn(Option<PlacementId>) -> Option<PlacementId>,
+    is_centre: bool,
+) -> Standing {
+    let set: BTreeMap<PlacementId, Placement> = known.iter().cloned().collect();
+    let mut rulings: Vec<Ruling> = Vec::new();
+    loop {
+        let stands = placement::stands(&set, |previous| {
+            let own = rulings.iter().find(|ruling| ruling.previous == previous);
+            ruled(previous).or(own.map(|ruling| ruling.stands))
+        });
+        // Each ruling closes a fork, so this ends.
+        let fork = stands.open.first().filter(|_| is_centre);
+        let first = fork.and_then(|fork| {
+            let mut ids = known.iter().map(|(id, _)| *id);
+            Some((fork.previous, ids.find(|id| fork.branches.contains(id))?))
+        });
+        match first {
+            Some((previous, stands)) => rulings.push(Ruling {
+                document,
+                previous,
+                stands,
+            }),
+            None => return Standing { stands, rulings },
         }
     }
 }

@@ -205,3 +205,70 @@ fn an_entrys_id_stands_for_one_document() {
     // Asking again for the same is no other entry.
     assert_eq!(ask(one).unwrap().change, None);
 }
+
+/// The directory was merged before anything else, and shown as not proved for ever.
+#[test]
+fn the_directory_is_proved_and_proved_again_when_it_has_changed() {
+    let mut world = World::new(&[&["site:bath"]]);
+    world.statements.pop();
+    let edge = key(1);
+    let fresh = world.place(0, MemoryStore::new());
+    world.places[0] = fresh;
+    let proved = |world: &World, place: usize| {
+        let sync = world.places[place].node.sync().unwrap();
+        let directory = sync.iter().find(|sync| sync.scope == ScopeId::Directory);
+        let peers = directory.unwrap().peers.iter();
+        peers.map(|peer| peer.proved.is_some()).collect::<Vec<_>>()
+    };
+    world.connect(1);
+    assert_eq!(
+        world.places[0]
+            .node
+            .directory()
+            .device(&edge.device_id())
+            .map(|_| ()),
+        Some(())
+    );
+    assert_eq!(
+        (proved(&world, 0), proved(&world, 1)),
+        (vec![true], vec![true])
+    );
+    let issue = Issue {
+        authority: names::Incarnation([9; 16]),
+        number: 90,
+        at: Moment(90),
+        statement: Statement::Site(Site {
+            id: "salisbury".parse().unwrap(),
+            name: "Salisbury".to_owned(),
+        }),
+    };
+    let signed = SignedStatement::sign(&key(200), &TENANT, &issue).unwrap();
+    let statement = world.places[0].node.verifier().statement(signed).unwrap();
+    let stated = Input::Stated {
+        ticket: Ticket(90),
+        statement,
+    };
+    world.places[0].inbox.push_back(stated);
+    world.turn(0);
+    assert_eq!(
+        proved(&world, 0),
+        [false],
+        "it has changed here, and not there"
+    );
+    world.run();
+    assert_eq!(
+        (proved(&world, 0), proved(&world, 1)),
+        (vec![true], vec![true])
+    );
+}
+
+/// It was called damaged data.
+#[test]
+fn a_note_begins_no_document() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let target = Target::New(vec!["site:bath".parse().unwrap()]);
+    let note = r#"{"command":"add-note","happened":"2026-11-20","mode":"phone","text":"x"}"#;
+    let refused = world.ask(1, target, note);
+    let expected = NotDone::Refused(domain::Refusal::BeginsNothing);
+    assert_eq!(refused, Err(expected));
+}

@@ -3,8 +3,11 @@
 use domain::Role;
 use names::{Mark, TransferReason};
 
-use super::*;
-use crate::{Transfer, views::HandedOver};
+use super::{
+    restored::{read, restore},
+    *,
+};
+use crate::{Recount, Transfer, views::HandedOver};
 
 impl World {
     fn transfer(
@@ -142,6 +145,7 @@ fn a_case_goes_to_another_site_with_all_its_entries() {
             0,
             "edge {edge} holds nothing of it"
         );
+        assert_eq!(world.places[edge].node.store.destroyed, [case]);
         let handed = world.handed_over(edge);
         assert_eq!(handed.len(), 1);
         let one = &handed[0];
@@ -164,6 +168,7 @@ fn a_case_goes_to_another_site_with_all_its_entries() {
     let again = world.transfer(1, case, "devizes", "bath").unwrap();
     assert_eq!(again.placement, done.placement);
     assert!(world.handed_over(0).is_empty() && world.handed_over(2).is_empty());
+    assert!(world.places[0].node.store.destroyed.is_empty());
 }
 
 #[test]
@@ -358,4 +363,72 @@ fn a_centre_that_came_back_from_before_the_transfer_gets_everything_back() {
     assert_eq!(world.entries(0, case), 2);
     assert_eq!(world.listed(2, "site:bath"), [case]);
     assert!(world.listed(1, "site:devizes").is_empty());
+}
+
+#[test]
+fn a_backup_tells_where_cases_went_and_what_is_to_be_ruled() {
+    let mut world = four_edges();
+    (1..=4).for_each(|edge| world.connect(edge));
+    let gone = world.open_case(1, "site:devizes");
+    let forked = world.open_case(1, "site:devizes");
+    world.run();
+    world.transfer(1, gone, "devizes", "bath").unwrap();
+    world.cut(1);
+    world.cut(3);
+    world.transfer(1, forked, "devizes", "kent").unwrap();
+    world.transfer(3, forked, "devizes", "bath").unwrap();
+    world.connect(3);
+    world.connect(1);
+    world.run();
+    assert_eq!(world.ruled, 1);
+
+    // The ruling is not in it: it was still owed when the backup was made.
+    let (manifest, pieces) = read(&world.places[0]);
+    let mut recount = Recount::at_the_centre();
+    for document in [gone, forked] {
+        let own = pieces
+            .iter()
+            .filter(|piece| piece.document() == Some(document));
+        own.for_each(|piece| recount.piece(piece).unwrap());
+        recount.close(document);
+    }
+    for stand in &manifest.scopes {
+        let found = recount.scopes()[&stand.scope];
+        assert_eq!((found.digest, found.count), (stand.digest, stand.count));
+    }
+    (1..=4).for_each(|edge| world.cut(edge));
+    restore(&mut world, &manifest, pieces);
+    (1..=4).for_each(|edge| world.connect(edge));
+    world.run();
+    assert_settled(&world);
+    let mut listed = world.listed(2, "site:bath");
+    listed.sort_unstable();
+    let mut both = [gone, forked];
+    both.sort_unstable();
+    assert_eq!(listed, both);
+    assert!(world.listed(4, "site:kent").is_empty());
+    assert!(world.listed(1, "site:devizes").is_empty());
+}
+
+#[test]
+fn who_may_read_where_a_case_went_has_it_back() {
+    let mut world = four_edges();
+    (1..=4).for_each(|edge| world.connect(edge));
+    let case = world.open_case(1, "site:devizes");
+    world.note(1, case, "before the move");
+    world.transfer(1, case, "devizes", "bath").unwrap();
+    world.note(2, case, "at Bath");
+    world.run();
+    assert_eq!((world.chunks(1, case), world.handed_over(1).len()), (0, 1));
+    let wider = device(1, DeviceKind::Edge, &["site:devizes", "site:bath"]);
+    world.say(2_000_000, wider);
+    world.run();
+    assert_settled(&world);
+    assert_eq!(world.listed(1, "site:bath"), [case]);
+    assert_eq!(world.entries(1, case), 3);
+    assert!(world.handed_over(1).is_empty());
+    world.note(1, case, "from Devizes, which helps out");
+    world.run();
+    assert_settled(&world);
+    assert_eq!((world.entries(0, case), world.entries(2, case)), (4, 4));
 }

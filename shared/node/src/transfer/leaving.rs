@@ -6,10 +6,10 @@ use names::{DeviceId, DocumentId, Nonce, ScopeId, limits::FILL_FRAMES_IN_FLIGHT}
 use protocol::{
     directory::Rights,
     message::{Fault, Frame, Held},
+    placement::SignedPlacement,
 };
 use store::{Store, StoreError, Table};
 
-use super::is_readable;
 use crate::{
     admit::{self, Judge},
     draft::{Shift, unless_damaged},
@@ -40,14 +40,11 @@ impl<S: Store> Node<S> {
             if let Some(placed) = self.outbox.placed.get_mut(&document) {
                 placed.clone_from(&row.placed);
             }
-            let reads = |scope: &ScopeId| {
-                let rights = self.directory.rights(&self.device, scope);
-                rights.contains(Rights::READ)
-            };
-            let known = self.parted.get(&document).map(|row| row.stage);
-            let stage = match known {
-                _ if is_readable(&row, reads) => Stage::Stays,
-                Some(stage @ (Stage::Drops(_) | Stage::Gone)) => stage,
+            let stage = match self.stage_of(document) {
+                // What has begun to go goes wholly; then it comes back as it is at the centre.
+                Some(stage @ Stage::Drops(_)) => stage,
+                _ if self.is_readable(&row) => Stage::Stays,
+                Some(Stage::Gone) => Stage::Gone,
                 Some(Stage::Stays | Stage::HandsIn) | None => Stage::HandsIn,
             };
             if row.left.is_empty() && stage == Stage::Stays {
@@ -66,6 +63,30 @@ impl<S: Store> Node<S> {
             self.set_stage(turn, document, stage);
         }
         Ok(())
+    }
+
+    /// The directory has changed: what had left may be where this node reads now.
+    pub(crate) fn follow_rights(&mut self, turn: &mut Turn<S::Snapshot>) -> Result<(), StoreError> {
+        let away = self
+            .parted
+            .iter()
+            .filter(|(_, row)| matches!(row.stage, Stage::HandsIn | Stage::Gone));
+        let away: Vec<DocumentId> = away.map(|(document, _)| *document).collect();
+        for document in away {
+            let row = unless_damaged(turn.draft.document(document))?.flatten();
+            if row.is_some_and(|row| self.is_readable(&row)) {
+                self.set_stage(turn, document, Stage::Stays);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a header row says that a document is in a scope that this device may read.
+    fn is_readable(&self, row: &DocumentRow) -> bool {
+        row.placed.iter().any(|scope| {
+            let rights = self.directory.rights(&self.device, scope);
+            rights.contains(Rights::READ)
+        })
     }
 
     fn set_stage(&mut self, turn: &mut Turn<S::Snapshot>, document: DocumentId, stage: Stage) {
@@ -187,14 +208,19 @@ impl<S: Store> Node<S> {
                 let (batch, lines) = bytes.into_repair(link.batches);
                 if let Some(hand_in) = link.handed_in.get_mut(&repair.document()) {
                     hand_in.unanswered.insert(batch.number);
-                    hand_in.is_sent = is_all;
                 }
                 self.await_answer(link, lines);
                 said.push((Lane::Fill, Frame::Fill(batch)));
             } else if !is_all {
                 link.unfinished = true;
             }
-            if !is_all {
+            if is_all {
+                if let Some(hand_in) = link.handed_in.get_mut(&repair.document()) {
+                    hand_in.is_sent = true;
+                    // All of it may have been answered before it was known that nothing is left.
+                    link.unfinished |= hand_in.is_done();
+                }
+            } else {
                 link.hand_ins.push_front((scope, repair));
                 if link.unfinished {
                     return Ok(());
@@ -204,19 +230,28 @@ impl<S: Store> Node<S> {
         Ok(())
     }
 
-    /// The centre has answered a batch: notes the documents that it holds all of now.
+    /// The centre has answered a batch: notes how far the documents in it are with being handed in.
     pub(crate) fn take_hand_in(&mut self, id: LinkId, held: &Held) {
         let (Some(link), Some(number)) = (self.links.get_mut(&id), held.number) else {
             return;
         };
         for (document, hand_in) in &mut link.handed_in {
-            if !hand_in.unanswered.remove(&number) {
-                continue;
+            if hand_in.unanswered.remove(&number) {
+                let of_it = |fault: &Fault| fault.document == *document;
+                hand_in.is_refused |= held.refused.iter().any(of_it);
             }
-            let of_it = |fault: &Fault| fault.document == *document;
-            hand_in.is_refused |= held.refused.iter().any(of_it);
-            let is_done = hand_in.is_sent && hand_in.unanswered.is_empty();
-            if is_done && !hand_in.is_refused {
+        }
+    }
+
+    /// Notes the documents that the centre holds all of now.
+    fn note_handed_in(&mut self) {
+        for document in &self.leaving {
+            let mut links = self.links.values();
+            let is_done = links.any(|link| {
+                let hand_in = link.handed_in.get(document);
+                hand_in.is_some_and(HandIn::is_done)
+            });
+            if is_done {
                 self.handed_in.insert(*document);
             }
         }
@@ -243,6 +278,7 @@ impl<S: Store> Node<S> {
         if self.leaving.is_empty() || self.is_centre() {
             return Ok(());
         }
+        self.note_handed_in();
         let mut budget = DROPPED_AT_ONCE;
         let leaving: Vec<DocumentId> = self.leaving.iter().copied().collect();
         for document in leaving {
@@ -254,7 +290,10 @@ impl<S: Store> Node<S> {
             if budget == 0 {
                 return Ok(());
             }
-            unless_damaged(self.drop_some(turn, document, from, &mut budget))?;
+            if unless_damaged(self.drop_some(turn, document, from, &mut budget))?.is_none() {
+                // Its header row is damaged; it is looked at again in the next opening.
+                self.leaving.remove(&document);
+            }
         }
         Ok(())
     }
@@ -267,7 +306,9 @@ impl<S: Store> Node<S> {
         if !is_at_centre || self.is_at_work_on(document) {
             return Ok(false);
         }
-        let Some(row) = unless_damaged(turn.draft.document(document))?.flatten() else {
+        let row = unless_damaged(turn.draft.document(document))?.flatten();
+        // This very turn may have brought it back.
+        let Some(row) = row.filter(|row| !self.is_readable(row)) else {
             return Ok(false);
         };
         let known = unless_damaged(admit::kept_placements(&turn.draft, document, &row))?;
@@ -279,7 +320,9 @@ impl<S: Store> Node<S> {
         Ok(standing.is_some_and(|standing| standing.stands.open.is_empty()))
     }
 
-    /// Deletes a document's bundles from an arrival on, and with the last of them the rest.
+    /// Deletes a document's bundles from an arrival on, and with the last of them the rest: but for
+    /// where it went, which is put anew under a new key, as the one that all of it was sealed under
+    /// is destroyed.
     fn drop_some(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
@@ -303,9 +346,23 @@ impl<S: Store> Node<S> {
         }
         for slot in 0..row.actors.len() as u64 {
             turn.draft.delete(Table::Actor, document.0, slot);
+            turn.draft.delete(Table::Outbox, document.0, slot);
         }
-        turn.draft.delete(Table::Summary, document.0, 0);
-        turn.draft.delete(Table::Stale, document.0, 0);
+        for table in [Table::Summary, Table::Stale, Table::Job] {
+            turn.draft.delete(table, document.0, 0);
+        }
+        turn.draft.destroy_key(document);
+        for number in 0..row.placement_count {
+            let name = document.as_ref();
+            let kept = turn
+                .draft
+                .row::<SignedPlacement>(Table::Placement, name, number);
+            match unless_damaged(kept)?.flatten() {
+                Some(kept) => turn.draft.put(Table::Placement, document.0, number, &kept),
+                // A peer gives back what is damaged here.
+                None => turn.draft.delete(Table::Placement, document.0, number),
+            }
+        }
         // Its authors keep their slots, which entries made here are known by.
         let genesis = document::genesis::genesis(row.kind);
         let genesis = genesis.map(|fixed| HeadRow {
@@ -315,10 +372,13 @@ impl<S: Store> Node<S> {
         row.heads = genesis.into_iter().collect();
         (row.changes, row.bytes) = (0, 0);
         // Arrivals are counted on, so that nothing that was made from the old ones fits the new.
-        turn.draft.put(Table::Document, document.0, 0, &row);
+        turn.draft.put_document(document, &row)?;
+        self.trying.forget(document);
         self.handed_in.remove(&document);
         self.nonces.insert(document, turn.nonce());
-        self.set_stage(turn, document, Stage::Gone);
+        let is_back = self.is_readable(&row);
+        let stage = if is_back { Stage::Stays } else { Stage::Gone };
+        self.set_stage(turn, document, stage);
         turn.say(Output::Forget(document));
         Ok(())
     }

@@ -6,11 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use node::Side;
+use node::{Side, names::Reason};
 use quinn::{Connection, Endpoint};
 use tokio::{net::lookup_host, time::timeout};
 
-use super::{admitted, bind_client, talk::converse, why};
+use super::{Consult, admitted, bind_client, talk::converse, why};
 use crate::{
     hub::{Hub, Life, lock},
     limits::{BACKOFF_MAX, BACKOFF_MIN, BACKOFF_RESET, HANDSHAKE_MAX, RESOLVE_MAX, RESOLVED_MAX},
@@ -33,16 +33,21 @@ fn backoff(failures: u32, chance: u64) -> Duration {
 /// What dials: one socket per family of addresses, opened when first needed.
 #[derive(Debug)]
 pub(crate) struct Dialler {
-    config: quinn::ClientConfig,
+    config: Mutex<quinn::ClientConfig>,
     endpoints: Mutex<[Option<Endpoint>; 2]>,
 }
 
 impl Dialler {
     pub(crate) fn new(config: quinn::ClientConfig) -> Dialler {
         Dialler {
-            config,
+            config: Mutex::new(config),
             endpoints: Mutex::default(),
         }
+    }
+
+    /// Dials with another certificate from now on.
+    pub(crate) fn reconfigure(&self, config: quinn::ClientConfig) {
+        *lock(&self.config) = config;
     }
 
     /// Tries the addresses in turn until one answers; or why none did, for a log.
@@ -66,7 +71,7 @@ impl Dialler {
 
     async fn dial_one(&self, target: SocketAddr) -> Result<Connection, &'static str> {
         let endpoint = self.endpoint(target).ok_or("no socket could be opened")?;
-        let connecting = endpoint.connect_with(self.config.clone(), target, centre_name());
+        let connecting = endpoint.connect_with(lock(&self.config).clone(), target, centre_name());
         let connecting = connecting.map_err(|_| "the address cannot be dialled")?;
         match timeout(HANDSHAKE_MAX, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
@@ -93,7 +98,12 @@ impl Dialler {
 
 /// Keeps one conversation with the centre until the node stops. A dial that is under way then is
 /// given up.
-pub(crate) async fn keep_dialling(dialler: Arc<Dialler>, centre: Vec<String>, hub: Arc<Hub>) {
+pub(crate) async fn keep_dialling(
+    dialler: Arc<Dialler>,
+    centre: Vec<String>,
+    hub: Arc<Hub>,
+    consult: Arc<Consult>,
+) {
     let mut life = hub.life.subscribe();
     let mut failures: u32 = 0;
     while hub.is_running() {
@@ -102,7 +112,7 @@ pub(crate) async fn keep_dialling(dialler: Arc<Dialler>, centre: Vec<String>, hu
             _ = life.wait_for(|life| *life != Life::Running) => return,
         };
         let lasted = match dialled {
-            Ok(connection) => talk(connection, &hub).await,
+            Ok(connection) => talk(connection, &hub, &consult).await,
             Err(error) => {
                 tracing::info!(failures, error, "the centre is not reached");
                 hub.note_dial(Some(error));
@@ -117,21 +127,29 @@ pub(crate) async fn keep_dialling(dialler: Arc<Dialler>, centre: Vec<String>, hu
     }
 }
 
-/// Holds the conversation that a dial began; answers how long it lasted.
-async fn talk(connection: Connection, hub: &Arc<Hub>) -> Duration {
+/// Holds the conversation that a dial began; answers how long it lasted. When the centre ends it
+/// because of what this device is, the device asks how it stands.
+async fn talk(connection: Connection, hub: &Arc<Hub>, consult: &Consult) -> Duration {
     let began = Instant::now();
-    let ended = match admitted(&connection) {
+    let ended = match admitted(&connection, None) {
         Ok(Admitted::Node(peer)) => {
             hub.note_dial(None);
             converse(connection, peer, Side::Dialled, hub).await
         }
-        Ok(Admitted::Enrol) | Err(_) => {
+        Ok(Admitted::Narrow(_) | Admitted::Enrol) | Err(_) => {
             tracing::warn!("the centre shows no certificate");
             "the centre shows no certificate"
         }
     };
     hub.note_dial(Some(ended));
-    began.elapsed()
+    let lasted = began.elapsed();
+    if [Reason::Revoked, Reason::Expired]
+        .map(Reason::name)
+        .contains(&ended)
+    {
+        consult.ask().await;
+    }
+    lasted
 }
 
 /// Failures in a row after a conversation that lasted so long. A dial that took long is no

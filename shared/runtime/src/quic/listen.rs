@@ -6,14 +6,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use node::{Side, names::Reason};
+use node::{Side, names::Reason, protocol::signed::device_id};
 use quinn::{Endpoint, Incoming};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
-use super::{admitted, close, talk::converse, why};
+use super::{admitted, close, narrow, talk::converse, why};
 use crate::{
     enrol::{Redeem, receive},
     hub::{Hub, lock},
@@ -86,8 +86,17 @@ fn origin(address: IpAddr) -> IpAddr {
     }
 }
 
+/// By what callers are judged.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    /// The certificate of the authority.
+    pub(crate) ca: Arc<[u8]>,
+    /// Who makes devices known, and answers those that are let in nowhere else.
+    pub(crate) authority: Arc<dyn Redeem>,
+}
+
 /// Lets callers in until the endpoint is closed.
-pub(crate) async fn listen(endpoint: Endpoint, hub: Arc<Hub>, enrol: Arc<dyn Redeem>) {
+pub(crate) async fn listen(endpoint: Endpoint, hub: Arc<Hub>, gate: Gate) {
     let places = Arc::new(Places {
         handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
         links: Arc::new(Semaphore::new(LINKS_MAX)),
@@ -105,8 +114,8 @@ pub(crate) async fn listen(endpoint: Endpoint, hub: Arc<Hub>, enrol: Arc<dyn Red
             incoming.refuse();
             continue;
         };
-        let (hub, enrol, places) = (Arc::clone(&hub), Arc::clone(&enrol), Arc::clone(&places));
-        tokio::spawn(async move { let_in(incoming, place, &places, &hub, enrol).await });
+        let (hub, gate, places) = (Arc::clone(&hub), gate.clone(), Arc::clone(&places));
+        tokio::spawn(async move { let_in(incoming, place, &places, &hub, gate).await });
     }
 }
 
@@ -115,7 +124,7 @@ async fn let_in(
     place: OwnedSemaphorePermit,
     places: &Places,
     hub: &Arc<Hub>,
-    enrol: Arc<dyn Redeem>,
+    gate: Gate,
 ) {
     let connection = match timeout(HANDSHAKE_MAX, incoming).await {
         Ok(Ok(connection)) => connection,
@@ -129,15 +138,19 @@ async fn let_in(
         }
     };
     drop(place);
-    let kind = match admitted(&connection) {
+    let kind = match admitted(&connection, Some(&gate.ca)) {
         Ok(kind) => kind,
         Err(error) => {
             tracing::info!(%error, "a caller was not let in");
-            close(&connection, Reason::NotAllowed);
+            close(&connection, error.reason());
             return;
         }
     };
     match kind {
+        Admitted::Node(peer) if hub.directory().is_revoked(&device_id(&peer)) => {
+            tracing::info!(device = %device_id(&peer), "a revoked device was not let in");
+            close(&connection, Reason::Revoked);
+        }
         Admitted::Node(peer) => {
             let Ok(_place) = Arc::clone(&places.links).try_acquire_owned() else {
                 close(&connection, Reason::Busy);
@@ -145,12 +158,19 @@ async fn let_in(
             };
             converse(connection, peer, Side::Answered, hub).await;
         }
+        Admitted::Narrow(peer) => {
+            let Some(_place) = places.strangers.enter(connection.remote_address().ip()) else {
+                close(&connection, Reason::Busy);
+                return;
+            };
+            narrow::serve(connection, peer, hub, &gate.authority).await;
+        }
         Admitted::Enrol => {
             let Some(_place) = places.strangers.enter(connection.remote_address().ip()) else {
                 close(&connection, Reason::Busy);
                 return;
             };
-            receive(connection, enrol, Arc::clone(&places.enrolments)).await;
+            receive(connection, gate.authority, Arc::clone(&places.enrolments)).await;
         }
     }
 }

@@ -9,6 +9,9 @@ const CRYPTO: u64 = 0x100;
 /// What the TLS library calls a certificate whose time has not come.
 const NOT_YET: &[u8] = b"not valid yet";
 
+/// What a conversation ended with when the other side was stopped in order.
+pub(super) const STOPPED: &str = "it was stopped, or is restarting";
+
 /// What TLS objects to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Alert {

@@ -18,7 +18,7 @@ use tokio::{
     time::{sleep, sleep_until, timeout},
 };
 
-use super::{close, why};
+use super::{close, refusal::STOPPED, why};
 use crate::{
     hub::{Hub, LinkGuard, Verifying},
     limits::{FIRST_FRAME_MAX, FLUSH_MAX, SILENT_MIN, SILENT_ROUND_TRIPS, VERIFIED_AT_ONCE},
@@ -59,6 +59,8 @@ pub(super) async fn converse(
     let end = carry(&connection, &guard).await;
     let (reason, why) = match end {
         End::Theirs(why) => (Reason::Stopping, why),
+        // A peer that stops ends its streams first, and this side follows.
+        End::Ours(Reason::Stopping) if hub.is_running() => (Reason::Stopping, STOPPED),
         End::Ours(reason) => (reason, reason.name()),
         End::Broken(LinkError::Stalled | LinkError::TooFarBehind) => {
             (Reason::PeerTooSlow, "the peer made no progress")

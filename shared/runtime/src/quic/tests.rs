@@ -17,7 +17,7 @@ use super::*;
 use crate::{
     Config, EnrolError, Handle, Material, Role, Running, enrol,
     link::{Outgoing, read_frame, read_lane, write_frame, write_lane},
-    start,
+    start, tell_purged,
     testing::{Folder, Kept, Organisation, add_note, open_case},
 };
 

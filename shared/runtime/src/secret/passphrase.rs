@@ -116,6 +116,11 @@ impl Passphrase {
     }
 }
 
+/// Where salt and cost are kept.
+pub(super) fn file(data: &Path) -> PathBuf {
+    data.join(FILE)
+}
+
 /// Whether the store in a folder was created with a passphrase.
 pub(super) fn made_by_one(data: &Path) -> bool {
     data.join(FILE).is_file()

@@ -3,17 +3,17 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, OnceLock},
 };
 
 use node::{
     Request, Target,
     domain::{By, Command, ContactMode, Role, Text},
-    names::{DocumentId, EntryId, Incarnation, Moment, Reason, ScopeId, TenantId},
+    names::{DeviceId, DocumentId, EntryId, Incarnation, Moment, Reason, ScopeId, TenantId},
     protocol::{
         DeviceKey, PublicKey, Rights, SignedStatement, Statement,
-        directory::{Device, DeviceKind, Grant, Issue, Site},
+        directory::{Device, DeviceKind, Grant, Issue, Purge, Revocation, Site},
         enrol::{EnrolAnswer, EnrolmentCode, TenantKey, Token},
     },
 };
@@ -29,6 +29,7 @@ pub(crate) struct Organisation {
     centre: DeviceKey,
     said: Mutex<Vec<SignedStatement>>,
     tokens: Mutex<BTreeSet<Token>>,
+    seeds: Mutex<BTreeMap<DeviceId, [u8; 32]>>,
     /// The centre's node, once it runs: where an enrolment is said.
     pub(crate) handle: OnceLock<Handle>,
 }
@@ -52,6 +53,7 @@ impl Organisation {
             centre: key(),
             said: Mutex::default(),
             tokens: Mutex::default(),
+            seeds: Mutex::default(),
             handle: OnceLock::new(),
         };
         let (id, name) = ("devizes".parse().unwrap(), "Devizes".to_owned());
@@ -100,9 +102,18 @@ impl Organisation {
         material
     }
 
+    /// A device that [`Organisation::edge`] made, once more.
+    pub(crate) fn known(&self, device: DeviceId) -> Material {
+        let seeds = lock(&self.seeds);
+        let own = DeviceKey::from_seed(seeds.get(&device).unwrap());
+        let answer = self.answer(&own.public());
+        Material::enrolled(own, answer, Vec::new())
+    }
+
     /// An edge of the site that was enrolled already.
     pub(crate) fn edge(&self) -> Material {
         let own = key();
+        lock(&self.seeds).insert(own.device_id(), *own.seed());
         self.say(device(own.public(), DeviceKind::Edge));
         let answer = self.answer(&own.public());
         Material::enrolled(own, answer, Vec::new())
@@ -131,6 +142,55 @@ impl Redeem for Organisation {
             tokio::runtime::Handle::current().block_on(handle.state(said))?;
         }
         Ok(self.answer(&key))
+    }
+
+    fn renew(&self, key: PublicKey) -> Result<Vec<Vec<u8>>, Reason> {
+        Ok(self.answer(&key).chain)
+    }
+
+    fn review(&self, device: DeviceId, part: Vec<u8>) -> Result<(), Reason> {
+        let Some(handle) = self.handle.get() else {
+            return Err(Reason::Busy);
+        };
+        let errand = handle.errand(node::Errand::HandIn { device, part });
+        tokio::runtime::Handle::current()
+            .block_on(errand)
+            .map(|_| ())
+    }
+
+    fn purged(&self, device: DeviceId) -> Result<(), Reason> {
+        self.tell(Statement::DevicePurged(Purge { device }))
+    }
+}
+
+impl Organisation {
+    /// Says something, and has the centre keep it. On a thread that may block.
+    fn tell(&self, statement: Statement) -> Result<(), Reason> {
+        let said = self.say(statement);
+        match self.handle.get() {
+            Some(handle) => tokio::runtime::Handle::current().block_on(handle.state(said)),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells the running centre of every device that was made, as an enrolment would.
+    pub(crate) async fn tell_all(&self) {
+        let said = lock(&self.said).clone();
+        for statement in said {
+            self.handle.get().unwrap().state(statement).await.unwrap();
+        }
+    }
+
+    /// Revokes a device.
+    pub(crate) async fn revoke(&self, device: DeviceId, lost: bool) {
+        let revocation = Revocation {
+            device,
+            lost,
+            held: None,
+        };
+        self.tell_all().await;
+        let said = self.say(Statement::DeviceRevoked(revocation));
+        self.handle.get().unwrap().state(said).await.unwrap();
     }
 }
 

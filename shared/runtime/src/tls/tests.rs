@@ -45,7 +45,8 @@ impl Organisation {
 
     fn meet(&self, client: &ClientConfig) -> Result<Admitted, String> {
         let server = Arc::new(self.centre.clone());
-        meet(&server, &Arc::new(client.clone())).map(|(admitted, _, _)| admitted)
+        let ca = self.authority.certificate();
+        meet(&server, &Arc::new(client.clone()), ca).map(|(admitted, _, _)| admitted)
     }
 }
 
@@ -53,6 +54,7 @@ impl Organisation {
 fn meet(
     server: &Arc<ServerConfig>,
     client: &Arc<ClientConfig>,
+    ca: &[u8],
 ) -> Result<(Admitted, Option<HandshakeKind>, u32), String> {
     let name = ServerName::try_from(centre_name()).unwrap();
     let mut client = ClientConnection::new(Arc::clone(client), name).unwrap();
@@ -81,7 +83,8 @@ fn meet(
                 .map_err(|error| format!("client: {error:?}"))?;
         }
     }
-    let admitted = admit(server.alpn_protocol(), server.peer_certificates());
+    let now = Some((ca, UnixTime::now()));
+    let admitted = admit(server.alpn_protocol(), server.peer_certificates(), now);
     let admitted = admitted.map_err(|error| format!("admit: {error:?}"))?;
     Ok((
         admitted,
@@ -139,8 +142,11 @@ fn an_expired_certificate_is_refused() {
             .issue_device(&key(9).public(), long_ago)
             .unwrap(),
     ];
-    let client = client(&key(9), &chain, ours.authority.certificate()).unwrap();
-    assert_refused(ours.meet(&client), "server", "Expired");
+    let ca = ours.authority.certificate();
+    let client = client(&key(9), &chain, ca).unwrap();
+    assert_refused(ours.meet(&client), "admit", "NotNow");
+    let narrow = narrow(&key(9), &chain, ca).unwrap();
+    assert_eq!(ours.meet(&narrow), Ok(Admitted::Narrow(key(9).public())));
 }
 
 #[test]
@@ -152,8 +158,45 @@ fn a_certificate_that_is_not_valid_yet_is_refused() {
             .issue_device(&key(9).public(), some_day)
             .unwrap(),
     ];
-    let client = client(&key(9), &chain, ours.authority.certificate()).unwrap();
-    assert_refused(ours.meet(&client), "server", "NotValidYet");
+    let ca = ours.authority.certificate();
+    let client = client(&key(9), &chain, ca).unwrap();
+    assert_refused(ours.meet(&client), "admit", "NotNow");
+    let narrow = narrow(&key(9), &chain, ca).unwrap();
+    assert_eq!(ours.meet(&narrow), Ok(Admitted::Narrow(key(9).public())));
+}
+
+#[test]
+fn time_is_all_that_the_narrow_protocol_overlooks() {
+    let (ours, other) = (organisation(1), organisation(3));
+    let long_ago = shell::now().plus_ms(-500 * 24 * 60 * 60 * 1_000);
+    let issue = |whose: &Organisation, purpose| {
+        let issued = whose
+            .authority
+            .issue(&key(9).public(), long_ago, 60, purpose);
+        vec![issued.unwrap()]
+    };
+    let ca = ours.authority.certificate();
+    let dials = |chain: &[Vec<u8>]| ours.meet(&narrow(&key(9), chain, ca).unwrap());
+    assert!(dials(&issue(&ours, Purpose::Device)).is_ok());
+    assert!(dials(&issue(&ours, Purpose::Centre)).is_err());
+    assert!(dials(&issue(&other, Purpose::Device)).is_err());
+    // And the same of the centre: another one is not taken for ours, whatever the clock says.
+    let elsewhere = narrow(&key(9), &ours.device(9), ca).unwrap();
+    assert_refused(other.meet(&elsewhere), "client", "BadSignature");
+    let own = key(2);
+    let old = vec![
+        ours.authority
+            .issue(&own.public(), long_ago, 60, Purpose::Centre)
+            .unwrap(),
+    ];
+    let config = server(&own, &old, ca).unwrap();
+    let strict = client(&key(9), &ours.device(9), ca).unwrap();
+    let asleep = Organisation {
+        centre: config,
+        ..organisation(1)
+    };
+    assert_refused(asleep.meet(&strict), "client", "Expired");
+    assert!(asleep.meet(&elsewhere).is_ok());
 }
 
 #[test]
@@ -260,7 +303,8 @@ fn no_session_is_ever_resumed() {
     willing.resumption = Resumption::in_memory_sessions(8);
     let willing = Arc::new(willing);
     for _ in 0..2 {
-        let (admitted, kind, tickets) = meet(&server, &willing).unwrap();
+        let (admitted, kind, tickets) =
+            meet(&server, &willing, ours.authority.certificate()).unwrap();
         assert_eq!(admitted, Admitted::Node(key(9).public()));
         assert_eq!((kind, tickets), (Some(HandshakeKind::Full), 0));
     }

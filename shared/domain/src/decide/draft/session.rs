@@ -126,7 +126,12 @@ pub(super) fn cash(command: &Command) -> Result<Option<Act>, Refusal> {
         },
         Command::ReverseCash { cash, reason } => {
             let reason = needed(&reason, "the reason")?;
-            Act::ReverseCash { cash, reason }
+            let lines = None;
+            Act::ReverseCash {
+                cash,
+                reason,
+                lines,
+            }
         }
         _ => return Ok(None),
     }))

@@ -1,5 +1,7 @@
 //! What a device learns when the centre does not take it, or is not there.
 
+use node::protocol::narrow::PurgeReceipt;
+
 use super::*;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -17,6 +19,7 @@ async fn says(edge: &Running, words: &str) {
 async fn an_edge_says_why_the_centre_does_not_take_it() {
     let organisation = Arc::new(Organisation::new());
     let centre = centre_on(&organisation, Kept::default(), anywhere()).await;
+    assert!(organisation.handle.set(centre.handle()).is_ok());
     let issued = |days: i64| {
         let mut material = organisation.edge();
         let at = shell::now().plus_ms(days * DAY_MS);
@@ -26,21 +29,30 @@ async fn an_edge_says_why_the_centre_does_not_take_it() {
     };
     let mut other = Organisation::new().edge();
     other.ca = organisation.ca.certificate().to_vec();
-    let cases = [
-        (issued(-500), "has expired"),
-        (issued(10), "not valid yet"),
-        (other, "another organisation"),
-    ];
-    for (material, words) in cases {
+    let edge = edge_of(other, &centre).await;
+    says(&edge, "another organisation").await;
+    edge.stop().await;
+    // One whose time has passed, or not come, gets another certificate over it.
+    for days in [-500, 10] {
+        let material = issued(days);
+        organisation.tell_all().await;
         let edge = edge_of(material, &centre).await;
-        says(&edge, words).await;
+        let soon = shell::now().plus_ms(50 * DAY_MS);
+        until("another certificate", async || {
+            let ends = edge.handle().certificate_ends();
+            ends.is_some_and(|ends| ends > soon)
+        })
+        .await;
+        until("a conversation", async || !edge.handle().links().is_empty()).await;
         edge.stop().await;
     }
     let edge = edge_of(organisation.edge(), &centre).await;
     until("a conversation", async || !edge.handle().links().is_empty()).await;
     assert_eq!(edge.handle().unreached(), None);
-    edge.stop().await;
+    // It said "stopping", as if the edge itself were about to.
     centre.stop().await;
+    says(&edge, "it was stopped, or is restarting").await;
+    edge.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,4 +79,82 @@ async fn a_stop_does_not_wait_for_a_centre_that_is_not_there() {
         "a stop took {:?}",
         began.elapsed()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_device_hands_in_what_it_never_sent_and_leaves() {
+    let organisation = Arc::new(Organisation::new());
+    let centre = centre_on(&organisation, Kept::default(), anywhere()).await;
+    assert!(organisation.handle.set(centre.handle()).is_ok());
+    let material = organisation.edge();
+    let (device, store) = (material.device.device_id(), Kept::default());
+    let alone = start(Config {
+        store: store.clone(),
+        material,
+        role: Role::Edge { centre: Vec::new() },
+    });
+    let alone = alone.await.unwrap();
+    let case = alone.handle().command(open_case()).await.unwrap();
+    alone.stop().await;
+    organisation.revoke(device, false).await;
+    let material = organisation.known(device);
+    let edge = start(Config {
+        store,
+        material,
+        role: Role::Edge {
+            centre: vec![centre.quic_addr().unwrap().to_string()],
+        },
+    });
+    let edge = edge.await.unwrap();
+    assert_eq!(
+        timeout(LONG, edge.ended()).await.unwrap(),
+        crate::Life::Stopped
+    );
+    let leaving = edge.handle().leaving().unwrap();
+    assert!(leaving.parts > 0 && !leaving.lost, "{leaving:?}");
+    edge.stop().await;
+    let waits = centre.handle().in_review(vec![device]).await.unwrap();
+    assert_eq!(waits.first().unwrap().parts, leaving.parts);
+    assert_eq!(
+        centre.handle().listed(case.document).await.unwrap(),
+        None,
+        "nobody let it in"
+    );
+    // It says that its keys are destroyed, and nobody else can.
+    let address = [centre.quic_addr().unwrap().to_string()];
+    let (mine, other) = (organisation.known(device), organisation.edge());
+    organisation.tell_all().await;
+    let receipt = |key: &DeviceKey| PurgeReceipt::sign(key, &mine.tenant, shell::now());
+    let told = tell_purged(&other, &address, receipt(&mine.device)).await;
+    assert_eq!(told, Err(Reason::NotAllowed.words()));
+    let told = tell_purged(&mine, &address, receipt(&other.device)).await;
+    assert_eq!(told, Err(Reason::NotAllowed.words()));
+    assert_eq!(centre.handle().directory().purged(&device), None);
+    assert_eq!(
+        tell_purged(&mine, &address, receipt(&mine.device)).await,
+        Ok(())
+    );
+    assert!(centre.handle().directory().purged(&device).is_some());
+    centre.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_ends_at_once_and_a_lost_device_hands_in_nothing() {
+    let organisation = Arc::new(Organisation::new());
+    let centre = centre_on(&organisation, Kept::default(), anywhere()).await;
+    assert!(organisation.handle.set(centre.handle()).is_ok());
+    let material = organisation.edge();
+    let device = material.device.device_id();
+    let edge = edge_of(material, &centre).await;
+    until("a conversation", async || !edge.handle().links().is_empty()).await;
+    let began = Instant::now();
+    organisation.revoke(device, true).await;
+    until("the end", async || centre.handle().links().is_empty()).await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(2), "it took {took:?}");
+    timeout(LONG, edge.ended()).await.unwrap();
+    let leaving = edge.handle().leaving().unwrap();
+    assert!(leaving.lost && leaving.parts == 0, "{leaving:?}");
+    edge.stop().await;
+    centre.stop().await;
 }

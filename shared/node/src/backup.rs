@@ -1,0 +1,401 @@
+//! What a backup carries, read from a snapshot; and how a store comes back from one.
+//!
+//! A backup carries what nothing else can give back: statements, placements and bundles with their
+//! signatures, as they came. Never a summary or another cache: they are made again. With them go
+//! hints (how far the logs went, how far each peer was heard), so that a restored centre and its
+//! edges need say only what has happened since.
+//!
+//! Restoring is one of the ways in, and passes through the one door like every other: each piece
+//! is verified by [`crate::Verifier`] and admitted in a turn. A restored store keeps the id of the
+//! old one, which its peers know, and is a new *incarnation* with a log of its own, so that nobody
+//! takes what it says now for what the old one said.
+
+use std::collections::BTreeSet;
+
+use minicbor::{Decode, Encode};
+use names::{DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId, TenantId, WriterId};
+use protocol::{
+    bundle::Bundle, codec, digest::Digest, directory::SignedStatement, log::Cursor,
+    placement::SignedPlacement,
+};
+use store::{Batch, NAME_BYTES_MAX, Snapshot, Store, StoreError, Table};
+
+use crate::{
+    admit::{self, Judge, Verdict},
+    draft::{Draft, Settled, damaged, decode_row, read_row},
+    node::{META, Node},
+    rows::{MetaRow, PeerRow, ScopeRow, scope_name},
+    turn::Turn,
+    verify::{VerifiedBundle, VerifiedPlacement, Verifier},
+};
+
+/// Scopes of one centre: sites, compartments, and a caseload for each worker. A hundred times the
+/// organisation this is made for.
+const SCOPES_MAX: usize = 1 << 16;
+/// Peers of one centre, once for each scope that it shares with them.
+const PEERS_MAX: usize = 1 << 18;
+/// Rows read at once. A bundle has a mebibyte at most, so that this bounds memory.
+const ROWS: usize = 16;
+
+/// How a scope stood when a backup was made.
+#[derive(Clone, Debug, Encode, Decode)]
+pub struct ScopeStand {
+    /// Which scope.
+    #[cbor(n(0), with = "codec::wire")]
+    pub scope: ScopeId,
+    /// Its digest.
+    #[cbor(n(1), with = "codec::wire")]
+    pub digest: Digest,
+    /// Documents in it.
+    #[n(2)]
+    pub count: u64,
+    /// How far the logs went.
+    #[cbor(n(3), with = "codec::wire")]
+    pub heads: Cursor,
+}
+
+codec::wire_struct!(ScopeStand);
+
+/// How far a peer was known to be in a scope; a hint.
+#[derive(Clone, Debug, Encode, Decode)]
+pub struct PeerStand {
+    #[cbor(
+        n(0),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<NAME_BYTES_MAX, _, _>"
+    )]
+    name: Vec<u8>,
+    #[cbor(n(1), with = "codec::wire")]
+    taken: Cursor,
+    #[cbor(n(2), with = "codec::wire")]
+    given: Cursor,
+}
+
+codec::wire_struct!(PeerStand);
+
+/// What a backup says of the store that it was made from.
+#[derive(Clone, Debug, Encode, Decode)]
+pub struct Manifest {
+    /// The organisation.
+    #[cbor(n(0), with = "codec::wire")]
+    pub tenant: TenantId,
+    /// The store.
+    #[cbor(n(1), with = "codec::wire")]
+    pub store: StoreId,
+    /// The life of it that made the backup.
+    #[cbor(n(2), with = "codec::wire")]
+    pub incarnation: Incarnation,
+    /// Documents.
+    #[n(3)]
+    pub documents: u64,
+    /// Statements of the directory.
+    #[n(4)]
+    pub statements: u64,
+    /// The scopes that hold any.
+    #[cbor(
+        n(5),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<SCOPES_MAX, _, _>"
+    )]
+    pub scopes: Vec<ScopeStand>,
+    #[cbor(
+        n(6),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<PEERS_MAX, _, _>"
+    )]
+    peers: Vec<PeerStand>,
+}
+
+/// One signed thing of a document, as it travelled.
+#[derive(Clone, Debug, Encode, Decode)]
+pub enum Piece {
+    /// Where it stands.
+    #[n(0)]
+    Placement(#[n(0)] SignedPlacement),
+    /// What somebody wrote.
+    #[n(1)]
+    Bundle(#[cbor(n(0), with = "codec::wire")] Bundle),
+}
+
+/// A piece that has passed the door.
+#[derive(Clone, Debug)]
+pub enum VerifiedPiece {
+    /// A placement.
+    Placement(VerifiedPlacement),
+    /// A bundle.
+    Bundle(VerifiedBundle),
+}
+
+impl Piece {
+    /// The document it is of.
+    pub fn document(&self) -> Option<DocumentId> {
+        match self {
+            Piece::Placement(signed) => signed.claim().ok().map(|(_, claim)| claim.document),
+            Piece::Bundle(bundle) => Some(bundle.document),
+        }
+    }
+}
+
+impl Verifier {
+    /// Verifies one piece of a backup, or of a store that is checked.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn piece(&self, piece: Piece) -> Result<VerifiedPiece, Reason> {
+        match piece {
+            Piece::Placement(signed) => self.placement(signed).map(VerifiedPiece::Placement),
+            Piece::Bundle(bundle) => {
+                let mut rejected = Vec::new();
+                let bundle = self.bundle(bundle, &mut rejected)?;
+                match rejected.first() {
+                    None => Ok(VerifiedPiece::Bundle(bundle)),
+                    Some(first) => Err(first.reason),
+                }
+            }
+        }
+    }
+}
+
+/// What a backup of this state says of the store.
+///
+/// # Errors
+/// When the store cannot be read, or a row of it is damaged.
+pub fn manifest<P: Snapshot>(snapshot: &P) -> Result<Manifest, StoreError> {
+    let meta: MetaRow = read_row(snapshot, Table::Meta, META, 0)?.ok_or(damaged(Table::Meta))?;
+    let mut scopes = Vec::new();
+    whole(snapshot, Table::Scope, |name, value| {
+        let name = std::str::from_utf8(name).ok();
+        let scope = name.and_then(|name| name.parse::<ScopeId>().ok());
+        let row: ScopeRow = decode_row(Table::Scope, value)?;
+        scopes.push(ScopeStand {
+            scope: scope.ok_or(damaged(Table::Scope))?,
+            digest: row.value(),
+            count: row.count,
+            heads: row.heads,
+        });
+        Ok(())
+    })?;
+    let mut peers = Vec::new();
+    whole(snapshot, Table::Peer, |name, value| {
+        let row: PeerRow = decode_row(Table::Peer, value)?;
+        peers.push(PeerStand {
+            name: name.to_vec(),
+            taken: row.taken,
+            given: row.given,
+        });
+        Ok(())
+    })?;
+    let mut statements = 0;
+    each_statement(snapshot, |_| statements += 1)?;
+    Ok(Manifest {
+        tenant: meta.tenant,
+        store: meta.store,
+        incarnation: meta.incarnation,
+        documents: documents(snapshot)?.len() as u64,
+        statements,
+        scopes,
+        peers,
+    })
+}
+
+/// Every document there is, in the order of their ids.
+///
+/// # Errors
+/// When the store cannot be read, or a row of it is damaged.
+pub fn documents<P: Snapshot>(snapshot: &P) -> Result<BTreeSet<DocumentId>, StoreError> {
+    let mut documents = BTreeSet::new();
+    whole(snapshot, Table::Document, |name, _| {
+        let id = <[u8; 16]>::try_from(name).map_err(|_| damaged(Table::Document))?;
+        documents.insert(DocumentId(id));
+        Ok(())
+    })?;
+    Ok(documents)
+}
+
+/// Visits every statement, in the order in which they came.
+///
+/// # Errors
+/// When the store cannot be read, or a row of it is damaged.
+pub fn each_statement<P: Snapshot>(
+    snapshot: &P,
+    mut visit: impl FnMut(SignedStatement),
+) -> Result<(), StoreError> {
+    each_row(snapshot, Table::Statement, &[], |bytes| {
+        visit(decode_row(Table::Statement, bytes)?);
+        Ok(())
+    })
+}
+
+/// Visits what there is of a document, in the order in which it was admitted: its placements, then
+/// its bundles. What `visit` answers ends it early when it is an error.
+///
+/// # Errors
+/// When the store cannot be read, or a row of it is damaged; what `visit` answers.
+pub fn each_piece<P: Snapshot, E: From<StoreError>>(
+    snapshot: &P,
+    document: DocumentId,
+    mut visit: impl FnMut(Piece) -> Result<(), E>,
+) -> Result<(), E> {
+    each_row(snapshot, Table::Placement, document.as_ref(), |bytes| {
+        visit(Piece::Placement(decode_row(Table::Placement, bytes)?))
+    })?;
+    each_row(snapshot, Table::Bundle, document.as_ref(), |bytes| {
+        visit(Piece::Bundle(decode_row(Table::Bundle, bytes)?))
+    })
+}
+
+fn each_row<P: Snapshot, E: From<StoreError>>(
+    snapshot: &P,
+    table: Table,
+    name: &[u8],
+    mut visit: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut next = Some(0);
+    while let Some(from) = next {
+        let rows = snapshot.range(table, name, from, ROWS)?;
+        next = rows.last().and_then(|(last, _)| last.checked_add(1));
+        for (_, bytes) in rows {
+            visit(&bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// Visits every row of a table; a damaged one is an error here.
+fn whole<P: Snapshot>(
+    snapshot: &P,
+    table: Table,
+    mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut so_far = Ok(());
+    let spoilt = store::each(snapshot, table, |row| {
+        if so_far.is_ok() {
+            so_far = visit(&row.name, &row.value);
+        }
+    })?;
+    if spoilt > 0 {
+        return Err(damaged(table));
+    }
+    so_far
+}
+
+/// Prepares an empty store for what a backup holds: the id of the old store, and a life of its own.
+/// The node is opened on it afterwards.
+///
+/// # Errors
+/// Failures of the store.
+pub fn begin<S: Store>(
+    store: &mut S,
+    manifest: &Manifest,
+    incarnation: Incarnation,
+    writer: WriterId,
+) -> Result<(), StoreError> {
+    let meta = MetaRow {
+        tenant: manifest.tenant,
+        store: manifest.store,
+        incarnation,
+        writer,
+        openings: 0,
+        summaries: Some(domain::SUMMARY_VERSION),
+        restored: true,
+    };
+    let mut batch = Batch::new();
+    batch.put(Table::Meta, META, 0, codec::encode(&meta));
+    store.commit(batch)
+}
+
+impl<S: Store> Node<S> {
+    /// Whether this store came back from a backup and nobody has let its authority act again.
+    pub fn is_restored(&self) -> bool {
+        self.meta.restored
+    }
+
+    /// Takes back some pieces of a backup, in one turn. Nothing is said to anybody: they are in no
+    /// log, since whoever knew the old store has them, and the proof finds what is not so. Answers
+    /// what was refused, and why.
+    ///
+    /// # Errors
+    /// When the store fails; the node is dead then.
+    pub fn take_back(
+        &mut self,
+        pieces: &[VerifiedPiece],
+        now: Moment,
+    ) -> Result<Vec<(DocumentId, Reason)>, StoreError> {
+        // Only what was dropped, or waits, needs anything of chance; nothing does here.
+        let mut turn = Turn::new(Draft::new(self.store.snapshot()?), now, [0; 32]);
+        let mut refused = Vec::new();
+        let directory = self.directory();
+        let judge = Judge {
+            directory: &directory,
+            is_centre: self.is_centre(),
+        };
+        for piece in pieces {
+            let (document, reason) = match piece {
+                VerifiedPiece::Placement(placement) => {
+                    let document = placement.placement().document;
+                    match admit::placement(&mut turn.draft, &judge, placement, None)? {
+                        Verdict::Refused(reason) => (document, Some(reason)),
+                        Verdict::Admitted => {
+                            self.owe_rulings(&mut turn, document)?;
+                            (document, None)
+                        }
+                        Verdict::Held => (document, None),
+                    }
+                }
+                VerifiedPiece::Bundle(bundle) => {
+                    let admission = admit::bundle(&mut turn.draft, bundle, None)?;
+                    let first = admission.refused.first().map(|(_, _, reason)| *reason);
+                    (bundle.document(), admission.nothing.or(first))
+                }
+            };
+            self.stale.insert(document);
+            if let Some(reason) = reason {
+                self.count(reason);
+                refused.push((document, reason));
+            }
+        }
+        turn.draft.keep_quiet();
+        let Settled { shifts, .. } = turn.draft.settle(self.meta.writer)?;
+        self.follow_shifts(&mut turn, shifts)?;
+        self.commit_own(turn.draft.into_batch())?;
+        Ok(refused)
+    }
+
+    /// Everything of a backup has been taken back: takes up its hints, so that peers go on where
+    /// they stood.
+    ///
+    /// # Errors
+    /// When the store fails; the node is dead then.
+    pub fn end_take_back(&mut self, manifest: &Manifest) -> Result<(), StoreError> {
+        let snapshot = self.store.snapshot()?;
+        let mut batch = Batch::new();
+        for stand in &manifest.scopes {
+            let name = scope_name(&stand.scope);
+            let mut row: ScopeRow =
+                read_row(&snapshot, Table::Scope, &name, 0)?.unwrap_or_default();
+            row.heads.advance_to(&stand.heads);
+            self.log_heads
+                .insert(stand.scope.clone(), row.heads.clone());
+            batch.put(Table::Scope, name, 0, codec::encode(&row));
+        }
+        for peer in &manifest.peers {
+            let row = PeerRow {
+                taken: peer.taken.clone(),
+                given: peer.given.clone(),
+            };
+            batch.put(Table::Peer, peer.name.clone(), 0, codec::encode(&row));
+        }
+        drop(snapshot);
+        self.commit_own(batch)
+    }
+
+    fn commit_own(&mut self, batch: Batch) -> Result<(), StoreError> {
+        if self.dead {
+            return Err(StoreError::Dead);
+        }
+        let done = self.store.commit(batch);
+        self.dead = done.is_err();
+        self.commits += 1;
+        done
+    }
+}

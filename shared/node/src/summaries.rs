@@ -1,0 +1,228 @@
+//! Summaries: the rows that lists need, made off the turn from what has come.
+//!
+//! What people write now comes first; what was missed waits until all of it is proved to be here.
+//! Documents that may have brought the program down are opened before all others, one at a time.
+
+use std::collections::BTreeSet;
+
+use names::{DocumentId, Moment, Reason};
+use store::{Store, StoreError, Table};
+
+use crate::{
+    draft::unless_damaged,
+    link::Link,
+    node::Node,
+    opener::{Ending, Opened, Summarised, Task},
+    output::{Notice, Output},
+    rows::SummaryRow,
+    turn::Turn,
+};
+
+/// Summaries made at once while nobody waits for them.
+const SUMMARIES_AT_ONCE: usize = 8;
+/// Summaries that wait to be kept together: a commit each would be a thousand after a first fill.
+const SUMMARIES_KEPT_AT_ONCE: usize = 32;
+/// What one summary may take. The largest honest one has some hundred open tasks: 30 KB.
+const SUMMARY_BYTES_MAX: usize = 256 << 10;
+/// How long summaries of what was missed wait for the proof that it is all here. A peer that never
+/// gives one must not keep lists behind for longer.
+const FILL_PATIENCE_MS: i64 = 30_000;
+
+impl<S: Store> Node<S> {
+    /// Has a document opened before others, if anything of it never was: somebody wants to see it.
+    pub(crate) fn want(&mut self, document: DocumentId) {
+        if self.stale_later.remove(&document) {
+            self.stale.insert(document);
+        }
+        if self.stale.contains(&document) {
+            self.desk.wanted.insert(document);
+        }
+    }
+
+    /// Opens the next document that may have brought the program down, on its own. Answers whether
+    /// there is any: then nothing else is opened.
+    fn try_suspect(&mut self, turn: &mut Turn<S::Snapshot>) -> Result<bool, StoreError> {
+        while let Some(document) = self.trying.suspect() {
+            if !self.trying.rests() {
+                return Ok(true);
+            }
+            let row = unless_damaged(turn.draft.document(document))?.flatten();
+            if let Some(row) = row {
+                self.stale.remove(&document);
+                self.desk.summarising.insert(document);
+                self.request(turn, document, row.kind, Task::Summarise)?;
+                return Ok(true);
+            }
+            self.acquit(document);
+        }
+        if std::mem::take(&mut self.trying.holds_back) {
+            // One that came in this very turn, after the last suspect was through, has begun.
+            let jobs = self.desk.jobs.values();
+            let begun: BTreeSet<DocumentId> = jobs
+                .filter(|(_, summarises)| !summarises)
+                .map(|(document, _)| *document)
+                .collect();
+            let held = self.desk.queues.keys().filter(|id| !begun.contains(id));
+            for document in held.copied().collect::<Vec<_>>() {
+                self.begin(turn, document)?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Has stale summaries made, while nothing more urgent is going on.
+    pub(crate) fn assign_openings(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+    ) -> Result<(), StoreError> {
+        self.tell_aside(turn);
+        self.keep_summaries(turn)?;
+        self.release_stale(turn.now);
+        if self.try_suspect(turn)? {
+            return Ok(());
+        }
+        for document in self.next_to_summarise(turn)? {
+            self.stale.remove(&document);
+            self.desk.wanted.remove(&document);
+            let row = unless_damaged(turn.draft.document(document))?;
+            if let Some(row) = row.flatten() {
+                self.desk.summarising.insert(document);
+                self.request(turn, document, row.kind, Task::Summarise)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The documents whose summary is to be made next: those that somebody waits for, then those
+    /// that were marked before, then others, which are marked together.
+    fn next_to_summarise(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+    ) -> Result<Vec<DocumentId>, StoreError> {
+        let free = SUMMARIES_AT_ONCE.saturating_sub(self.desk.summarising.len());
+        let (desk, trying, stale) = (&self.desk, &mut self.trying, &self.stale);
+        trying.ready.retain(|document| stale.contains(document));
+        let idle = |document: &&DocumentId| {
+            !desk.queues.contains_key(document) && !desk.summarising.contains(document)
+        };
+        let wanted = desk.wanted.intersection(stale);
+        let next = wanted.chain(trying.ready.difference(&desk.wanted));
+        let mut next: Vec<DocumentId> = next.filter(idle).take(free).copied().collect();
+        if next.len() < free {
+            let known = |document: &&DocumentId| {
+                !trying.is_aside(document)
+                    && !trying.ready.contains(document)
+                    && !desk.wanted.contains(document)
+            };
+            let more = stale.iter().filter(known).filter(idle);
+            let more: Vec<DocumentId> = more.take(SUMMARIES_KEPT_AT_ONCE).copied().collect();
+            for document in more {
+                self.mark(turn, document)?;
+                self.trying.ready.insert(document);
+                next.push(document);
+            }
+            next.truncate(free);
+        }
+        next.retain(|document| !self.trying.is_aside(document));
+        Ok(next)
+    }
+
+    pub(crate) fn take_summary(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        document: DocumentId,
+        opened: Opened,
+    ) {
+        match opened.0 {
+            Ending::Summarised(summary) => {
+                if summary.flaws > 0 {
+                    let reason = Reason::CannotOpen;
+                    turn.say(Output::Notice(Notice::Unreadable { document, reason }));
+                }
+                self.desk.summarised.push((document, summary));
+            }
+            Ending::Failed(reason) => {
+                // The mark stays, so that the next opening of the store tries again.
+                self.count(reason);
+                turn.say(Output::Notice(Notice::Unreadable { document, reason }));
+            }
+            Ending::Performed { .. } | Ending::Recorded | Ending::Refused(_) => {}
+        }
+    }
+
+    /// Keeps summaries that were made: with whatever else this turn writes, or once many have
+    /// gathered or nothing more is being made. Until then their documents stay marked.
+    fn keep_summaries(&mut self, turn: &mut Turn<S::Snapshot>) -> Result<(), StoreError> {
+        let is_time = turn.draft.has_writes()
+            || self.desk.summarising.is_empty()
+            || self.desk.summarised.len() >= SUMMARIES_KEPT_AT_ONCE;
+        if !is_time {
+            return Ok(());
+        }
+        for (document, summary) in std::mem::take(&mut self.desk.summarised) {
+            if self.is_dropped(document) {
+                continue;
+            }
+            let row = unless_damaged(turn.draft.document(document))?.flatten();
+            let fresh = row.is_some_and(|row| row.arrivals == summary.arrivals);
+            self.keep_summary(turn, document, &summary, summary.arrivals, fresh);
+        }
+        self.clear_marks(turn);
+        Ok(())
+    }
+
+    /// Lets summaries of what was missed be made, once it is proved that all of it is here.
+    fn release_stale(&mut self, now: Moment) {
+        if self.stale_later.is_empty() {
+            self.desk.waiting_since = None;
+            return;
+        }
+        let since = *self.desk.waiting_since.get_or_insert(now);
+        let is_late = now >= since.plus_ms(FILL_PATIENCE_MS) || now < since;
+        if is_late || !self.links.values().any(Link::is_filling) {
+            self.stale.append(&mut self.stale_later);
+            self.desk.waiting_since = None;
+        }
+    }
+
+    /// When summaries that wait for a proof will wait no longer.
+    pub(crate) fn release_at(&self) -> Option<Moment> {
+        self.desk
+            .waiting_since
+            .map(|since| since.plus_ms(FILL_PATIENCE_MS))
+    }
+
+    pub(crate) fn keep_summary(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        document: DocumentId,
+        summary: &Summarised,
+        arrivals: u64,
+        fresh: bool,
+    ) {
+        // One that was made before a command on the same document must not follow it.
+        self.desk.summarised.retain(|(other, _)| *other != document);
+        let mut json = summary.json.clone();
+        if json.len() > SUMMARY_BYTES_MAX {
+            // Lists show the document without it, and say so.
+            json.clear();
+            self.count(Reason::TooLarge);
+            let reason = Reason::TooLarge;
+            turn.say(Output::Notice(Notice::Unreadable { document, reason }));
+        }
+        let row = SummaryRow {
+            arrivals,
+            version: summary.version,
+            json,
+        };
+        turn.draft.put(Table::Summary, document.0, 0, &row);
+        if fresh {
+            self.stale.remove(&document);
+            turn.draft.delete(Table::Stale, document.0, 0);
+        } else {
+            turn.draft
+                .put_bytes(Table::Stale, document.0, 0, Vec::new());
+            self.stale.insert(document);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The program ends while it opens a document; and another version makes summaries anew.
+
+use names::Reason;
+use store::{Batch, Store as _, Table};
+
+use super::*;
+use crate::{
+    draft::read_row,
+    rows::{MetaRow, TryingRow},
+    trying::TRIES_MAX,
+    views::Opening,
+};
+
+/// Takes a turn at the centre, and opens nothing that it asks for: what that would have been.
+fn turn_without_opening(world: &mut World) -> Vec<DocumentId> {
+    let place = &mut world.places[0];
+    let inputs: Vec<Input> = place.inbox.drain(..).collect();
+    let outputs = place.node.turn(world.now, [5; 32], inputs).unwrap();
+    let mut opened = Vec::new();
+    for output in outputs {
+        match output {
+            Output::Open(job) => opened.push(job.document()),
+            Output::Send { link, frame, .. } => {
+                let edge = world.links[&link];
+                let frame = world.places[edge].node.verifier().frame(&frame).unwrap();
+                let inbox = &mut world.places[edge].inbox;
+                inbox.push_back(Input::Frame { link, frame });
+            }
+            _ => {}
+        }
+    }
+    opened
+}
+
+/// The centre's program ends, and is started again on the same store.
+fn restart(world: &mut World) {
+    for link in std::mem::take(&mut world.links).into_keys() {
+        world.places[1].inbox.push_back(Input::LinkDown { link });
+    }
+    let place = world.places.remove(0);
+    let fresh = world.place(0, place.node.into_store());
+    world.places.insert(0, fresh);
+    world.places[0].inbox.push_back(Input::Wake);
+}
+
+/// What an edge has written comes to the centre, which ends as soon as it begins to open any of it.
+fn end_while_opening(world: &mut World) -> Vec<DocumentId> {
+    world.next += 1;
+    let link = LinkId(world.next);
+    world.links.insert(link, 1);
+    let up = |peer: u8, side| Input::LinkUp {
+        link,
+        peer: key(peer).public(),
+        side,
+    };
+    world.places[0].inbox.push_back(up(1, Side::Answered));
+    world.places[1].inbox.push_back(up(0, Side::Dialled));
+    for _ in 0..40 {
+        let opened = turn_without_opening(world);
+        if !opened.is_empty() {
+            restart(world);
+            return opened;
+        }
+        world.turn(1);
+    }
+    panic!("nothing is opened");
+}
+
+fn opening(world: &World, document: DocumentId) -> Opening {
+    let snapshot = world.places[0].node.snapshot().unwrap();
+    views::opening_of(&snapshot, document).unwrap()
+}
+
+fn mark(world: &World, document: DocumentId) -> Option<u8> {
+    let snapshot = world.places[0].node.snapshot().unwrap();
+    let row: Option<TryingRow> = read_row(&snapshot, Table::Job, document.as_ref(), 0).unwrap();
+    row.map(|row| row.tries)
+}
+
+/// Two cases of an edge's that the centre was opening when it ended.
+fn two_suspects() -> (World, [DocumentId; 2]) {
+    let mut world = World::new(&[&["site:bath"]]);
+    let mut cases = [(); 2].map(|()| world.open_case(1, "site:bath"));
+    let mut opened = end_while_opening(&mut world);
+    opened.sort_unstable();
+    cases.sort_unstable();
+    assert_eq!(opened, cases, "both were to be opened");
+    assert_eq!(cases.map(|case| mark(&world, case)), [Some(1), Some(1)]);
+    (world, cases)
+}
+
+/// The program ends in opening this one, alone, as often as it takes.
+fn end_again_and_again(world: &mut World, bad: DocumentId) {
+    for tries in 1..TRIES_MAX {
+        assert_eq!(
+            opening(world, bad),
+            Opening::Unopened,
+            "not for {tries} times"
+        );
+        assert_eq!(turn_without_opening(world), [bad], "alone");
+        restart(world);
+    }
+    assert_eq!(opening(world, bad), Opening::Aside);
+}
+
+/// Somebody pulled the plug: nothing is set aside for that.
+#[test]
+fn what_was_not_at_fault_is_opened_again_one_at_a_time() {
+    let (mut world, cases) = two_suspects();
+    end_again_and_again(&mut world, cases[0]);
+    // The first has brought it down every time, as far as anybody can tell; the other goes on.
+    world.run();
+    assert_eq!(opening(&world, cases[0]), Opening::Aside);
+    assert_eq!(opening(&world, cases[1]), Opening::Opened);
+    let (mut world, cases) = two_suspects();
+    world.run();
+    assert_eq!(
+        cases.map(|case| opening(&world, case)),
+        [Opening::Opened; 2]
+    );
+    assert_eq!(cases.map(|case| mark(&world, case)), [None, None]);
+}
+
+#[test]
+fn what_is_set_aside_stops_nothing_and_is_taken_up_again() {
+    let (mut world, [bad, good]) = two_suspects();
+    end_again_and_again(&mut world, bad);
+    world.connect(1);
+    let told = Notice::Unreadable {
+        document: bad,
+        reason: Reason::CannotOpen,
+    };
+    assert!(world.places[0].notices.contains(&told));
+    assert_eq!(
+        world.places[0].node.counters().get(&Reason::CannotOpen),
+        Some(&1)
+    );
+    // Its entries are kept and go on coming; everything else goes on.
+    for case in [bad, good] {
+        world.note(1, case, "from the edge");
+    }
+    world.run();
+    world.assert_equal("site:bath");
+    assert_eq!(opening(&world, bad), Opening::Aside);
+    assert_eq!(opening(&world, good), Opening::Opened);
+    let command = r#"{"command":"add-note","happened":"2026-11-20","mode":"phone","text":"x"}"#;
+    let refused = world.ask(0, Target::Document(bad), command);
+    assert_eq!(refused, Err(NotDone::Reason(Reason::CannotOpen)));
+    world.note(0, good, "at the centre");
+    // An operator asks for it.
+    world.places[0].inbox.push_back(Input::TryAgain);
+    world.run();
+    assert_eq!(
+        (opening(&world, bad), mark(&world, bad)),
+        (Opening::Opened, None)
+    );
+    world.note(0, bad, "at the centre");
+}
+
+/// Another version of the program may open what an older one could not.
+#[test]
+fn another_version_takes_up_what_was_set_aside() {
+    let (mut world, [bad, _]) = two_suspects();
+    let row = TryingRow {
+        tries: TRIES_MAX,
+        program: "0.0.0-older".to_owned(),
+    };
+    let mut batch = Batch::new();
+    batch.put(Table::Job, bad.0, 0, protocol::codec::encode(&row));
+    world.places[0].node.store.commit(batch).unwrap();
+    restart(&mut world);
+    world.run();
+    assert_eq!(
+        (opening(&world, bad), mark(&world, bad)),
+        (Opening::Opened, None)
+    );
+}
+
+/// A person's command on a document that was opened before costs one commit.
+#[test]
+fn a_command_on_a_document_opened_before_makes_no_mark() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let case = world.open_case(1, "site:bath");
+    for _ in 0..3 {
+        let before = world.places[1].node.commits();
+        world.note(1, case, "one more");
+        assert_eq!(world.places[1].node.commits(), before + 1);
+    }
+    world.connect(1);
+    // What came from the edge was opened once, so the centre's own is no different.
+    let before = world.places[0].node.commits();
+    world.cut(1);
+    world.note(0, case, "at the centre");
+    assert_eq!(world.places[0].node.commits(), before + 1);
+}
+
+/// Another version of the code that makes summaries makes all of them anew.
+#[test]
+fn summaries_of_another_version_are_made_anew() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let cases = [(); 5].map(|()| world.open_case(1, "site:bath"));
+    world.connect(1);
+    let snapshot = world.places[0].node.snapshot().unwrap();
+    let meta: MetaRow = read_row(&snapshot, Table::Meta, b"node", 0)
+        .unwrap()
+        .unwrap();
+    let meta = MetaRow {
+        summaries: Some(1),
+        ..meta
+    };
+    let mut batch = Batch::new();
+    batch.put(Table::Meta, b"node", 0, protocol::codec::encode(&meta));
+    world.places[0].node.store.commit(batch).unwrap();
+    restart(&mut world);
+    assert_eq!(world.places[0].node.stale.len(), cases.len());
+    world.run();
+    assert!(world.places[0].jobs >= cases.len() as u64 && world.places[0].node.stale.is_empty());
+    restart(&mut world);
+    assert!(world.places[0].node.stale.is_empty(), "once");
+}
+
+/// Commands that came while suspects were opened waited, and one that came just then was begun
+/// twice.
+#[test]
+fn commands_wait_for_the_suspects_and_are_carried_out_once() {
+    let (mut world, [one, other]) = two_suspects();
+    let command = r#"{"command":"add-note","happened":"2026-11-20","mode":"phone","text":"x"}"#;
+    assert_eq!(turn_without_opening(&mut world), [one]);
+    restart(&mut world);
+    // Nothing is opened for it before the other suspect is through.
+    let saved = world.ask(0, Target::Document(other), command).unwrap();
+    let again = world.ask(0, Target::Document(other), command).unwrap();
+    assert!(saved.change.is_some() && again.change.is_some());
+    world.run();
+    let snapshot = world.places[0].node.snapshot().unwrap();
+    let view = world.places[0].opener.view(&snapshot, other);
+    assert_eq!(view.unwrap().state.journal().len(), 3);
+}

@@ -1,0 +1,220 @@
+//! The *trying* mark: no document brings the program down without being known for it.
+//!
+//! Automerge is an unsafe parser of what a peer wrote: it may abort, or take all memory, and
+//! neither can be caught. So before changes are opened that were never opened here, a mark is made
+//! durable, with whatever else the turn writes, and taken away once the opening has ended. A mark
+//! found at the start belongs to an opening whose end nobody saw: because it was at fault, or
+//! because somebody pulled the plug just then. Such documents are *suspects*. They are opened again
+//! before anything else, one at a time, each with a mark that says so; if the program ends in that
+//! again and again ([`TRIES_MAX`]), the document is **set aside**: it is not opened any more, which is reported, its entries
+//! are kept, and everything else goes on. It is taken up again when an operator asks for it, and by
+//! another version of the program.
+//!
+//! A document whose changes were all opened here before needs no mark, so a person's command on it
+//! costs no commit of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use names::{DocumentId, Reason};
+use store::{Batch, Snapshot, Store, StoreError, Table};
+
+use crate::{
+    draft::{Draft, decode_row, read_row, unless_damaged},
+    node::Node,
+    output::{Notice, Output},
+    rows::{DocumentRow, SummaryRow, TryingRow},
+    turn::Turn,
+};
+
+/// Openings of which nobody saw the end, until a document is set aside: one that others may have
+/// been at fault for, and three on its own. A machine whose plug is pulled again and again just as
+/// it starts must not lose sight of an innocent document; most supervisors start a program again
+/// five times.
+pub(crate) const TRIES_MAX: u8 = 4;
+
+/// The version of the program: another one may open what this one cannot.
+const PROGRAM: &str = env!("CARGO_PKG_VERSION");
+
+/// What is known of openings and their ends.
+#[derive(Debug, Default)]
+pub(crate) struct Trying {
+    /// Documents that were being opened when the program ended, to be opened one at a time.
+    /// With how often so far.
+    suspects: BTreeMap<DocumentId, u8>,
+    /// Documents that are not opened any more.
+    aside: BTreeSet<DocumentId>,
+    /// Whether that was told since the start.
+    told: bool,
+    /// Openings under way, by document.
+    under_way: BTreeMap<DocumentId, usize>,
+    /// Documents that have a mark on disk.
+    marked: BTreeSet<DocumentId>,
+    /// Documents that were marked together and are opened next: a commit for each mark would be a
+    /// thousand after a first fill.
+    pub(crate) ready: BTreeSet<DocumentId>,
+    /// Whether commands wait until the suspects are through.
+    pub(crate) holds_back: bool,
+}
+
+impl Trying {
+    /// Reads the marks that were found at the start. Those of another version are taken away.
+    pub(crate) fn read<P: Snapshot>(snapshot: &P, batch: &mut Batch) -> Result<Trying, StoreError> {
+        let mut trying = Trying::default();
+        store::each(snapshot, Table::Job, |row| {
+            let document = <[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId);
+            let kept = decode_row::<TryingRow>(Table::Job, &row.value);
+            let (Ok(document), Ok(kept)) = (document, kept) else {
+                return;
+            };
+            if kept.program != PROGRAM {
+                batch.delete(Table::Job, row.name, row.position);
+            } else if kept.tries >= TRIES_MAX {
+                trying.aside.insert(document);
+            } else {
+                trying.suspects.insert(document, kept.tries);
+                trying.marked.insert(document);
+            }
+        })?;
+        Ok(trying)
+    }
+
+    /// Whether a document is not opened any more.
+    pub(crate) fn is_aside(&self, document: &DocumentId) -> bool {
+        self.aside.contains(document)
+    }
+
+    /// The next document that is to be opened on its own.
+    pub(crate) fn suspect(&self) -> Option<DocumentId> {
+        self.suspects.keys().next().copied()
+    }
+
+    /// Whether nothing is being opened.
+    pub(crate) fn rests(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// Notes that a document is not here any more: there is nothing to open. Its mark goes with its
+    /// other rows.
+    pub(crate) fn forget(&mut self, document: DocumentId) {
+        self.suspects.remove(&document);
+        self.aside.remove(&document);
+        self.marked.remove(&document);
+        self.ready.remove(&document);
+    }
+
+    /// Notes that an opening has ended, however it did.
+    pub(crate) fn ended(&mut self, document: DocumentId) {
+        self.suspects.remove(&document);
+        if let Some(count) = self.under_way.get_mut(&document) {
+            *count -= 1;
+            if *count == 0 {
+                self.under_way.remove(&document);
+            }
+        }
+    }
+}
+
+impl<S: Store> Node<S> {
+    /// Notes that a document is about to be opened, and makes the mark if that needs one: the turn
+    /// that asks for the opening makes it durable.
+    pub(crate) fn try_opening(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        document: DocumentId,
+    ) -> Result<(), StoreError> {
+        self.mark(turn, document)?;
+        self.trying.ready.remove(&document);
+        *self.trying.under_way.entry(document).or_default() += 1;
+        Ok(())
+    }
+
+    /// Makes the mark of a document that is to be opened, if it needs one.
+    pub(crate) fn mark(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        document: DocumentId,
+    ) -> Result<(), StoreError> {
+        let suspect = self.trying.suspects.get(&document);
+        let is_marked = self.trying.marked.contains(&document);
+        if suspect.is_some() || (!is_marked && has_unopened(&turn.draft, document)?) {
+            let row = TryingRow {
+                tries: suspect.map_or(1, |tries| tries.saturating_add(1)),
+                program: PROGRAM.to_owned(),
+            };
+            turn.draft.put(Table::Job, document.0, 0, &row);
+            self.trying.marked.insert(document);
+        }
+        Ok(())
+    }
+
+    /// Takes the marks away of openings that have ended.
+    pub(crate) fn clear_marks(&mut self, turn: &mut Turn<S::Snapshot>) {
+        let Trying {
+            under_way,
+            suspects,
+            marked,
+            ready,
+            ..
+        } = &mut self.trying;
+        marked.retain(|document| {
+            let stays = under_way.contains_key(document)
+                || suspects.contains_key(document)
+                || ready.contains(document);
+            if !stays {
+                turn.draft.delete(Table::Job, document.0, 0);
+            }
+            stays
+        });
+    }
+
+    /// Takes a suspect's mark away whose document is not here.
+    pub(crate) fn acquit(&mut self, document: DocumentId) {
+        self.trying.suspects.remove(&document);
+    }
+
+    /// Tells, once after the start, what is set aside.
+    pub(crate) fn tell_aside(&mut self, turn: &mut Turn<S::Snapshot>) {
+        if std::mem::replace(&mut self.trying.told, true) {
+            return;
+        }
+        let reason = Reason::CannotOpen;
+        for document in self.trying.aside.clone() {
+            self.count(reason);
+            turn.say(Output::Notice(Notice::Unreadable { document, reason }));
+        }
+    }
+
+    /// Takes up again what was set aside: an operator asks for it.
+    pub(crate) fn try_again(&mut self, turn: &mut Turn<S::Snapshot>) {
+        for document in std::mem::take(&mut self.trying.aside) {
+            turn.draft.delete(Table::Job, document.0, 0);
+            self.stale.insert(document);
+        }
+    }
+}
+
+/// Whether changes are here that were never opened here. What a person writes is opened where it is
+/// written.
+fn has_unopened<P: Snapshot>(draft: &Draft<P>, document: DocumentId) -> Result<bool, StoreError> {
+    let row = unless_damaged(draft.document(document))?.flatten();
+    let summary = draft.row::<SummaryRow>(Table::Summary, document.as_ref(), 0);
+    let opened = unless_damaged(summary)?.flatten();
+    let opened = opened.map_or(0, |summary| summary.arrivals);
+    Ok(row.is_some_and(|row| row.arrivals > opened))
+}
+
+/// Whether all changes of a document were opened here before; and whether it is set aside.
+pub(crate) fn opening<P: Snapshot>(
+    snapshot: &P,
+    document: DocumentId,
+) -> Result<(bool, bool), StoreError> {
+    let row: Option<DocumentRow> =
+        unless_damaged(read_row(snapshot, Table::Document, document.as_ref(), 0))?.flatten();
+    let summary: Option<SummaryRow> =
+        unless_damaged(read_row(snapshot, Table::Summary, document.as_ref(), 0))?.flatten();
+    let mark: Option<TryingRow> =
+        unless_damaged(read_row(snapshot, Table::Job, document.as_ref(), 0))?.flatten();
+    let opened = summary.map_or(0, |summary| summary.arrivals);
+    let is_aside = mark.is_some_and(|mark| mark.tries >= TRIES_MAX && mark.program == PROGRAM);
+    Ok((row.is_none_or(|row| row.arrivals <= opened), is_aside))
+}

@@ -1,0 +1,89 @@
+//! The proof of a file: what is in it gives the digests that it should.
+
+use std::collections::BTreeMap;
+
+use node::{
+    Recount,
+    backup::{Manifest, ScopeStand},
+    names::{DocumentId, ScopeId},
+};
+
+use super::{
+    BackupError, Progress,
+    read::{Backup, Next},
+};
+
+/// Reads a whole file and compares every scope's digest, computed again from the chunks in it,
+/// with what the snapshot said; answers how many scopes there are.
+pub(super) fn file(
+    backup: &mut Backup,
+    of: &Manifest,
+    progress: Progress<'_>,
+) -> Result<u64, BackupError> {
+    let said = backup.manifest()?;
+    if !stand_alike(&said.scopes, &of.scopes) {
+        return Err(backup.damaged());
+    }
+    let mut recount = Recount::at_the_centre();
+    let mut document: Option<DocumentId> = None;
+    let mut read = 0;
+    loop {
+        match backup.next()? {
+            Next::Manifest(_) => return Err(backup.damaged()),
+            Next::Authority(_) => {}
+            Next::Statements(some) => some.iter().for_each(|said| recount.statement(said)),
+            Next::Document => {
+                recount.close(document.take().unwrap_or_default());
+                if !progress(read, of.documents) {
+                    return Err(BackupError::Interrupted);
+                }
+                read += 1;
+            }
+            Next::Pieces(pieces) => {
+                for piece in &pieces {
+                    document = document.or_else(|| piece.document());
+                    recount.piece(piece).map_err(|_| backup.damaged())?;
+                }
+            }
+            Next::End => break,
+        }
+    }
+    recount.close(document.unwrap_or_default());
+    let found = recount.scopes();
+    let found = found
+        .iter()
+        .map(|(scope, found)| (scope.clone(), (found.digest, found.count)));
+    let differing = differing(&of.scopes, &found.collect());
+    if differing.is_empty() {
+        Ok(of.scopes.iter().filter(|stand| stand.count > 0).count() as u64)
+    } else {
+        Err(BackupError::Differs(differing))
+    }
+}
+
+/// The scopes that are not found as they stood. One without documents need not be found.
+pub(super) fn differing(
+    stood: &[ScopeStand],
+    found: &BTreeMap<ScopeId, (node::protocol::digest::Digest, u64)>,
+) -> Vec<ScopeId> {
+    let mut differing: Vec<ScopeId> = stood
+        .iter()
+        .filter(|stand| match found.get(&stand.scope) {
+            Some(found) => *found != (stand.digest, stand.count),
+            None => stand.count > 0,
+        })
+        .map(|stand| stand.scope.clone())
+        .collect();
+    let known = |scope: &ScopeId| stood.iter().any(|stand| stand.scope == *scope);
+    differing.extend(found.keys().filter(|scope| !known(scope)).cloned());
+    differing
+}
+
+fn stand_alike(one: &[ScopeStand], other: &[ScopeStand]) -> bool {
+    let stands = |stands: &[ScopeStand]| -> Vec<_> {
+        let all = stands.iter();
+        all.map(|stand| (stand.scope.clone(), stand.digest, stand.count))
+            .collect()
+    };
+    stands(one) == stands(other)
+}
