@@ -97,9 +97,17 @@ pub struct Placement {
     #[cbor(
         n(9),
         encode_with = "codec::wire::encode",
-        decode_with = "codec::at_most::<PLACEMENT_HEADS_MAX, _, _>"
+        decode_with = "codec::at_most::<PLACEMENT_HEADS_MAX, _, _>",
+        nil = "no_heads",
+        is_nil = "Vec::is_empty"
     )]
     pub heads: Vec<ChangeHash>,
+}
+
+/// What a placement without heads leaves out.
+#[expect(clippy::unnecessary_wraps, reason = "the form that the codec asks for")]
+fn no_heads() -> Option<Vec<ChangeHash>> {
+    Some(Vec::new())
 }
 
 impl Placement {
