@@ -75,6 +75,7 @@ impl Centre {
         })
         .await?;
         authority.attach(running.handle(), lock.path())?;
+        tokio::spawn(authority::rule(Arc::clone(&authority), running.handle()));
         Ok(Centre { running, authority })
     }
 

@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 
 use minicbor::{Decode, Encode};
-use names::{DocumentId, Incarnation, Reason, ScopeId, StoreId, TenantId, WriterId};
+use names::{DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId, TenantId, WriterId};
 use protocol::{
     bundle::Bundle, codec, digest::Digest, directory::SignedStatement, log::Cursor,
     placement::SignedPlacement,
@@ -21,10 +21,11 @@ use protocol::{
 use store::{Batch, NAME_BYTES_MAX, Snapshot, Store, StoreError, Table};
 
 use crate::{
-    admit::{self, Verdict},
-    draft::{Draft, damaged, decode_row, read_row},
+    admit::{self, Judge, Verdict},
+    draft::{Draft, Settled, damaged, decode_row, read_row},
     node::{META, Node},
     rows::{MetaRow, PeerRow, ScopeRow, scope_name},
+    turn::Turn,
     verify::{VerifiedBundle, VerifiedPlacement, Verifier},
 };
 
@@ -318,21 +319,31 @@ impl<S: Store> Node<S> {
     pub fn take_back(
         &mut self,
         pieces: &[VerifiedPiece],
+        now: Moment,
     ) -> Result<Vec<(DocumentId, Reason)>, StoreError> {
-        let mut draft = Draft::new(self.store.snapshot()?);
+        // Only what was dropped, or waits, needs anything of chance; nothing does here.
+        let mut turn = Turn::new(Draft::new(self.store.snapshot()?), now, [0; 32]);
         let mut refused = Vec::new();
         let directory = self.directory();
+        let judge = Judge {
+            directory: &directory,
+            is_centre: self.is_centre(),
+        };
         for piece in pieces {
             let (document, reason) = match piece {
                 VerifiedPiece::Placement(placement) => {
                     let document = placement.placement().document;
-                    match admit::placement(&mut draft, &directory, placement, None)? {
+                    match admit::placement(&mut turn.draft, &judge, placement, None)? {
                         Verdict::Refused(reason) => (document, Some(reason)),
-                        Verdict::Admitted | Verdict::Held => (document, None),
+                        Verdict::Admitted => {
+                            self.owe_rulings(&mut turn, document)?;
+                            (document, None)
+                        }
+                        Verdict::Held => (document, None),
                     }
                 }
                 VerifiedPiece::Bundle(bundle) => {
-                    let admission = admit::bundle(&mut draft, bundle, None)?;
+                    let admission = admit::bundle(&mut turn.draft, bundle, None)?;
                     let first = admission.refused.first().map(|(_, _, reason)| *reason);
                     (bundle.document(), admission.nothing.or(first))
                 }
@@ -343,9 +354,10 @@ impl<S: Store> Node<S> {
                 refused.push((document, reason));
             }
         }
-        draft.keep_quiet();
-        draft.settle(self.meta.writer)?;
-        self.commit_own(draft.into_batch())?;
+        turn.draft.keep_quiet();
+        let Settled { shifts, .. } = turn.draft.settle(self.meta.writer)?;
+        self.follow_shifts(&mut turn, shifts)?;
+        self.commit_own(turn.draft.into_batch())?;
         Ok(refused)
     }
 

@@ -17,11 +17,12 @@ use protocol::{
 use store::{Snapshot, Store, StoreError, Table};
 
 use crate::{
-    admit::{self, Verdict},
+    admit::{self, Judge, Verdict},
     draft::{read_row, unless_damaged},
-    gather::{Gathering, Repair},
+    gather::{Audience, Gathering, Repair},
     node::Node,
     rows::{ActorRow, DocumentRow, KeptPart, OutboxRow, ReviewRow},
+    transfer::read_transfers,
     turn::Turn,
     verify::{Checked, VerifiedFrame},
 };
@@ -131,16 +132,22 @@ impl<S: Store> Node<S> {
             ran.refuse(rejected.reason);
         }
         let directory = self.directory();
+        let judge = Judge {
+            directory: &directory,
+            is_centre: self.is_centre(),
+        };
         for placement in &load.placements {
             let document = placement.placement().document;
-            let verdict = admit::placement(&mut turn.draft, &directory, placement, None);
+            let verdict = admit::placement(&mut turn.draft, &judge, placement, None);
             match unless_damaged(verdict)? {
-                Some(Verdict::Admitted) => ran.admitted += 1,
+                Some(Verdict::Admitted) => {
+                    ran.admitted += 1;
+                    unless_damaged(self.owe_rulings(turn, document))?;
+                }
                 Some(Verdict::Held) => ran.held += 1,
                 Some(Verdict::Refused(reason)) => ran.refuse(reason),
                 None => ran.refuse(Reason::CannotOpen),
             }
-            self.note_placed(turn, document)?;
         }
         for bundle in &load.bundles {
             let heads = bundle.lines().iter().flat_map(|line| &line.runs);
@@ -277,13 +284,16 @@ pub fn unsent<P: Snapshot>(snapshot: &P, device: DeviceId) -> Result<Vec<Vec<u8>
     store::each(snapshot, Table::Outbox, |row| {
         documents.extend(codec::decode::<OutboxRow>(&row.value).map(|kept| kept.document));
     })?;
+    let (parted, _) = read_transfers(snapshot)?;
+    let audience = Audience {
+        parted: &parted,
+        is_centre: true,
+    };
     let mut lacking: BTreeMap<ScopeId, VecDeque<Repair>> = BTreeMap::new();
     for document in documents {
         let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
         let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
-        let Some((row, scope)) =
-            row.and_then(|row| Some((row.clone(), row.placed.first()?.clone())))
-        else {
+        let Some((row, scope)) = row.and_then(|row| Some((row.clone(), spoken_in(&row)?))) else {
             continue;
         };
         let mut reached = BTreeMap::new();
@@ -299,7 +309,7 @@ pub fn unsent<P: Snapshot>(snapshot: &P, device: DeviceId) -> Result<Vec<Vec<u8>
     let mut parts = Vec::new();
     for (scope, mut repairs) in lacking {
         while !repairs.is_empty() {
-            let mut gathering = Gathering::new(&scope);
+            let mut gathering = Gathering::new(&scope, audience);
             while let Some(repair) = repairs.front_mut() {
                 if !gathering.take_repair(snapshot, repair)? {
                     break;
@@ -313,6 +323,13 @@ pub fn unsent<P: Snapshot>(snapshot: &P, device: DeviceId) -> Result<Vec<Vec<u8>
         }
     }
     Ok(parts)
+}
+
+/// A scope in which a document may be spoken of with the centre: one that it is in, or while a
+/// ruling on where that is has not come, one that it has left.
+fn spoken_in(row: &DocumentRow) -> Option<ScopeId> {
+    let left = row.left.first().map(|left| &left.scope);
+    row.placed.first().or(left).cloned()
 }
 
 /// Those of these stretches that are not here, cut to what is not.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use names::{DocumentId, Reason, ScopeId, limits::EXCEPTIONS_MAX};
 use protocol::{
-    digest::{Element, LtHash, document_element},
+    digest::{Element, LtHash},
     message::{Done, Excepted},
 };
 use store::{Snapshot, Store, StoreError, Table};
@@ -33,15 +33,14 @@ pub(crate) fn of_rows(rows: Vec<ExceptionRow>) -> Exceptions {
     rows.into_iter().map(|row| (row.document, row)).collect()
 }
 
-/// A document's element in a scope; none if it does not stand in it.
+/// What stands for a document in the digest of a scope; none if nothing does.
 fn element(
     document: DocumentId,
     row: Result<Option<DocumentRow>, StoreError>,
     scope: &ScopeId,
 ) -> Result<Option<Element>, StoreError> {
     let row = unless_damaged(row)?.flatten();
-    let row = row.filter(|row| row.placed.contains(scope));
-    Ok(row.map(|row| document_element(&document, &row.hashes(), &row.placements)))
+    Ok(row.and_then(|row| row.element_in(&document, scope)))
 }
 
 /// How this side has the documents of which anything was refused, to be said with its digest.

@@ -277,6 +277,7 @@ impl<S: Store> Node<S> {
             turn.draft
                 .put(Table::Statement, Vec::new(), place, statement.signed());
             self.statements += 1;
+            self.ruled.extend(statement.ruled());
             self.directory_changed = true;
         }
         Ok(new)
@@ -381,6 +382,7 @@ impl<S: Store> Node<S> {
         if !std::mem::take(&mut self.directory_changed) {
             return Ok(());
         }
+        self.follow_rights(turn)?;
         let ids: Vec<LinkId> = self.links.keys().copied().collect();
         for id in ids {
             let device = self.device_of(id);

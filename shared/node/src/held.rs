@@ -32,6 +32,10 @@ impl<S: Store> Node<S> {
             return Ok(());
         };
         link.in_flight = link.in_flight.saturating_sub(held.fills as usize);
+        self.take_hand_in(id, held);
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
         let lines = held
             .number
             .and_then(|number| link.unanswered.remove(&number));
@@ -133,7 +137,7 @@ impl<S: Store> Node<S> {
     }
 
     /// Notes that the centre holds an author's line up to `seq`.
-    fn arrived(
+    pub(crate) fn arrived(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
         document: DocumentId,
@@ -214,6 +218,7 @@ impl<S: Store> Node<S> {
             .put(Table::Actor, document.0, slot, &ActorRow { centre, ..line });
         if ours {
             self.wait_for_centre(turn, document, slot, (first, last))?;
+            self.hand_in_again(document);
         }
         Ok(())
     }

@@ -95,6 +95,28 @@ pub(crate) struct Link {
     pub(crate) ids_answered: bool,
     /// Whether the peer is the centre, whose word makes an entry *at the centre*.
     pub(crate) is_centre: bool,
+    /// What is to be handed in to it of documents that have left, and in which scope.
+    pub(crate) hand_ins: VecDeque<(ScopeId, Repair)>,
+    /// How far each document is with that.
+    pub(crate) handed_in: BTreeMap<DocumentId, HandIn>,
+}
+
+/// How far a document is with being handed in over a conversation.
+#[derive(Debug, Default)]
+pub(crate) struct HandIn {
+    /// Batches with parts of it that were not answered yet.
+    pub(crate) unanswered: BTreeSet<u64>,
+    /// Whether all of it is out.
+    pub(crate) is_sent: bool,
+    /// Whether something of it was refused: it is tried again in the next conversation.
+    pub(crate) is_refused: bool,
+}
+
+impl HandIn {
+    /// Whether the peer has answered to hold all of it.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_sent && self.unanswered.is_empty() && !self.is_refused
+    }
 }
 
 /// What our greeting said, to be compared with theirs.
@@ -283,6 +305,8 @@ impl Link {
             early_bytes: 0,
             unfinished: false,
             is_centre: false,
+            hand_ins: VecDeque::new(),
+            handed_in: BTreeMap::new(),
         }
     }
 

@@ -25,9 +25,9 @@ use crate::{
     input::LinkId,
     link::Link,
     repair::SKETCHED_FROM,
-    rows::{ActorRow, DocumentRow, MetaRow, OutboxRow, ScopeRow},
+    rows::{ActorRow, DocumentRow, MetaRow, OutboxRow, ScopeRow, Stage, TransferRow},
+    transfer::{Owed, read_transfers},
     trying::Trying,
-    turn::Turn,
     verify::Verifier,
 };
 
@@ -82,6 +82,19 @@ pub struct Node<S> {
     /// Documents whose summary is to be made, and those that wait until what was missed is here.
     pub(crate) stale: BTreeSet<DocumentId>,
     pub(crate) stale_later: BTreeSet<DocumentId>,
+    /// Documents that have left a scope here.
+    pub(crate) parted: BTreeMap<DocumentId, TransferRow>,
+    /// Those of them that are on their way out of this store.
+    pub(crate) leaving: BTreeSet<DocumentId>,
+    /// Those of them that the centre has answered to hold all of, in this opening.
+    pub(crate) handed_in: BTreeSet<DocumentId>,
+    /// Documents whose chunks were dropped in this opening: their actors of this opening must not
+    /// write again, so they have a nonce of their own.
+    pub(crate) nonces: BTreeMap<DocumentId, Nonce>,
+    /// Documents on whose placements this turn has brought a ruling.
+    pub(crate) ruled: BTreeSet<DocumentId>,
+    /// What the centre still has to rule, and whether the authority was asked in this opening.
+    pub(crate) owed: BTreeMap<(DocumentId, u64), Owed>,
     pub(crate) counters: BTreeMap<Reason, u64>,
     /// Turns that wrote something, since the opening.
     pub(crate) commits: u64,
@@ -132,6 +145,12 @@ impl Outbox {
         lines
             .filter(move |((document, _), _)| stands(document))
             .map(|(line, waits)| (*line, *waits))
+    }
+
+    /// How much of a document waits.
+    pub(crate) fn waiting_of(&self, document: DocumentId) -> u64 {
+        let all = (document, 0)..=(document, u64::MAX);
+        self.lines.range(all).map(|(_, waits)| waits.count()).sum()
     }
 
     /// Whether nothing of a document waits.
@@ -199,6 +218,13 @@ impl<S: Store> Node<S> {
         stale.extend(read_stale(&snapshot)?);
         let trying = Trying::read(&snapshot, &mut batch)?;
         let log_heads = read_log_heads(&snapshot)?;
+        let (parted, owed) = read_transfers(&snapshot)?;
+        // What has left is in no list.
+        stale.retain(|document| {
+            parted
+                .get(document)
+                .is_none_or(|row| row.stage == Stage::Stays)
+        });
         drop(snapshot);
         store.commit(batch)?;
         Ok(Node {
@@ -219,6 +245,16 @@ impl<S: Store> Node<S> {
             sketched_from: SKETCHED_FROM,
             stale,
             stale_later: BTreeSet::new(),
+            leaving: parted
+                .iter()
+                .filter(|(_, row)| matches!(row.stage, Stage::HandsIn | Stage::Drops(_)))
+                .map(|(document, _)| *document)
+                .collect(),
+            parted,
+            handed_in: BTreeSet::new(),
+            nonces: BTreeMap::new(),
+            ruled: BTreeSet::new(),
+            owed,
             counters: BTreeMap::new(),
             commits: 0,
             dead: false,
@@ -282,20 +318,6 @@ impl<S: Store> Node<S> {
     /// Gives the store back, so that it can be closed.
     pub fn into_store(self) -> S {
         self.store
-    }
-
-    /// Notes where a document stands now, if anything of it waits for the centre.
-    pub(crate) fn note_placed(
-        &mut self,
-        turn: &Turn<S::Snapshot>,
-        document: DocumentId,
-    ) -> Result<(), StoreError> {
-        if let Some(placed) = self.outbox.placed.get_mut(&document)
-            && let Some(row) = turn.draft.document(document)?
-        {
-            *placed = row.placed;
-        }
-        Ok(())
     }
 
     pub(crate) fn count(&mut self, reason: Reason) {

@@ -19,6 +19,8 @@
 //! | Review | device | 0, then order of arrival | [`ReviewRow`], then parts as they came |
 //! | Stale | document | 0 | empty: the summary is older than the chunks |
 //! | Job | document | 0 | [`TryingRow`]: changes are opened that never were here |
+//! | Transfer | document | 0 | [`TransferRow`]: it has left a scope here |
+//! | Transfer | document | 1, 2 ... | a ruling that the centre owes on its placements |
 //!
 //! Rows of one turn are committed together, so every invariant between them holds after any
 //! crash: a scope's digest covers exactly its members, a member's state is its document's heads,
@@ -33,7 +35,7 @@ use names::{
 };
 use protocol::{
     codec,
-    digest::{Digest, DocState, Element, LtHash},
+    digest::{Digest, DocState, Element, LtHash, document_element, left_element},
     log::Cursor,
     narrow::PartName,
     placement::PlacementId,
@@ -91,8 +93,11 @@ pub(crate) struct DocumentRow {
     /// Where it stands among the members of each scope it was ever in here.
     #[cbor(n(9), with = "codec::wire")]
     pub(crate) memberships: Vec<Membership>,
+    /// The scopes that its placements name and that it is not in, with what took it out.
+    #[cbor(n(10), with = "codec::wire")]
+    pub(crate) left: Vec<Left>,
     /// Bundles admitted since some were last folded.
-    #[n(10)]
+    #[n(11)]
     pub(crate) loose: u64,
 }
 
@@ -110,9 +115,39 @@ impl DocumentRow {
             placements: Vec::new(),
             placed: Vec::new(),
             memberships: Vec::new(),
+            left: Vec::new(),
             loose: 0,
         }
     }
+
+    /// Whether it has left a scope, or was placed there in vain.
+    pub(crate) fn has_left(&self, scope: &ScopeId) -> bool {
+        self.left.iter().any(|left| left.scope == *scope)
+    }
+
+    /// Whether it may be spoken of in a scope: it is in it, or has left it.
+    pub(crate) fn is_known_in(&self, scope: &ScopeId) -> bool {
+        self.placed.contains(scope) || self.has_left(scope)
+    }
+
+    /// What stands for it in the digest of a scope.
+    pub(crate) fn element_in(&self, document: &DocumentId, scope: &ScopeId) -> Option<Element> {
+        if self.placed.contains(scope) {
+            return Some(document_element(document, &self.hashes(), &self.placements));
+        }
+        let left = self.left.iter().find(|left| left.scope == *scope);
+        left.map(|left| left_element(document, &left.exits))
+    }
+}
+
+/// A scope that a document is not in, though a placement of it names it.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct Left {
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) scope: ScopeId,
+    /// The placements that took it out.
+    #[cbor(n(1), with = "codec::wire")]
+    pub(crate) exits: Vec<PlacementId>,
 }
 
 impl DocumentRow {
@@ -142,7 +177,7 @@ pub(crate) struct Membership {
     pub(crate) slot: u64,
 }
 
-codec::wire_struct!(Membership);
+codec::wire_struct!(Membership, Left);
 
 /// One author's line of changes in one document.
 #[derive(Clone, Debug, Encode, Decode)]
@@ -270,12 +305,16 @@ pub(crate) struct ScopeRow {
     /// The additive digest's lanes; empty when nothing was ever added.
     #[cbor(n(0), with = "codec::wire")]
     pub(crate) digest: Vec<u8>,
-    /// Documents in it; also the next member's slot, since none leaves yet.
+    /// Documents in it.
     #[n(1)]
     pub(crate) count: u64,
     /// The last position of each writing process' log.
     #[cbor(n(2), with = "codec::wire")]
     pub(crate) heads: Cursor,
+    /// Its members, those that have left among them: the next one's slot. Who has left stays in its
+    /// slot, so that both sides of the scope agree on that too.
+    #[n(3)]
+    pub(crate) slots: u64,
 }
 
 impl ScopeRow {
@@ -285,7 +324,7 @@ impl ScopeRow {
     }
 }
 
-/// One member of a scope.
+/// One member of a scope, which may have left it.
 #[derive(Clone, Debug, Encode, Decode)]
 pub(crate) struct MemberRow {
     #[cbor(n(0), with = "codec::wire")]
@@ -306,6 +345,9 @@ pub(crate) enum LogItem {
     /// It came into this scope with all it had.
     #[n(2)]
     Whole,
+    /// It left this scope.
+    #[n(3)]
+    Left,
 }
 
 /// One entry of a scope's log.
@@ -379,6 +421,35 @@ impl fmt::Debug for SummaryRow {
         let (arrivals, bytes) = (self.arrivals, self.json.len());
         write!(f, "SummaryRow({arrivals} bundles, {bytes} bytes)")
     }
+}
+
+/// A document that has left a scope here.
+#[derive(Clone, Debug, Encode, Decode)]
+pub(crate) struct TransferRow {
+    /// When it left the last one.
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) at: Moment,
+    #[n(1)]
+    pub(crate) stage: Stage,
+}
+
+/// How far a document is with leaving a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum Stage {
+    /// It stands in another scope that this node may read.
+    #[n(0)]
+    Stays,
+    /// It stands nowhere this node may read. What was written here of it is handed in; no list has
+    /// it any more.
+    #[n(1)]
+    HandsIn,
+    /// All that was written here is at the centre, and its rows are being deleted: those of bundles
+    /// below this arrival are.
+    #[n(2)]
+    Drops(#[n(0)] u64),
+    /// Only its placements are left.
+    #[n(3)]
+    Gone,
 }
 
 /// The mark of an opening whose end is to come.

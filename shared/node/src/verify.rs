@@ -17,7 +17,7 @@ use names::{
 use protocol::{
     bundle::{Bundle, Closing},
     codec,
-    directory::{Directory, SignedStatement},
+    directory::{Directory, SignedStatement, Statement},
     message::{Batch, Frame},
     placement::{Placement, PlacementId, SignedPlacement},
     signed::{Head, PublicKey},
@@ -69,6 +69,8 @@ pub struct VerifiedPlacement {
 #[derive(Clone, Debug)]
 pub struct VerifiedStatement {
     signed: SignedStatement,
+    /// The document on whose placements it rules, if it is a ruling.
+    ruled: Option<DocumentId>,
 }
 
 /// Something in a frame that was not taken, and why.
@@ -295,7 +297,8 @@ impl Verifier {
         }
     }
 
-    /// Verifies one placement: its signature, and that its device may place in every scope named.
+    /// Verifies one placement: its signature, and of a first one that its device may place in every
+    /// scope named. A later one needs rights where the document stands, which its rows tell.
     ///
     /// # Errors
     /// The first thing that is wrong with it.
@@ -303,10 +306,10 @@ impl Verifier {
         let (_, claim) = signed.claim()?;
         let key = self.directory.signer(&claim.device)?;
         let (id, placement) = signed.verify(&self.tenant, &key)?;
-        if !self
+        let may = self
             .directory
-            .might_place(&placement.device, &placement.scopes)
-        {
+            .might_place(&placement.device, &placement.scopes);
+        if placement.is_first() && !may {
             return Err(Reason::NotAllowed);
         }
         self.check_root(&placement)?;
@@ -348,8 +351,13 @@ impl Verifier {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn statement(&self, signed: SignedStatement) -> Result<VerifiedStatement, Reason> {
-        signed.verify(&self.tenant, &self.authority)?;
-        Ok(VerifiedStatement { signed })
+        let issue = signed.verify(&self.tenant, &self.authority)?;
+        let ruled = if let Statement::Ruling(ruling) = issue.statement {
+            Some(ruling.document)
+        } else {
+            None
+        };
+        Ok(VerifiedStatement { signed, ruled })
     }
 }
 
@@ -414,6 +422,10 @@ impl VerifiedPlacement {
 }
 
 impl VerifiedStatement {
+    pub(crate) fn ruled(&self) -> Option<DocumentId> {
+        self.ruled
+    }
+
     pub(crate) fn signed(&self) -> &SignedStatement {
         &self.signed
     }

@@ -68,6 +68,7 @@ pub(crate) fn placement(key: &DeviceKey) -> Placement {
         root: None,
         previous: None,
         reason: None,
+        heads: Vec::new(),
     }
 }
 

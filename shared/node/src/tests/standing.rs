@@ -11,7 +11,7 @@ const LATER: i64 = 2_000_000;
 
 impl World {
     /// The authority says something, and the centre is told; not yet anybody else.
-    fn say(&mut self, at: i64, statement: Statement) {
+    pub(super) fn say(&mut self, at: i64, statement: Statement) {
         let issue = Issue {
             authority: names::Incarnation([9; 16]),
             number: self.next + 1_000,

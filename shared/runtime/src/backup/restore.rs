@@ -107,7 +107,7 @@ fn take_back<S: Store>(
     node: &mut Node<S>,
     pieces: &mut Vec<VerifiedPiece>,
 ) -> Result<(), BackupError> {
-    let refused = node.take_back(pieces)?;
+    let refused = node.take_back(pieces, shell::now())?;
     pieces.clear();
     match refused.first() {
         None => Ok(()),
