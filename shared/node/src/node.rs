@@ -86,8 +86,6 @@ pub struct Node<S> {
     pub(crate) parted: BTreeMap<DocumentId, TransferRow>,
     /// Those of them that are on their way out of this store.
     pub(crate) leaving: BTreeSet<DocumentId>,
-    /// Those of them that the centre has answered to hold all of, in this opening.
-    pub(crate) handed_in: BTreeSet<DocumentId>,
     /// Documents whose chunks were dropped in this opening: their actors of this opening must not
     /// write again, so they have a nonce of their own.
     pub(crate) nonces: BTreeMap<DocumentId, Nonce>,
@@ -251,7 +249,6 @@ impl<S: Store> Node<S> {
                 .map(|(document, _)| *document)
                 .collect(),
             parted,
-            handed_in: BTreeSet::new(),
             nonces: BTreeMap::new(),
             ruled: BTreeSet::new(),
             owed,
