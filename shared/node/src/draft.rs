@@ -21,11 +21,9 @@ struct Happening {
     document: DocumentId,
     item: LogItem,
     origin: Option<Incarnation>,
-    /// The changes and the bytes of what came, or of all that was here before a placement.
+    /// The changes and the bytes of what came; nothing for a placement.
     changes: u64,
     bytes: u64,
-    /// Whether something was here before a placement.
-    has_past: bool,
 }
 
 /// Changes of a document that were read from its index, the newest bundles first.
@@ -53,6 +51,8 @@ pub(crate) struct Draft<P> {
 pub(crate) struct Shift {
     pub(crate) joined: Vec<ScopeId>,
     pub(crate) left: Vec<ScopeId>,
+    /// Whether it was here before this turn.
+    has_past: bool,
 }
 
 /// What settling a turn has come to.
@@ -165,7 +165,6 @@ impl<P: Snapshot> Draft<P> {
             origin,
             changes,
             bytes,
-            has_past: false,
         });
     }
 
@@ -225,18 +224,10 @@ impl<P: Snapshot> Draft<P> {
     pub(crate) fn was_placed(
         &mut self,
         document: DocumentId,
-        row: &DocumentRow,
         number: u64,
         origin: Option<Incarnation>,
     ) {
-        self.happenings.push(Happening {
-            document,
-            item: LogItem::Placement(number),
-            origin,
-            changes: row.changes,
-            bytes: row.bytes,
-            has_past: number > 0 || row.arrivals > 0,
-        });
+        self.happened(document, LogItem::Placement(number), origin, (0, 0));
     }
 
     /// Forgets what was to be told of: nothing of this turn goes into a log.

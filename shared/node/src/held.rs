@@ -32,6 +32,7 @@ impl<S: Store> Node<S> {
             return Ok(());
         };
         link.in_flight = link.in_flight.saturating_sub(held.fills as usize);
+        link.has_answered = true;
         self.take_hand_in(id, held);
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());

@@ -95,6 +95,8 @@ pub(crate) struct Link {
     pub(crate) ids_answered: bool,
     /// Whether the peer is the centre, whose word makes an entry *at the centre*.
     pub(crate) is_centre: bool,
+    /// Whether it has answered a batch: then it has greeted.
+    pub(crate) has_answered: bool,
     /// What is to be handed in to it of documents that have left, and in which scope.
     pub(crate) hand_ins: VecDeque<(ScopeId, Repair)>,
     /// How far each document is with that.
@@ -305,6 +307,7 @@ impl Link {
             early_bytes: 0,
             unfinished: false,
             is_centre: false,
+            has_answered: false,
             hand_ins: VecDeque::new(),
             handed_in: BTreeMap::new(),
         }

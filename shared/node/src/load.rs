@@ -18,7 +18,7 @@ use crate::{
     verify::{Load, VerifiedBundle, VerifiedPlacement},
 };
 
-/// Live frames that may wait for the greetings: a second's worth at the busiest site. What is
+/// Frames that may wait for the greetings: a second's worth at the busiest site. What is
 /// dropped beyond it, or beyond their bytes, is found by the proof.
 const EARLY_FRAMES_MAX: usize = 64;
 const EARLY_BYTES_MAX: usize = 1 << 20;
@@ -71,11 +71,12 @@ impl<S: Store> Node<S> {
             return Ok(());
         };
         let Some(them) = link.them.filter(|_| link.stage == Stage::Scopes) else {
-            // A live frame may overtake the greeting, which goes by another stream. It waits.
+            // What goes by another stream may overtake the greeting: live frames, and what is handed
+            // in. It waits.
             let bytes = load.bytes;
             let has_room = link.early.len() < EARLY_FRAMES_MAX
                 && link.early_bytes.saturating_add(bytes) <= EARLY_BYTES_MAX;
-            if load.lane == Lane::Live && has_room {
+            if has_room {
                 link.early_bytes += bytes;
                 link.early.push(load.clone());
             } else {
@@ -138,7 +139,7 @@ impl<S: Store> Node<S> {
         }
     }
 
-    /// Takes up the live frames that overtook the greetings.
+    /// Takes up the frames that overtook the greetings.
     pub(crate) fn take_early(
         &mut self,
         turn: &mut Turn<S::Snapshot>,

@@ -86,8 +86,6 @@ pub struct Node<S> {
     pub(crate) parted: BTreeMap<DocumentId, TransferRow>,
     /// Those of them that are on their way out of this store.
     pub(crate) leaving: BTreeSet<DocumentId>,
-    /// Those of them that the centre has answered to hold all of, in this opening.
-    pub(crate) handed_in: BTreeSet<DocumentId>,
     /// Documents whose chunks were dropped in this opening: their actors of this opening must not
     /// write again, so they have a nonce of their own.
     pub(crate) nonces: BTreeMap<DocumentId, Nonce>,
@@ -183,28 +181,14 @@ impl<S: Store> Node<S> {
         let snapshot = store.snapshot()?;
         let mut batch = Batch::new();
         let mut stale = BTreeSet::new();
-        let meta = match read_row::<MetaRow, _>(&snapshot, Table::Meta, META, 0)? {
-            Some(meta) if meta.tenant == identity.tenant => {
-                if meta.summaries != Some(SUMMARY_VERSION) {
-                    stale = make_stale(&snapshot, &mut batch)?;
-                }
-                MetaRow {
-                    openings: meta.openings + 1,
-                    summaries: Some(SUMMARY_VERSION),
-                    ..meta
-                }
-            }
-            Some(_) => return Err(damaged(Table::Meta)),
-            None => MetaRow {
-                tenant: identity.tenant,
-                store: StoreId(part(&entropy, 1)),
-                incarnation: Incarnation(part(&entropy, 2)),
-                writer: WriterId(part(&entropy, 3)),
-                openings: 1,
-                restored: false,
-                summaries: Some(SUMMARY_VERSION),
-            },
-        };
+        let before = read_row::<MetaRow, _>(&snapshot, Table::Meta, META, 0)?;
+        if before
+            .as_ref()
+            .is_some_and(|meta| meta.summaries != Some(SUMMARY_VERSION))
+        {
+            stale = make_stale(&snapshot, &mut batch)?;
+        }
+        let meta = opened_meta(before, &identity, &entropy)?;
         batch.put(Table::Meta, META, 0, codec::encode(&meta));
         let mut directory = Directory::new(identity.tenant, identity.authority);
         let mut kept = read_statements(&snapshot, &mut directory)?;
@@ -251,7 +235,6 @@ impl<S: Store> Node<S> {
                 .map(|(document, _)| *document)
                 .collect(),
             parted,
-            handed_in: BTreeSet::new(),
             nonces: BTreeMap::new(),
             ruled: BTreeSet::new(),
             owed,
@@ -410,6 +393,31 @@ fn read_log_heads<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Cursor>
         }
     })?;
     Ok(heads)
+}
+
+/// Who the store is in this opening; who it will be, when it is new.
+fn opened_meta(
+    before: Option<MetaRow>,
+    identity: &Identity,
+    entropy: &[u8; 64],
+) -> Result<MetaRow, StoreError> {
+    match before {
+        Some(meta) if meta.tenant == identity.tenant => Ok(MetaRow {
+            openings: meta.openings + 1,
+            summaries: Some(SUMMARY_VERSION),
+            ..meta
+        }),
+        Some(_) => Err(damaged(Table::Meta)),
+        None => Ok(MetaRow {
+            tenant: identity.tenant,
+            store: StoreId(part(entropy, 1)),
+            incarnation: Incarnation(part(entropy, 2)),
+            writer: WriterId(part(entropy, 3)),
+            openings: 1,
+            restored: false,
+            summaries: Some(SUMMARY_VERSION),
+        }),
+    }
 }
 
 /// Marks every summary: another version of the code makes them now. They are worked off with the

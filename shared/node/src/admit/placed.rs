@@ -129,7 +129,7 @@ pub(crate) fn placement<P: Snapshot>(
     draft.put(Table::Placement, document.0, number, placement.signed());
     stand(&mut row, judge, document, &known);
     draft.put_document(document, &row)?;
-    draft.was_placed(document, &row, number, origin);
+    draft.was_placed(document, number, origin);
     Ok(Verdict::Admitted)
 }
 
@@ -168,7 +168,7 @@ pub(crate) fn ruled<P: Snapshot>(
     if stand(&mut row, judge, document, &known) {
         draft.put_document(document, &row)?;
         let number = row.placement_count.saturating_sub(1);
-        draft.was_placed(document, &row, number, None);
+        draft.was_placed(document, number, None);
     }
     Ok(())
 }

@@ -62,7 +62,10 @@ impl<P: Snapshot> Draft<P> {
         let Some(mut after) = self.document(document)? else {
             return Ok(());
         };
-        let mut shift = Shift::default();
+        let mut shift = Shift {
+            has_past: before.is_some(),
+            ..Shift::default()
+        };
         let left = after.left.iter().map(|left| &left.scope);
         let concerned: Vec<ScopeId> = after.placed.iter().chain(left).cloned().collect();
         for scope in concerned {
@@ -127,6 +130,7 @@ impl<P: Snapshot> Draft<P> {
             return Ok(());
         };
         let shift = self.shifts.get(&happening.document);
+        let has_past = shift.is_some_and(|shift| shift.has_past);
         let (joined, left) = shift.map_or((Vec::new(), Vec::new()), |shift| {
             (shift.joined.clone(), shift.left.clone())
         });
@@ -134,14 +138,16 @@ impl<P: Snapshot> Draft<P> {
             LogItem::Placement(number) => Some(number),
             LogItem::Bundle(_) | LogItem::Whole | LogItem::Left => None,
         };
+        // A scope that it comes into with a past is told all of it, once: by the last placement.
+        let is_last = number.is_some_and(|number| number + 1 == document.placement_count);
         for scope in &document.placed {
-            // A scope that it comes into with a past is told all of it.
-            let said = match number {
-                Some(_) if happening.has_past && joined.contains(scope) => {
-                    (LogItem::Whole, (happening.changes, happening.bytes))
+            let said = if joined.contains(scope) && has_past {
+                if !is_last {
+                    continue;
                 }
-                Some(_) => (happening.item, (0, 0)),
-                None => (happening.item, (happening.changes, happening.bytes)),
+                (LogItem::Whole, (document.changes, document.bytes))
+            } else {
+                (happening.item, (happening.changes, happening.bytes))
             };
             self.log(happening, scope, said, writer, scopes)?;
         }

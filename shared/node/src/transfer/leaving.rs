@@ -148,7 +148,6 @@ impl<S: Store> Node<S> {
 
     /// What was handed in of a document has to be handed in again: more waits, or the centre lost it.
     pub(crate) fn hand_in_again(&mut self, document: DocumentId) {
-        self.handed_in.remove(&document);
         for link in self.links.values_mut() {
             link.handed_in.remove(&document);
             let others = |(_, repair): &(ScopeId, Repair)| repair.document() != document;
@@ -160,9 +159,7 @@ impl<S: Store> Node<S> {
     /// not what was written here alone. A centre that came back from an older copy may lack the rest,
     /// and the site that has the document now may not have had it either.
     pub(crate) fn plan_hand_ins(&mut self, turn: &Turn<S::Snapshot>) -> Result<(), StoreError> {
-        let waits = |document: &&DocumentId| {
-            self.stage_of(**document) == Some(Stage::HandsIn) && !self.handed_in.contains(*document)
-        };
+        let waits = |document: &&DocumentId| self.stage_of(**document) == Some(Stage::HandsIn);
         let waiting: Vec<DocumentId> = self.leaving.iter().filter(waits).copied().collect();
         if waiting.is_empty() {
             return Ok(());
@@ -193,7 +190,15 @@ impl<S: Store> Node<S> {
         link: &mut Link,
         said: &mut Vec<(Lane, Frame)>,
     ) -> Result<(), StoreError> {
-        while link.in_flight < FILL_FRAMES_IN_FLIGHT {
+        loop {
+            // The peer may not have greeted yet, and keeps little that overtakes it.
+            let credit = match link.has_answered {
+                true => FILL_FRAMES_IN_FLIGHT,
+                false => 1,
+            };
+            if link.in_flight >= credit {
+                return Ok(());
+            }
             let Some((scope, mut repair)) = link.hand_ins.pop_front() else {
                 return Ok(());
             };
@@ -227,7 +232,6 @@ impl<S: Store> Node<S> {
                 }
             }
         }
-        Ok(())
     }
 
     /// The centre has answered a batch: notes how far the documents in it are with being handed in.
@@ -243,18 +247,14 @@ impl<S: Store> Node<S> {
         }
     }
 
-    /// Notes the documents that the centre holds all of now.
-    fn note_handed_in(&mut self) {
-        for document in &self.leaving {
-            let mut links = self.links.values();
-            let is_done = links.any(|link| {
-                let hand_in = link.handed_in.get(document);
-                hand_in.is_some_and(HandIn::is_done)
-            });
-            if is_done {
-                self.handed_in.insert(*document);
-            }
-        }
+    /// Whether the centre has answered to hold all of a document, in a conversation that goes on. It
+    /// may come back from an older copy: then that one has ended, and all is handed in again.
+    fn is_handed_in(&self, document: DocumentId) -> bool {
+        let mut links = self.links.values();
+        links.any(|link| {
+            let hand_in = link.handed_in.get(&document);
+            hand_in.is_some_and(HandIn::is_done)
+        })
     }
 
     pub(crate) fn audience(&self, is_centre: bool) -> Audience<'_> {
@@ -278,7 +278,6 @@ impl<S: Store> Node<S> {
         if self.leaving.is_empty() || self.is_centre() {
             return Ok(());
         }
-        self.note_handed_in();
         let mut budget = DROPPED_AT_ONCE;
         let leaving: Vec<DocumentId> = self.leaving.iter().copied().collect();
         for document in leaving {
@@ -301,8 +300,7 @@ impl<S: Store> Node<S> {
     /// Whether all that is here of a document is at the centre, nobody is at work on it, and
     /// it is settled where it went.
     fn may_drop(&self, turn: &Turn<S::Snapshot>, document: DocumentId) -> Result<bool, StoreError> {
-        let is_at_centre =
-            self.handed_in.contains(&document) && self.outbox.waits_no_more(document);
+        let is_at_centre = self.is_handed_in(document) && self.outbox.waits_no_more(document);
         if !is_at_centre || self.is_at_work_on(document) {
             return Ok(false);
         }
@@ -374,7 +372,7 @@ impl<S: Store> Node<S> {
         // Arrivals are counted on, so that nothing that was made from the old ones fits the new.
         turn.draft.put_document(document, &row)?;
         self.trying.forget(document);
-        self.handed_in.remove(&document);
+        self.hand_in_again(document);
         self.nonces.insert(document, turn.nonce());
         let is_back = self.is_readable(&row);
         let stage = if is_back { Stage::Stays } else { Stage::Gone };

@@ -30,7 +30,7 @@ pub struct Stands {
     pub scopes: BTreeSet<ScopeId>,
     /// The placement that put it there; none while a fork is open.
     pub by: Option<PlacementId>,
-    /// Forks that nobody has ruled on and whose branches name different scopes.
+    /// Forks that nobody has ruled on and that need it.
     pub open: Vec<Fork>,
     /// Placements without a follower that were ruled against: each waits for a person.
     pub waiting: BTreeSet<PlacementId>,
@@ -138,13 +138,14 @@ impl Tree<'_> {
             }
             return found;
         }
-        let Some((_, mut found)) = answers.next() else {
+        let Some((first, mut found)) = answers.next() else {
             return self.at(previous);
         };
-        let (mut differ, mut alone) = (false, true);
-        for (_, answer) in answers {
+        let own = |id| self.placements.get(&id);
+        let (mut is_open, mut alone) = (false, true);
+        for (id, answer) in answers {
             alone = false;
-            differ |= answer.scopes != found.scopes;
+            is_open |= answer.scopes != found.scopes || is_open_between(own(first), own(id));
             found.scopes.retain(|scope| answer.scopes.contains(scope));
             found.open.extend(answer.open);
             found.waiting.extend(answer.waiting);
@@ -152,7 +153,7 @@ impl Tree<'_> {
         if !alone {
             found.by = None;
         }
-        if differ {
+        if is_open {
             // What is open further up in a branch matters only once the branch stands.
             found.open = vec![Fork {
                 previous,
@@ -181,6 +182,16 @@ impl Tree<'_> {
             }
         }
     }
+}
+
+/// Whether two branches need a ruling whatever follows them. Branches that name different scopes do
+/// also when they lead to the same place in the end: who may know of the branches alone cannot tell.
+/// Of a case even two that say the same do, for the next transfer must know which of them it follows.
+fn is_open_between(one: Option<&Placement>, other: Option<&Placement>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else {
+        return false;
+    };
+    one.scopes != other.scopes || one.kind.may_leave_its_site()
 }
 
 /// The placements of one document that no other of them supersedes: what the digest covers.
@@ -330,6 +341,43 @@ mod tests {
         let mut early = set;
         early.remove(&three);
         assert_eq!(stands(&early, ruled).scopes, BTreeSet::new());
+    }
+
+    #[test]
+    fn two_ways_to_one_place_need_a_ruling_too() {
+        let of = |n: u8, after: Option<u8>, texts: &[&str]| {
+            let placement = Placement {
+                scopes: texts.iter().map(|text| scope(text)).collect(),
+                previous: after.map(|n| PlacementId([n; 16])),
+                ..placement(&key(1))
+            };
+            (PlacementId([n; 16]), placement)
+        };
+        // Whoever speaks of Devizes alone hears of the two that left it, and of no more.
+        let told = Set::from([
+            of(1, None, &["site:devizes"]),
+            of(2, Some(1), &["site:bath"]),
+            of(3, Some(1), &["site:kent"]),
+        ]);
+        let mut all = told.clone();
+        all.extend([of(4, Some(2), &["site:kent"])]);
+        for known in [&told, &all] {
+            assert_eq!(stands(known, |_| None).open.len(), 1);
+        }
+        assert_eq!(stands(&all, |_| None).scopes, scopes_of(&["site:kent"]));
+        // Two who say the same at once widen nothing, but what follows must know which of them.
+        let same = Set::from([
+            of(1, None, &["site:devizes"]),
+            of(2, Some(1), &["site:bath"]),
+            of(3, Some(1), &["site:bath"]),
+        ]);
+        let open = stands(&same, |_| None);
+        assert_eq!((open.by, open.open.len()), (None, 1));
+        assert_eq!(open.scopes, scopes_of(&["site:bath"]));
+    }
+
+    fn scopes_of(texts: &[&str]) -> BTreeSet<ScopeId> {
+        texts.iter().map(|text| scope(text)).collect()
     }
 
     proptest! {
