@@ -20,7 +20,7 @@ use node::{
     },
     protocol::{
         DeviceKey, Directory, PublicKey, Rights, SignedStatement, Statement,
-        directory::{Device, DeviceKind, Grant, Issue, Purge},
+        directory::{Device, DeviceKind, Grant, HandedInLine, Issue, Purge},
         enrol::{EnrolAnswer, EnrolmentCode, TenantKey, Token},
         signed::device_id,
     },
@@ -145,16 +145,17 @@ impl Authority {
         })
     }
 
-    /// Hands it the node that keeps its statements.
+    /// Hands it the node that keeps its statements, and says whether its store came from a backup.
     ///
     /// # Errors
     /// When the file with the codes cannot be read.
-    pub(crate) fn attach(&self, node: Handle, data: &Path) -> Result<(), Failure> {
+    pub(crate) fn attach(&self, node: Handle, data: &Path, restored: bool) -> Result<(), Failure> {
         let (directory, me) = (node.directory(), node.whoami());
         let devices = directory.devices().map(|(device, _)| device);
         let devices: BTreeSet<DeviceId> = devices.filter(|id| *id != me.device).collect();
-        let (count, any) = (directory.count(), !devices.is_empty());
-        let invites = Invites::open(data, me.incarnation, count, any, shell::entropy())?;
+        let forgetful = restored || !devices.is_empty();
+        let (life, count) = (me.incarnation, directory.count());
+        let invites = Invites::open(data, life, count, forgetful, shell::entropy())?;
         let _ = self.known.set(devices);
         // Both are empty until this one call.
         let _ = self.invites.set(Mutex::new(invites));
@@ -177,7 +178,11 @@ impl Authority {
         if !self.with_invites(|invites| Ok(invites.is_restored()))? {
             return Ok(());
         }
-        if !self.unheard()?.is_empty() {
+        // Where it knows nobody, or nobody has been in touch, nobody can have told it anything.
+        let heard = self.node()?.heard();
+        let known = self.known.get().into_iter().flatten();
+        let told = { known }.any(|device| heard.contains(device));
+        if !told || !self.unheard()?.is_empty() {
             return Err(Reason::NotResumed);
         }
         tracing::info!("every device has been heard: the restored centre acts again");
@@ -193,11 +198,20 @@ impl Authority {
         self.node.get().ok_or(Reason::Busy)
     }
 
-    /// Makes a statement; it is on disk when this answers.
+    /// Makes a statement; it is on disk when this answers. Whoever asks may lose patience: what was
+    /// begun is finished all the same, since a statement that is kept and not counted would have
+    /// the open codes die, and the next one take its number.
     ///
     /// # Errors
     /// Why it was not kept.
-    pub(crate) async fn state(&self, statement: Statement) -> Result<(), Reason> {
+    pub(crate) async fn state(self: &Arc<Self>, statement: Statement) -> Result<(), Reason> {
+        let authority = Arc::clone(self);
+        let stated = tokio::spawn(async move { authority.state_to_the_end(statement).await });
+        stated.await.unwrap_or(Err(Reason::NotSaved))
+    }
+
+    /// The same on a task that nobody drops.
+    async fn state_to_the_end(&self, statement: Statement) -> Result<(), Reason> {
         if gives(&statement) {
             self.must_know()?;
         }
@@ -291,6 +305,11 @@ impl Redeem for Authority {
         Ok(vec![self.certify(&key)?])
     }
 
+    fn lacking(&self, lines: Vec<HandedInLine>) -> Result<Vec<HandedInLine>, Reason> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| Reason::Stopping)?;
+        runtime.block_on(self.node()?.beyond(lines))
+    }
+
     fn review(&self, device: DeviceId, part: Vec<u8>) -> Result<(), Reason> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Reason::Stopping)?;
         let kept = self.node()?.errand(Errand::HandIn { device, part });
@@ -302,7 +321,7 @@ impl Redeem for Authority {
         if self.node()?.directory().purged(&device).is_some() {
             return Ok(());
         }
-        runtime.block_on(self.state(Statement::DevicePurged(Purge { device })))
+        runtime.block_on(self.state_to_the_end(Statement::DevicePurged(Purge { device })))
     }
 }
 
@@ -438,6 +457,10 @@ fn later_than(latest: Option<Moment>, now: Moment) -> Moment {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::time::Duration;
+
+    use node::protocol::directory::Site;
+
     use super::*;
 
     #[test]
@@ -451,6 +474,35 @@ mod tests {
         let centre = directory.device(&material.device.device_id()).unwrap();
         assert_eq!(centre.kind, DeviceKind::Centre);
         assert!(found(&"n".repeat(600)).is_err());
+    }
+
+    /// Whoever asked went away after the statement was on its way: it was kept and not counted, so
+    /// the open codes died of "statements from elsewhere", and its number was given out again.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_statement_whose_asker_went_away_is_counted_all_the_same() {
+        let started = crate::centre::tests::Started::new().await;
+        let authority = &started.centre.authority;
+        let site = |id: &str| {
+            Statement::Site(Site {
+                id: id.parse().unwrap(),
+                name: "A site".to_owned(),
+            })
+        };
+        authority.state(site("bath")).await.unwrap();
+        let whom = Invited::Site("bath".parse().unwrap());
+        let code = authority.invite(whom, vec!["192.0.2.1:7443".to_owned()]);
+        let code = code.await.unwrap();
+        let gone = tokio::time::timeout(Duration::ZERO, authority.state(site("kent"))).await;
+        assert!(gone.is_err(), "it went away at once");
+        let directory = || authority.node().unwrap().directory();
+        while directory().site(&"kent".parse().unwrap()).is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        authority.state(site("devizes")).await.unwrap();
+        assert_eq!(directory().sites().count(), 3);
+        let key = DeviceKey::from_seed(&[7; 32]).public();
+        let let_in = authority.let_in(&code.token.0, key, "an edge").await;
+        assert!(let_in.is_ok(), "the code is good: {let_in:?}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use api::{
         service::{self, Ready, Surface},
     },
 };
+use node::{backup::is_restored, store::Store as _};
 use runtime::{Config as NodeConfig, FolderLock, KeySource, Role, Running, backup::RecoveryKey};
 use serde_json::Value;
 
@@ -51,13 +52,13 @@ pub(crate) fn init(
 }
 
 /// A centre that has been started.
-struct Centre {
-    running: Running,
-    authority: Arc<Authority>,
+pub(crate) struct Centre {
+    pub(crate) running: Running,
+    pub(crate) authority: Arc<Authority>,
 }
 
 impl Centre {
-    async fn start(
+    pub(crate) async fn start(
         lock: &FolderLock,
         key: &KeySource,
         listen: SocketAddr,
@@ -65,6 +66,7 @@ impl Centre {
         let (store, material) = folder::open(lock, key)?;
         export::clear_spool(lock.path());
         backup::clear_spool(lock.path());
+        let restored = is_restored(&store.snapshot()?)?;
         let authority = Arc::new(Authority::new(&material)?);
         let enrol = Arc::clone(&authority);
         let role = Role::Centre { listen, enrol };
@@ -74,7 +76,7 @@ impl Centre {
             role,
         })
         .await?;
-        authority.attach(running.handle(), lock.path())?;
+        authority.attach(running.handle(), lock.path(), restored)?;
         tokio::spawn(authority::rule(Arc::clone(&authority), running.handle()));
         Ok(Centre { running, authority })
     }
@@ -157,8 +159,46 @@ fn reachable(configured: &[String], listens: SocketAddr) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
+#[allow(clippy::unwrap_used)]
+pub(crate) mod tests {
+    use std::{env, fs, path::PathBuf};
+
+    use node::names::StoreId;
+    use runtime::shell;
+
     use super::*;
+
+    /// A new organisation's centre, running in a folder of its own that goes with it.
+    pub(crate) struct Started {
+        pub(crate) centre: Centre,
+        pub(crate) folder: PathBuf,
+        _lock: FolderLock,
+    }
+
+    impl Started {
+        pub(crate) async fn new() -> Started {
+            let folder = env::temp_dir().join(format!("ridgeway-{}", StoreId(shell::entropy())));
+            fs::create_dir(&folder).unwrap();
+            let data = folder.join("centre");
+            let key = KeySource::File(folder.join("centre.key"));
+            let recovery = folder.join("centre.recovery");
+            init(&data, &key, "Our Trust", &recovery).unwrap();
+            let lock = folder::take(&data).unwrap();
+            let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            let centre = Centre::start(&lock, &key, nowhere).await.unwrap();
+            Started {
+                centre,
+                folder,
+                _lock: lock,
+            }
+        }
+    }
+
+    impl Drop for Started {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
 
     #[test]
     fn an_address_that_leads_nowhere_is_not_told() {

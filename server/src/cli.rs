@@ -18,7 +18,10 @@ use api::program::{
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use node::names::{DeviceId, DocumentId, SiteId, WorkerId};
+use node::{
+    domain::Day,
+    names::{DeviceId, DocumentId, Moment, SiteId, WorkerId},
+};
 use serde_json::{Value, json};
 
 use crate::{backup, centre, config::Config, desk::Ask, invites::Invited};
@@ -112,6 +115,9 @@ enum Command {
         /// The recovery key that `init` has written
         #[arg(long, value_name = "FILE")]
         recovery: PathBuf,
+        /// Go on without what is refused, or not in the backup, and say what that is
+        #[arg(long)]
+        without_refused: bool,
     },
     /// Let a restored centre act again, and honour the codes made before its last start, although
     /// some devices have not been heard
@@ -188,6 +194,11 @@ enum DeviceCommand {
         /// Its id
         id: DeviceId,
     },
+    /// Discard what a revoked device has handed in and nobody has let in; nothing takes this back
+    Reject {
+        /// Its id
+        id: DeviceId,
+    },
 }
 
 /// Runs the program with the arguments of this process.
@@ -236,9 +247,13 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Backup { file } => {
             backup::backup(&place(common, Said::new(), Purpose::Ask)?, &file)
         }
-        Command::Restore { file, recovery } => {
+        Command::Restore {
+            file,
+            recovery,
+            without_refused,
+        } => {
             let place = place(common, Said::new(), Purpose::Make)?;
-            backup::restore(&place, &file, &recovery)
+            backup::restore(&place, &file, &recovery, without_refused)
         }
         Command::Resume => answer(common, Ask::Resume, resumed),
         Command::Erase { .. } => later("erase"),
@@ -259,6 +274,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         }
         Command::Device(DeviceCommand::Accept { id }) => {
             answer(common, Ask::DeviceAccept { id }, accepted)
+        }
+        Command::Device(DeviceCommand::Reject { id }) => {
+            answer(common, Ask::DeviceReject { id }, rejected)
         }
         Command::Status => answer(common, Ask::Status, inspect::status_text),
         Command::Verify => answer(common, Ask::Verify, inspect::verify_text),
@@ -363,7 +381,7 @@ fn save(place: &Place, document: DocumentId, out: Option<&Path>) -> Result<(), F
 }
 
 /// The order of columns.
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "id",
     "kind",
     "name",
@@ -373,6 +391,7 @@ const COLUMNS: [&str; 12] = [
     "disabled",
     "revoked",
     "lost",
+    "held",
     "purged",
     "handed_in",
     "handed_in_bytes",
@@ -402,7 +421,10 @@ fn word(value: &Value) -> String {
 
 fn revoked(value: &Value) -> String {
     let held = match value.get("held") {
-        Some(Value::Number(at)) => format!("the last entry of it that is here is of {at}"),
+        Some(Value::Number(at)) => {
+            let at = at.as_i64().map_or_else(String::new, time_text);
+            format!("the last entry of it that is here is of {at}")
+        }
         Some(_) | None => "no entry of it is here".to_owned(),
     };
     let rest = if value.get("lost") == Some(&Value::Bool(true)) {
@@ -415,16 +437,41 @@ fn revoked(value: &Value) -> String {
     format!("The device is revoked; {held}.\n{rest}\n")
 }
 
+/// A moment as a person reads it.
+fn time_text(ms: i64) -> String {
+    let minute = ms.div_euclid(60_000).rem_euclid(24 * 60);
+    let day = Day::of(Moment(ms));
+    format!("{day} {:02}:{:02} UTC", minute / 60, minute % 60)
+}
+
 fn accepted(value: &Value) -> String {
     let count = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let refused = value.get("refused").and_then(Value::as_object);
+    let refused = refused.into_iter().flatten();
+    let refused: Vec<String> = refused
+        .map(|(reason, count)| format!("{reason}: {count}"))
+        .collect();
     let left = match count("handed_in") {
         0 => String::new(),
-        left => format!(" {left} parts were not taken whole and stay in the queue."),
+        left => format!(
+            " {left} parts were not taken whole ({}) and stay in the queue: accept them again when \
+             other devices have been in touch, or discard them by device reject.",
+            refused.join(", ")
+        ),
     };
     format!(
         "{} runs and placements are new in the record, {} were there before.{left}\n",
         count("admitted"),
         count("held"),
+    )
+}
+
+fn rejected(value: &Value) -> String {
+    let count = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or(0);
+    format!(
+        "{} parts ({} bytes) are discarded.\n",
+        count("discarded"),
+        count("discarded_bytes")
     )
 }
 
@@ -456,6 +503,17 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_person_is_told_a_time_and_why_something_was_not_taken() {
+        let words = revoked(&json!({ "held": 1_790_000_000_000_i64 }));
+        assert!(words.contains("is of 2026-09-21 14:13 UTC"), "{words}");
+        let words = accepted(&json!({ "handed_in": 2, "refused": { "malformed": 2 } }));
+        assert!(
+            words.contains("2 parts") && words.contains("malformed: 2"),
+            "{words}"
+        );
     }
 
     #[test]

@@ -8,12 +8,12 @@ use std::{collections::BTreeSet, path::PathBuf, pin::Pin, sync::Arc};
 use api::program::{Failure, check_name, export, inspect, service::Commands, settings::Address};
 use node::{
     domain,
-    errand::Waiting,
     names::{DeviceId, DocumentId, Reason, SiteId, WorkerId},
     protocol::{
         Directory, Statement,
         directory::{Device, DeviceKind, Revoked, Site, Worker},
     },
+    review::Waiting,
 };
 use runtime::Handle;
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,8 @@ pub(crate) enum Ask {
     DeviceRevoke { id: DeviceId, lost: bool },
     /// What it has handed in since is to be let into the record.
     DeviceAccept { id: DeviceId },
+    /// What it has handed in since is to be forgotten.
+    DeviceReject { id: DeviceId },
     /// The centre has forgotten nothing.
     Resume,
     /// How far the centre agrees with its edges.
@@ -113,6 +115,7 @@ impl Desk {
             Ask::DeviceList => Ok(devices(&self.node).await?),
             Ask::DeviceRevoke { id, lost } => self.revoke(&directory, id, lost).await,
             Ask::DeviceAccept { id } => Ok(self.accept(id).await?),
+            Ask::DeviceReject { id } => Ok(self.reject(id).await?),
             Ask::Resume => {
                 let unheard = self.authority.unheard()?;
                 self.authority.resume()?;
@@ -258,6 +261,22 @@ impl Desk {
             "held": let_in.held,
             "refused": let_in.refused,
             "handed_in": left,
+        }))
+    }
+
+    /// Discards what a device has handed in.
+    ///
+    /// # Errors
+    /// [`Reason::NotFound`] when there is no such device.
+    pub(crate) async fn reject(&self, device: DeviceId) -> Result<Value, Reason> {
+        if self.node.directory().device(&device).is_none() {
+            return Err(Reason::NotFound);
+        }
+        let discarded = self.authority.discard_handed_in(device).await?;
+        Ok(json!({
+            "id": device,
+            "discarded": discarded.parts,
+            "discarded_bytes": discarded.bytes,
         }))
     }
 

@@ -58,6 +58,11 @@ fn routes() -> Vec<Route> {
             path: "/api/v1/devices/{device}/accept",
             handler: post(accept),
         },
+        Route {
+            method: "POST",
+            path: "/api/v1/devices/{device}/reject",
+            handler: post(reject),
+        },
     ]
 }
 
@@ -84,6 +89,15 @@ async fn accept(
 ) -> Result<Json<Value>, Problem> {
     let device = device.parse().map_err(|_| Problem::not_found())?;
     Ok(Json(desk.accept(device).await?))
+}
+
+/// A person discards what a revoked device has handed in.
+async fn reject(
+    Extension(desk): Extension<Arc<Desk>>,
+    Path(device): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let device = device.parse().map_err(|_| Problem::not_found())?;
+    Ok(Json(desk.reject(device).await?))
 }
 
 #[cfg(test)]

@@ -84,12 +84,13 @@ pub(crate) struct Invites {
 impl Invites {
     /// The codes in a folder that belong to this life of the authority, of which `statements` are
     /// known, opened for the start that `life` names; those of an earlier life are dead. Where there
-    /// are none of this life but devices are known, the store came from a backup.
+    /// are none of this life, the store may be an old copy: `forgetful` says whether it came from a
+    /// backup, or knows devices that somebody must have let in.
     pub(crate) fn open(
         data: &Path,
         incarnation: Incarnation,
         statements: u64,
-        devices: bool,
+        forgetful: bool,
         life: [u8; 16],
     ) -> io::Result<Invites> {
         let path = data.join(FILE);
@@ -97,7 +98,7 @@ impl Invites {
         let none = Kept {
             incarnation,
             statements,
-            restored: devices,
+            restored: forgetful,
             invites: Vec::new(),
         };
         let kept = match fs::read(&path) {

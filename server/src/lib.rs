@@ -18,6 +18,7 @@ mod http;
 mod invites;
 mod record;
 mod revoke;
+mod room;
 
 use std::process::ExitCode;
 

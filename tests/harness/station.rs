@@ -139,7 +139,7 @@ impl Station {
 
     /// Its first epoch, which no fault here ends.
     fn epochs(&self) -> Epochs {
-        Epochs::first(self.device_seed)
+        Epochs::first(self.device_seed, self.device_seed)
     }
 
     /// Opens the store that is on the disk, or makes one.

@@ -35,7 +35,7 @@ fn key() -> StoreKey {
 }
 
 fn epochs() -> Epochs {
-    Epochs::first([0x3E; 32])
+    Epochs::first([0x3E; 32], [0x3E; 32])
 }
 
 /// Opens what is on the disk, or begins where nothing was ever acknowledged.

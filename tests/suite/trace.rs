@@ -215,7 +215,7 @@ fn place(number: u8) -> Place {
     let store = Sealed::create(
         medium,
         &key,
-        Epochs::first([number; 32]),
+        Epochs::first([number; 32], [number; 32]),
         StoreId([number; 16]),
         nonces,
     );

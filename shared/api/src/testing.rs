@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -22,6 +24,28 @@ use node::{
     },
     views::HandedOver,
 };
+
+/// A folder of its own for one test; gone when dropped.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Folder {
+        let name = StoreId(runtime::shell::entropy());
+        let path = env::temp_dir().join(format!("ridgeway-{name}"));
+        fs::create_dir(&path).unwrap();
+        Folder(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
 
 pub(crate) const TENANT: TenantId = TenantId([1; 16]);
 pub(crate) const DOCUMENT: DocumentId = DocumentId([2; 16]);

@@ -1,7 +1,8 @@
 //! What a backup carries, read from a snapshot; and how a store comes back from one.
 //!
 //! A backup carries what nothing else can give back: statements, placements and bundles with their
-//! signatures, as they came. Never a summary or another cache: they are made again. With them go
+//! signatures, as they came, and what revoked devices have handed in and nobody has let in yet.
+//! Never a summary or another cache: they are made again. With them go
 //! hints (how far the logs went, how far each peer was heard), so that a restored centre and its
 //! edges need say only what has happened since.
 //!
@@ -13,7 +14,9 @@
 use std::collections::BTreeSet;
 
 use minicbor::{Decode, Encode};
-use names::{DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId, TenantId, WriterId};
+use names::{
+    DeviceId, DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId, TenantId, WriterId,
+};
 use protocol::{
     bundle::Bundle, codec, digest::Digest, directory::SignedStatement, log::Cursor,
     placement::SignedPlacement,
@@ -22,8 +25,11 @@ use store::{Batch, NAME_BYTES_MAX, Snapshot, Store, StoreError, Table};
 
 use crate::{
     admit::{self, Judge, Verdict},
-    draft::{Draft, Settled, damaged, decode_row, read_row},
+    draft::{
+        Draft, Settled, damaged, decode_row, read_arrivals, read_range, read_row, unless_damaged,
+    },
     node::{META, Node},
+    review,
     rows::{MetaRow, PeerRow, ScopeRow, scope_name},
     turn::Turn,
     verify::{VerifiedBundle, VerifiedPlacement, Verifier},
@@ -88,7 +94,7 @@ pub struct Manifest {
     /// Documents.
     #[n(3)]
     pub documents: u64,
-    /// Statements of the directory.
+    /// Statements of the directory that can be read.
     #[n(4)]
     pub statements: u64,
     /// The scopes that hold any.
@@ -104,6 +110,9 @@ pub struct Manifest {
         decode_with = "codec::at_most::<PEERS_MAX, _, _>"
     )]
     peers: Vec<PeerStand>,
+    /// Scopes of which the store does not know any more how they stood: their rows are damaged.
+    #[n(7)]
+    pub scopes_unread: u64,
 }
 
 /// One signed thing of a document, as it travelled.
@@ -156,46 +165,144 @@ impl Verifier {
     }
 }
 
-/// What a backup of this state says of the store.
+/// What a backup of this state says of the store. A hint that cannot be read is left out: it would
+/// only have saved time.
 ///
 /// # Errors
-/// When the store cannot be read, or a row of it is damaged.
+/// When the store cannot be read, or does not know which it is.
 pub fn manifest<P: Snapshot>(snapshot: &P) -> Result<Manifest, StoreError> {
     let meta: MetaRow = read_row(snapshot, Table::Meta, META, 0)?.ok_or(damaged(Table::Meta))?;
-    let mut scopes = Vec::new();
-    whole(snapshot, Table::Scope, |name, value| {
-        let name = std::str::from_utf8(name).ok();
-        let scope = name.and_then(|name| name.parse::<ScopeId>().ok());
-        let row: ScopeRow = decode_row(Table::Scope, value)?;
-        scopes.push(ScopeStand {
-            scope: scope.ok_or(damaged(Table::Scope))?,
-            digest: row.value(),
-            count: row.count,
-            heads: row.heads,
-        });
-        Ok(())
+    let (mut scopes, mut unread) = (Vec::new(), 0);
+    unread += store::each(snapshot, Table::Scope, |row| {
+        let scope = std::str::from_utf8(&row.name).ok();
+        let scope = scope.and_then(|name| name.parse::<ScopeId>().ok());
+        let row = decode_row::<ScopeRow>(Table::Scope, &row.value);
+        match (scope, row) {
+            (Some(scope), Ok(row)) => scopes.push(ScopeStand {
+                scope,
+                digest: row.value(),
+                count: row.count,
+                heads: row.heads,
+            }),
+            (Some(_) | None, _) => unread += 1,
+        }
     })?;
     let mut peers = Vec::new();
-    whole(snapshot, Table::Peer, |name, value| {
-        let row: PeerRow = decode_row(Table::Peer, value)?;
-        peers.push(PeerStand {
-            name: name.to_vec(),
-            taken: row.taken,
-            given: row.given,
-        });
-        Ok(())
+    store::each(snapshot, Table::Peer, |row| {
+        if let Ok(PeerRow { taken, given, .. }) = decode_row(Table::Peer, &row.value) {
+            let name = row.name;
+            peers.push(PeerStand { name, taken, given });
+        }
     })?;
-    let mut statements = 0;
-    each_statement(snapshot, |_| statements += 1)?;
     Ok(Manifest {
         tenant: meta.tenant,
         store: meta.store,
         incarnation: meta.incarnation,
-        documents: documents(snapshot)?.len() as u64,
-        statements,
+        documents: every_document(snapshot)?.len() as u64,
+        statements: every_statement(snapshot)?.0.len() as u64,
         scopes,
         peers,
+        scopes_unread: unread,
     })
+}
+
+/// Every document of which anything can be read, also where its header row cannot.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn every_document<P: Snapshot>(snapshot: &P) -> Result<BTreeSet<DocumentId>, StoreError> {
+    let mut documents = BTreeSet::new();
+    let mut named = |table| {
+        store::each(snapshot, table, |row| {
+            let id = <[u8; 16]>::try_from(row.name.as_slice());
+            documents.extend(id.map(DocumentId));
+        })
+    };
+    if named(Table::Document)? > 0 {
+        named(Table::Placement)?;
+        named(Table::Index)?;
+    }
+    Ok(documents)
+}
+
+/// Every statement that can be read, in the order in which they came, and how many cannot.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn every_statement<P: Snapshot>(
+    snapshot: &P,
+) -> Result<(Vec<SignedStatement>, u64), StoreError> {
+    let (mut statements, mut spoilt) = (Vec::new(), 0);
+    let unread = each_readable(snapshot, Table::Statement, &[], |bytes| {
+        match decode_row(Table::Statement, bytes) {
+            Ok(statement) => statements.push(statement),
+            Err(_) => spoilt += 1,
+        }
+        Ok::<_, StoreError>(())
+    })?;
+    Ok((statements, unread + spoilt))
+}
+
+/// Visits what can be read of a document, in the order in which it was admitted; answers how many
+/// rows cannot.
+///
+/// # Errors
+/// When the store cannot be read; what `visit` answers.
+pub fn each_readable_piece<P: Snapshot, E: From<StoreError>>(
+    snapshot: &P,
+    document: DocumentId,
+    mut visit: impl FnMut(Piece) -> Result<(), E>,
+) -> Result<u64, E> {
+    let name = document.as_ref();
+    let mut spoilt = 0;
+    let mut take = |piece: Result<Piece, StoreError>| match unless_damaged(piece)? {
+        Some(piece) => visit(piece),
+        None => {
+            spoilt += 1;
+            Ok(())
+        }
+    };
+    let mut unread = each_readable(snapshot, Table::Placement, name, |bytes| {
+        take(decode_row(Table::Placement, bytes).map(Piece::Placement))
+    })?;
+    let mut next = Some(0);
+    while let Some(from) = next {
+        let rows = read_arrivals(snapshot, Table::Bundle, document, from, ROWS)?;
+        next = rows.last().and_then(|(last, _)| last.checked_add(1));
+        for (_, bytes) in rows {
+            match bytes {
+                Some(bytes) => take(decode_row(Table::Bundle, &bytes).map(Piece::Bundle))?,
+                None => unread += 1,
+            }
+        }
+        if next.is_none() {
+            // Where the header row is damaged too, nobody can tell how far the rows go.
+            let rest = snapshot.range(Table::Bundle, name, from, ROWS);
+            unread += u64::from(unless_damaged(rest)?.is_none());
+        }
+    }
+    Ok(unread + spoilt)
+}
+
+/// Visits every row of a name that can be read; answers how many cannot.
+fn each_readable<P: Snapshot, E: From<StoreError>>(
+    snapshot: &P,
+    table: Table,
+    name: &[u8],
+    mut visit: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<u64, E> {
+    let (mut next, mut unread) = (Some(0), 0);
+    while let Some(from) = next {
+        let rows = read_range(snapshot, table, name, from, ROWS)?;
+        next = rows.last().and_then(|(last, _)| last.checked_add(1));
+        for (_, bytes) in rows {
+            match bytes {
+                Some(bytes) => visit(&bytes)?,
+                None => unread += 1,
+            }
+        }
+    }
+    Ok(unread)
 }
 
 /// Every document there is, in the order of their ids.
@@ -304,8 +411,17 @@ pub fn begin<S: Store>(
     store.commit(batch)
 }
 
+/// Whether a store came back from a backup: whoever acts for it cannot know what it has forgotten.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn is_restored<P: Snapshot>(snapshot: &P) -> Result<bool, StoreError> {
+    let meta: Option<MetaRow> = read_row(snapshot, Table::Meta, META, 0)?;
+    Ok(meta.is_some_and(|meta| meta.restored))
+}
+
 impl<S: Store> Node<S> {
-    /// Whether this store came back from a backup and nobody has let its authority act again.
+    /// Whether this store came back from a backup.
     pub fn is_restored(&self) -> bool {
         self.meta.restored
     }
@@ -359,6 +475,21 @@ impl<S: Store> Node<S> {
         self.follow_shifts(&mut turn, shifts)?;
         self.commit_own(turn.draft.into_batch())?;
         Ok(refused)
+    }
+
+    /// Takes back a part that a revoked device had handed in, unread.
+    ///
+    /// # Errors
+    /// When the store fails; the node is dead then. Inside, why the part is not kept.
+    pub fn take_back_part(
+        &mut self,
+        device: DeviceId,
+        part: Vec<u8>,
+    ) -> Result<Result<(), Reason>, StoreError> {
+        let mut draft = Draft::new(self.store.snapshot()?);
+        let kept = review::hand_in(&mut draft, device, part)?;
+        self.commit_own(draft.into_batch())?;
+        Ok(kept)
     }
 
     /// Everything of a backup has been taken back: takes up its hints, so that peers go on where

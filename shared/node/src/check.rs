@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use names::{DocumentId, Reason, ScopeId};
-use protocol::directory::Directory;
-use store::{Snapshot, StoreError};
+use protocol::{codec, directory::Directory};
+use store::{Snapshot, StoreError, Table};
 
 use crate::{
     backup,
     recount::{Recomputed, Recount},
+    rows::ScopeRow,
     verify::Verifier,
 };
 
@@ -30,6 +31,24 @@ pub struct Checked {
     pub refusals: u64,
     /// Every scope's proof, from what was looked at.
     pub scopes: BTreeMap<ScopeId, Recomputed>,
+    /// The same as the store keeps it, of the state that was looked at: what is written meanwhile
+    /// makes no difference.
+    pub kept: BTreeMap<ScopeId, Recomputed>,
+}
+
+fn kept<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Recomputed>, StoreError> {
+    let mut kept = BTreeMap::new();
+    store::each(snapshot, Table::Scope, |row| {
+        let scope = std::str::from_utf8(&row.name).ok();
+        let scope = scope.and_then(|name| name.parse::<ScopeId>().ok());
+        let row = codec::decode::<ScopeRow>(&row.value);
+        // One that is damaged is counted with the rows, which are read before this.
+        if let (Some(scope), Ok(row)) = (scope, row) {
+            let (digest, count) = (row.value(), row.count);
+            kept.insert(scope, Recomputed { digest, count });
+        }
+    })?;
+    Ok(kept)
 }
 
 /// Checks a state of a store. `progress` is told how many documents of how many are done.
@@ -73,5 +92,6 @@ pub fn check<P: Snapshot>(
         found.documents += 1;
     }
     found.scopes = recount.scopes();
+    found.kept = kept(snapshot)?;
     Ok(found)
 }

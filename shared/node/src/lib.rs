@@ -40,6 +40,7 @@ mod packing;
 mod placing;
 mod recount;
 mod repair;
+pub mod review;
 mod rows;
 mod send;
 mod standing;

@@ -6,6 +6,7 @@ mod except;
 mod fold;
 mod form;
 mod gather;
+mod handed;
 mod kept;
 mod repair;
 mod restored;

@@ -73,7 +73,7 @@ pub struct Directory {
     /// When each revoked device said that it has destroyed its keys.
     purged: BTreeMap<DeviceId, Moment>,
     /// What came here after its device was revoked: ranges of sequence numbers.
-    handed_in: BTreeMap<(DocumentId, ActorId), BTreeSet<(u64, u64)>>,
+    handed_in: BTreeMap<(DeviceId, DocumentId, ActorId), BTreeSet<(u64, u64)>>,
     /// Which placement stands of those that follow another (none: of the first ones).
     rulings: BTreeMap<(DocumentId, Option<PlacementId>), Ranked<PlacementId>>,
 }

@@ -1,9 +1,9 @@
 //! The narrow protocol: what a device may still say whose certificate lets it in nowhere else.
 //!
 //! A revoked device, one whose certificate has ended and one whose clock is wrong all reach it. It
-//! has four frames: what time it is (and whether the device is revoked), a new certificate, what
-//! was never sent, and that the keys are destroyed. Each is one question on a stream of its own and
-//! one answer on another. A frame is one byte that says its type, and a body; an unknown type is
+//! has five frames: what time it is (and whether the device is revoked), a new certificate, what
+//! the centre lacks of what the device holds, that it keeps what it lacks, and that the keys are
+//! destroyed. Each is one question on a stream of its own and one answer on another. A frame is one byte that says its type, and a body; an unknown type is
 //! malformed, since nobody is owed more here.
 
 use std::fmt;
@@ -17,7 +17,7 @@ use names::{
 use crate::{
     bytes::byte_value,
     codec,
-    directory::SignedStatement,
+    directory::{HandedInLine, SignedStatement},
     hash::{self, label},
     signed::{DeviceKey, PublicKey, Signature, device_id},
 };
@@ -26,6 +26,11 @@ use crate::{
 const CHAIN_MAX: usize = 4;
 /// Statements about one device's end: that it is revoked, and that it is lost.
 const REVOCATIONS_MAX: usize = 2;
+/// Lines in one question about what the centre lacks: each is 53 bytes at the most, so that the
+/// longest question is below half a frame and answered in a fraction of a second, and fifty of them
+/// are more than a site has.
+pub const LACKING_LINES_MAX: usize = 8_192;
+const _: () = assert!(LACKING_LINES_MAX * 53 < FRAME_BYTES_MAX);
 /// Bytes of one part that is handed in: a frame, without the envelope around it.
 pub const PART_BYTES_MAX: usize = FRAME_BYTES_MAX - 64;
 
@@ -87,7 +92,10 @@ pub enum Ask {
     Time,
     /// A new certificate, over the one that was shown.
     Renew,
-    /// Keep this, which was never sent: a part, unread.
+    /// Which of these stretches the centre lacks: at most [`LACKING_LINES_MAX`]. A device that was
+    /// told that the centre held something may ask one that has come back from before that.
+    Lacking(Vec<HandedInLine>),
+    /// Keep this, which the centre lacks: a part, unread.
     HandIn(Vec<u8>),
     /// The keys are destroyed.
     Purged(PurgeReceipt),
@@ -100,6 +108,8 @@ pub enum Answer {
     Time(Told),
     /// The new certificate, and those between it and the authority's: DER, its own first.
     Renewed(Vec<Vec<u8>>),
+    /// These stretches are not here: what was asked for, cut to what is lacking.
+    Lacking(Vec<HandedInLine>),
     /// This part is on disk.
     Received(PartName),
     /// The receipt is on disk.
@@ -139,6 +149,16 @@ struct Part {
 }
 
 #[derive(Encode, Decode)]
+struct Lines {
+    #[cbor(
+        n(0),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<LACKING_LINES_MAX, _, _>"
+    )]
+    lines: Vec<HandedInLine>,
+}
+
+#[derive(Encode, Decode)]
 struct Chain {
     #[cbor(
         n(0),
@@ -167,9 +187,9 @@ fn write(number: u8, body: &impl Encode<()>) -> Vec<u8> {
 }
 
 /// Takes the type off, and holds the body against its bound.
-fn split(bytes: &[u8], large: u8) -> Result<(u8, &[u8]), Reason> {
+fn split<'b>(bytes: &'b [u8], large: &[u8]) -> Result<(u8, &'b [u8]), Reason> {
     let (number, body) = bytes.split_first().ok_or(Reason::Malformed)?;
-    let most = if *number == large {
+    let most = if large.contains(number) {
         FRAME_BYTES_MAX
     } else {
         // A chain is a few kilobytes, two statements are less than two signed payloads.
@@ -189,6 +209,12 @@ impl Ask {
             Ask::Renew => write(2, &Nothing {}),
             Ask::HandIn(part) => write(3, &Part { part: part.clone() }),
             Ask::Purged(receipt) => write(4, receipt),
+            Ask::Lacking(lines) => write(
+                5,
+                &Lines {
+                    lines: lines.clone(),
+                },
+            ),
         }
     }
 
@@ -197,12 +223,13 @@ impl Ask {
     /// # Errors
     /// [`Reason::TooLarge`] or [`Reason::Malformed`].
     pub fn decode(bytes: &[u8]) -> Result<Ask, Reason> {
-        let (number, body) = split(bytes, 3)?;
+        let (number, body) = split(bytes, &[3, 5])?;
         match number {
             1 => codec::decode(body).map(|Nothing {}| Ask::Time),
             2 => codec::decode(body).map(|Nothing {}| Ask::Renew),
             3 => codec::decode(body).map(|Part { part }| Ask::HandIn(part)),
             4 => codec::decode(body).map(Ask::Purged),
+            5 => codec::decode(body).map(|Lines { lines }| Ask::Lacking(lines)),
             _ => Err(Reason::Malformed),
         }
     }
@@ -222,6 +249,12 @@ impl Answer {
             Answer::Received(name) => write(3, &Named { name: *name }),
             Answer::Noted => write(4, &Nothing {}),
             Answer::Refused(reason) => write(5, &No { reason: *reason }),
+            Answer::Lacking(lines) => write(
+                6,
+                &Lines {
+                    lines: lines.clone(),
+                },
+            ),
         }
     }
 
@@ -230,14 +263,14 @@ impl Answer {
     /// # Errors
     /// [`Reason::TooLarge`] or [`Reason::Malformed`].
     pub fn decode(bytes: &[u8]) -> Result<Answer, Reason> {
-        // No answer is as large as what is handed in.
-        let (number, body) = split(bytes, 0)?;
+        let (number, body) = split(bytes, &[6])?;
         match number {
             1 => codec::decode(body).map(Answer::Time),
             2 => codec::decode(body).map(|Chain { chain }| Answer::Renewed(chain)),
             3 => codec::decode(body).map(|Named { name }| Answer::Received(name)),
             4 => codec::decode(body).map(|Nothing {}| Answer::Noted),
             5 => codec::decode(body).map(|No { reason }| Answer::Refused(reason)),
+            6 => codec::decode(body).map(|Lines { lines }| Answer::Lacking(lines)),
             _ => Err(Reason::Malformed),
         }
     }
@@ -248,6 +281,7 @@ impl fmt::Debug for Ask {
         match self {
             Ask::Time => f.write_str("Time"),
             Ask::Renew => f.write_str("Renew"),
+            Ask::Lacking(lines) => write!(f, "Lacking({} lines)", lines.len()),
             Ask::HandIn(part) => write!(f, "HandIn({} bytes)", part.len()),
             Ask::Purged(receipt) => receipt.fmt(f),
         }
@@ -257,6 +291,7 @@ impl fmt::Debug for Ask {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use names::{ActorId, DocumentId};
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
@@ -271,7 +306,17 @@ mod tests {
             Ask::Renew,
             Ask::HandIn(vec![7, 8, 9]),
             Ask::Purged(PurgeReceipt::sign(&key(1), &TENANT, Moment(5))),
+            Ask::Lacking(vec![line()]),
         ]
+    }
+
+    fn line() -> HandedInLine {
+        HandedInLine {
+            document: DocumentId([1; 16]),
+            actor: ActorId([2; 16]),
+            first: 3,
+            last: u64::MAX,
+        }
     }
 
     fn answers() -> Vec<Answer> {
@@ -289,6 +334,7 @@ mod tests {
             Answer::Received(PartName::of(&[7, 8, 9])),
             Answer::Noted,
             Answer::Refused(Reason::NotAllowed),
+            Answer::Lacking(vec![line()]),
         ]
     }
 
@@ -316,8 +362,8 @@ mod tests {
                 golden(answers().iter().map(Answer::encode))
             ],
             [
-                "17bbf64a87c806e3481fc5b0dfac67e4",
-                "5bd6414f03a7c3df57de9b955823d4b8"
+                "39f437eb8c1c8804deddad7434ee10ac",
+                "d6c6dc0fc17fbfa55b81d17eb800a2fc"
             ]
         );
     }
@@ -328,6 +374,10 @@ mod tests {
         assert!(Ask::decode(&most).is_ok());
         let more = Ask::HandIn(vec![0; FRAME_BYTES_MAX]).encode();
         assert_eq!(Ask::decode(&more), Err(Reason::TooLarge));
+        let most = Ask::Lacking(vec![line(); LACKING_LINES_MAX]).encode();
+        assert!(most.len() < FRAME_BYTES_MAX && Ask::decode(&most).is_ok());
+        let more = Ask::Lacking(vec![line(); LACKING_LINES_MAX + 1]).encode();
+        assert_eq!(Ask::decode(&more), Err(Reason::Malformed));
         let mut long = vec![1];
         long.resize(4 * SIGNED_BYTES_MAX, 0);
         assert_eq!(Ask::decode(&long), Err(Reason::TooLarge));
@@ -374,7 +424,7 @@ mod tests {
 
         #[test]
         fn damaged_frames_are_read_without_falling(
-            which in 0usize..9, place in any::<prop::sample::Index>(), byte: u8,
+            which in 0usize..11, place in any::<prop::sample::Index>(), byte: u8,
         ) {
             let asks = asks().into_iter().map(|ask| ask.encode());
             let answers = answers().into_iter().map(|answer| answer.encode());

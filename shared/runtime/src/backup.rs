@@ -9,7 +9,8 @@
 //!
 //! The header is clear: whose backup it is, to which recovery key it is sealed, when it was made,
 //! and the file's key, boxed to that recovery key. Records follow in a fixed order: the manifest,
-//! the authority's material, statements, then each document's key and pieces, then the end. Each
+//! the authority's material, statements, what revoked devices have handed in, then each document's
+//! key and pieces, then the end, which names what could not be read. Each
 //! is sealed with XChaCha20-Poly1305; its number in the file is the nonce (no key is used in two
 //! files), and header, kind and number are associated data: no record can be left out, repeated,
 //! moved or come from another file, and a file without its end is not whole.
@@ -36,6 +37,7 @@
 //! refused.
 
 mod container;
+mod missing;
 mod prove;
 mod read;
 mod recovery;
@@ -49,14 +51,16 @@ use std::{fmt, io, path::PathBuf};
 
 use minicbor::{Decode, Encode};
 use node::{
-    names::{DocumentId, Moment, Reason, ScopeId, TenantId},
+    names::{DeviceId, DocumentId, Moment, Reason, ScopeId, TenantId},
     protocol::codec,
     store::StoreError,
 };
 
+use crate::secret::SecretError;
+pub use missing::Missing;
 pub use read::Backup;
 pub use recovery::{RecoveryKey, RecoveryPublic, keep_recovery, recovery_of};
-pub use restore::{Restored, restore};
+pub use restore::{Restored, RestoredScope, restore};
 pub use write::write_file;
 
 /// The first bytes of a backup.
@@ -82,6 +86,7 @@ enum Kind {
     Key = 4,
     Pieces = 5,
     End = 6,
+    Part = 7,
 }
 
 impl Kind {
@@ -93,6 +98,7 @@ impl Kind {
             Kind::Key,
             Kind::Pieces,
             Kind::End,
+            Kind::Part,
         ];
         all.into_iter().find(|kind| *kind as u8 == code)
     }
@@ -113,8 +119,8 @@ struct Header {
     key: Vec<u8>,
 }
 
-/// The last record: what came before it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+/// The last record: what came before it, and what did not.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
 struct End {
     #[n(0)]
     documents: u64,
@@ -122,14 +128,27 @@ struct End {
     statements: u64,
     #[n(2)]
     pieces: u64,
+    #[n(3)]
+    parts: u64,
+    #[n(4)]
+    missing: Missing,
+}
+
+/// A part that a revoked device has handed in, and nobody has let in yet.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+struct Part {
+    #[cbor(n(0), with = "codec::wire")]
+    device: DeviceId,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    part: Vec<u8>,
 }
 
 /// How far a backup has got, or a restore. Called between documents; whoever answers `false` has
 /// it end there.
 pub type Progress<'p> = &'p mut dyn FnMut(u64, u64) -> bool;
 
-/// What was written, or found whole.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What was written, and found again.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Backed {
     /// When it was begun.
     pub made: Moment,
@@ -139,10 +158,14 @@ pub struct Backed {
     pub pieces: u64,
     /// Statements.
     pub statements: u64,
+    /// Parts that revoked devices have handed in and nobody has let in yet.
+    pub parts: u64,
     /// Scopes whose digests were computed again from it, and are those of the store.
     pub scopes: u64,
     /// The file's length, in bytes.
     pub bytes: u64,
+    /// What is not in it, because the store could not read it.
+    pub missing: Missing,
 }
 
 /// Why there is no backup, or none comes back. Names files, never what is in them.
@@ -163,12 +186,18 @@ pub enum BackupError {
     OtherOrganisation,
     /// A recovery file does not hold a recovery key.
     NotARecoveryKey(PathBuf),
+    /// The recovery file cannot be used.
+    Secret(SecretError),
     /// The store knows no recovery key, or this is no centre's.
     NoRecoveryKey,
     /// There is a file already.
     There(PathBuf),
-    /// Something in it was refused at the door.
+    /// Something in it was refused at the door: the first document, and why.
     Refused(DocumentId, Reason),
+    /// It was made of a damaged store, and lacks something of so many documents.
+    Incomplete(u64),
+    /// More of the store is damaged than a backup can name.
+    TooDamaged,
     /// Statements in it are not the authority's.
     Statements(Reason),
     /// The scopes whose digests, computed again, are not those that were to come out.
@@ -210,6 +239,7 @@ impl fmt::Display for BackupError {
                 "{} does not hold a recovery key: name the file that `init` has written",
                 path.display()
             ),
+            BackupError::Secret(error) => error.fmt(f),
             BackupError::NoRecoveryKey => {
                 f.write_str("this store has no recovery key: only a centre's is backed up")
             }
@@ -219,8 +249,20 @@ impl fmt::Display for BackupError {
                 path.display()
             ),
             BackupError::Refused(document, reason) => {
-                write!(f, "document {document} of the backup was refused: {reason}")
+                write!(
+                    f,
+                    "document {document} of the backup was refused ({reason}): take another \
+                     backup, or bring the rest of this one back by --without-refused"
+                )
             }
+            BackupError::Incomplete(documents) => write!(
+                f,
+                "the backup was made of a damaged store and lacks something, of {documents} \
+                 documents: take an older one, or bring back what is in it by --without-refused"
+            ),
+            BackupError::TooDamaged => f.write_str(
+                "more of the store is damaged than a backup can name: restore an older backup",
+            ),
             BackupError::Statements(reason) => write!(
                 f,
                 "a statement in the backup is not the authority's: {reason}"

@@ -18,6 +18,7 @@ use std::{
     path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -29,8 +30,8 @@ use tokio::{
 };
 
 use crate::limits::{
-    ACCEPT_PAUSE, CONTROL_ANSWER_MAX, CONTROL_CALLERS_MAX, CONTROL_LINE_BYTES_MAX,
-    CONTROL_REQUEST_MAX, SOCKET_PATH_BYTES_MAX,
+    ACCEPT_PAUSE, CONTROL_ANSWER_MAX, CONTROL_BUSY_EVERY, CONTROL_CALLERS_MAX,
+    CONTROL_LINE_BYTES_MAX, CONTROL_REQUEST_MAX, CONTROL_WORK_MAX, SOCKET_PATH_BYTES_MAX,
 };
 
 const LOCK: &str = "lock";
@@ -222,14 +223,20 @@ async fn accept(listener: UnixListener, owner: u32, answer: Arc<dyn Answer>) {
                 .is_ok_and(|who| who.uid() == owner || who.uid() == 0)
             {
                 // A caller that goes away before its answer has only itself to tell.
-                let _ = serve(caller, answer).await;
+                let _ = serve(caller, answer, CONTROL_BUSY_EVERY).await;
             }
             drop(place);
         });
     }
 }
 
-async fn serve(mut caller: UnixStream, answer: Arc<dyn Answer>) -> io::Result<()> {
+/// Answers one caller. While that takes long it is sent a space now and then, so that it goes on
+/// waiting: verifying a large store may take many times as long as anybody waits for silence.
+async fn serve(
+    mut caller: UnixStream,
+    answer: Arc<dyn Answer>,
+    busy_every: Duration,
+) -> io::Result<()> {
     let (reading, mut writing) = caller.split();
     let mut reading = tokio::io::BufReader::new(reading.take(CONTROL_LINE_BYTES_MAX as u64));
     let mut line = String::new();
@@ -238,7 +245,19 @@ async fn serve(mut caller: UnixStream, answer: Arc<dyn Answer>) -> io::Result<()
         return Err(io::ErrorKind::InvalidData.into());
     }
     line.pop();
-    let mut said = answer.answer(line).await;
+    let mut answering = answer.answer(line);
+    let end = Instant::now() + CONTROL_WORK_MAX;
+    let mut said = loop {
+        tokio::select! {
+            said = &mut answering => break said,
+            () = sleep(busy_every) => {
+                if Instant::now() > end {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                timeout(CONTROL_ANSWER_MAX, writing.write_all(b" ")).await??;
+            }
+        }
+    };
     said.push('\n');
     timeout(CONTROL_ANSWER_MAX, writing.write_all(said.as_bytes())).await??;
     writing.shutdown().await
@@ -272,7 +291,7 @@ pub fn ask(folder: &Path, line: &str) -> Result<String, ControlError> {
         .read_line(&mut answer)
         .map_err(|_| ControlError::NoAnswer)?;
     if answer.pop() == Some('\n') {
-        Ok(answer)
+        Ok(answer.trim_start().to_owned())
     } else {
         Err(ControlError::NoAnswer)
     }
@@ -290,6 +309,31 @@ mod tests {
         fn answer(&self, line: String) -> Pin<Box<dyn Future<Output = String> + Send + '_>> {
             Box::pin(async move { format!("you said {line}") })
         }
+    }
+
+    struct Slow;
+
+    impl Answer for Slow {
+        fn answer(&self, line: String) -> Pin<Box<dyn Future<Output = String> + Send + '_>> {
+            Box::pin(async move {
+                sleep(Duration::from_millis(80)).await;
+                format!("{line}, at last")
+            })
+        }
+    }
+
+    /// `verify` of a large store was said not to answer, while it worked.
+    #[tokio::test]
+    async fn whoever_waits_for_a_long_work_hears_that_it_goes_on() {
+        let (mut asks, answers) = UnixStream::pair().unwrap();
+        let every = Duration::from_millis(5);
+        let served = tokio::spawn(serve(answers, Arc::new(Slow), every));
+        asks.write_all(b"verify\n").await.unwrap();
+        let mut said = String::new();
+        asks.read_to_string(&mut said).await.unwrap();
+        assert!(said.starts_with("   "), "{said:?}");
+        assert_eq!(said.trim_start(), "verify, at last\n");
+        served.await.unwrap().unwrap();
     }
 
     #[test]

@@ -307,7 +307,7 @@ impl<S: Store> Driver<S> {
             Output::Close { link, reason } => {
                 if let Some(outgoing) = self.links.get(&link) {
                     tracing::info!(link = link.0, %reason, "the node ends a conversation");
-                    outgoing.finish(reason);
+                    outgoing.end(reason);
                 }
             }
             Output::Open(job) => {

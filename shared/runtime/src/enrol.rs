@@ -11,7 +11,7 @@ use node::{
     names::{DeviceId, Reason, limits::SIGNED_BYTES_MAX},
     protocol::{
         DeviceKey, PublicKey,
-        directory::Directory,
+        directory::{Directory, HandedInLine},
         enrol::{EnrolAnswer, EnrolReply, EnrolRequest, EnrolmentCode},
     },
 };
@@ -44,6 +44,13 @@ pub trait Redeem: Send + Sync + 'static {
     /// # Errors
     /// Why it gets none.
     fn renew(&self, key: PublicKey) -> Result<Vec<Vec<u8>>, Reason>;
+
+    /// Which of these stretches are not here. The caller has proved that it is a device that was
+    /// revoked.
+    ///
+    /// # Errors
+    /// Why that cannot be told.
+    fn lacking(&self, lines: Vec<HandedInLine>) -> Result<Vec<HandedInLine>, Reason>;
 
     /// Keeps what a revoked device hands in, unread; it is on disk when this answers.
     ///

@@ -61,7 +61,7 @@ pub(crate) const LINK_WINDOW: u32 = 3 * STREAM_WINDOW;
 /// What one conversation may have sent and not seen acknowledged. Above the window of one stream,
 /// so that a fill never takes all of it from the live stream.
 pub(crate) const SEND_WINDOW: u64 = 2 * LINK_WINDOW as u64;
-/// Bytes that may wait to be written to one stream. A node keeps four fill frames in flight; live
+/// Bytes that may wait to be written to one stream. A node keeps eight fill frames in flight; live
 /// frames are small. A peer for which more waits is too slow.
 pub(crate) const LANE_QUEUE_BYTES_MAX: usize = 16 << 20;
 /// Bytes received on one lane that may wait for their turn: two turns' worth. What is more stays
@@ -121,8 +121,12 @@ pub(crate) const CONTROL_LINE_BYTES_MAX: usize = 4 << 20;
 pub(crate) const CONTROL_CALLERS_MAX: usize = 16;
 /// How long a caller may take to say its line.
 pub(crate) const CONTROL_REQUEST_MAX: Duration = Duration::from_secs(10);
-/// How long a command waits for its answer: a backup or an export may take a while.
+/// How long a command waits for a word of the running node: its answer, or that it is at work.
 pub(crate) const CONTROL_ANSWER_MAX: Duration = Duration::from_secs(120);
+/// How often the node says that it is at work: several times in that.
+pub(crate) const CONTROL_BUSY_EVERY: Duration = Duration::from_secs(20);
+/// How long a command's work may take: verifying the largest store takes minutes.
+pub(crate) const CONTROL_WORK_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// A key file is 65 bytes; whatever is longer than this is something else.
 pub(crate) const KEY_FILE_BYTES_MAX: u64 = 4 << 10;
@@ -133,9 +137,9 @@ pub(crate) const PASSPHRASE_BYTES_MAX: usize = 1 << 10;
 
 /// How long a CA is valid. It is pinned by its fingerprint, so a new one means enrolling again.
 pub(crate) const CA_DAYS: u64 = 3_650;
-/// How long a device's certificate is valid: longer than a site works without the centre (42 days)
-/// and short enough that one forgotten in a drawer is soon worth nothing. A certificate is only
-/// the way in: what its holder may do stands in the directory and is looked up for every
+/// How long a device's certificate is valid: longer than a site works without the centre (42 days).
+/// It renews itself whenever the device is in touch, so only a revocation ends one that was
+/// forgotten in a drawer. A certificate is only the way in: what its holder may do stands in the directory and is looked up for every
 /// conversation.
 pub(crate) const CERTIFICATE_DAYS: u64 = 60;
 /// How long before its end a device asks for another: half its life, so that a month of failures
@@ -148,8 +152,9 @@ pub(crate) const RENEW_LOOK: Duration = Duration::from_secs(60 * 60);
 /// How long one question and its answer may take on the narrow protocol: a frame of 1 MiB on the
 /// worst link, and a turn.
 pub(crate) const NARROW_MAX: Duration = Duration::from_secs(60);
-/// Questions on one connection of it: as many parts as a device may hand in, and the others.
-pub(crate) const NARROW_ASKS_MAX: usize = 300;
+/// Questions on one connection of it: as many parts as a device may hand in, and as many others;
+/// fifty lists of lines are more than any site has.
+pub(crate) const NARROW_ASKS_MAX: usize = 512;
 /// By how much a clock may differ from the centre's before its operator is told.
 pub(crate) const CLOCK_OFF_MS: u64 = 10 * 60 * 1_000;
 /// How far back a certificate begins: a device whose clock is a day slow can still use it.
@@ -161,3 +166,6 @@ pub(crate) const CERTIFICATE_SLACK_DAYS: u64 = 1;
 pub(crate) const UNOPENED_MAX: Duration = Duration::from_secs(2);
 /// How often that is looked for.
 pub(crate) const UNOPENED_LOOK: Duration = Duration::from_millis(5);
+/// How long a conversation that has ended may go on handing out what waits for its peer: some
+/// megabytes on the worst link that anybody works with.
+pub(crate) const FINISH_MAX: Duration = Duration::from_secs(120);

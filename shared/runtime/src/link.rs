@@ -17,13 +17,14 @@ use std::{
         Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use node::{Lane, names::Reason};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::Notify,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -129,6 +130,8 @@ pub(crate) struct Outgoing {
     /// Told when the conversation must end now, without the rest.
     aborted: AtomicBool,
     abort: Notify,
+    /// Told when there is a reason.
+    ending: Notify,
     /// Why it ends: what was said first.
     reason: OnceLock<Reason>,
 }
@@ -167,6 +170,7 @@ impl Outgoing {
     /// No more will be added; the writers end when all is written.
     pub(crate) fn finish(&self, reason: Reason) {
         self.reason.get_or_init(|| reason);
+        self.ending.notify_one();
         for queue in &self.lanes {
             queue
                 .waiting
@@ -182,6 +186,25 @@ impl Outgoing {
         self.aborted.store(true, Ordering::Release);
         self.finish(reason);
         self.abort.notify_one();
+    }
+
+    /// The node ends the conversation. A device that was revoked gets nothing of what waits for it;
+    /// everybody else does.
+    pub(crate) fn end(&self, reason: Reason) {
+        if reason == Reason::Revoked {
+            self.abort(reason);
+        } else {
+            self.finish(reason);
+        }
+    }
+
+    /// Waits until the conversation should have been over for this long: whoever reads slowly does
+    /// not keep it for ever.
+    pub(crate) async fn overdue(&self, patience: Duration) {
+        while self.reason.get().is_none() {
+            self.ending.notified().await;
+        }
+        sleep(patience).await;
     }
 
     /// Why the conversation ends, if this side ends it.

@@ -104,12 +104,12 @@ impl Arrival {
     fn bytes(&self) -> usize {
         match self {
             Arrival::Frame { bytes, .. } => *bytes,
+            Arrival::Errand { errand, .. } => errand.weight().0,
             Arrival::Up { .. }
             | Arrival::Down { .. }
             | Arrival::Command { .. }
             | Arrival::Transfer { .. }
             | Arrival::State { .. }
-            | Arrival::Errand { .. }
             | Arrival::Opened { .. }
             | Arrival::Want(_)
             | Arrival::TryAgain

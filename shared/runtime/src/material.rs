@@ -197,24 +197,6 @@ impl Material {
         store.commit(batch)
     }
 
-    /// Takes everything out of a store that the device was made of. The rows are gone for whoever
-    /// opens the store; what the file still holds of them is ciphertext under its key.
-    ///
-    /// # Errors
-    /// Failures of the store.
-    pub fn destroy<S: Store>(store: &mut S) -> Result<(), StoreError> {
-        let mut batch = Batch::new();
-        let snapshot = store.snapshot()?;
-        for name in ALL {
-            for (position, _) in snapshot.range(Table::Meta, name, 0, LIST_MAX)? {
-                batch.delete(Table::Meta, name, position);
-            }
-        }
-        drop(snapshot);
-        batch.require_two_phase();
-        store.commit(batch)
-    }
-
     fn write(&self, batch: &mut Batch) {
         let mut put = |name: &[u8], position: u64, value: &[u8]| {
             batch.put(Table::Meta, name, position, value);
@@ -451,8 +433,6 @@ mod tests {
         let read = Material::load(&store).unwrap();
         assert_same(&made, &read);
         let keys = read.keys.unwrap();
-        Material::destroy(&mut store).unwrap();
-        assert_eq!(Material::load(&store).err(), Some(MaterialError::Missing));
         assert_eq!(keys.ca.public(), DeviceKey::from_seed(&[8; 32]).public());
         assert_eq!(
             keys.authority.public(),

@@ -39,14 +39,6 @@ impl KeySource {
         KeySource::File(beside(data, "key"))
     }
 
-    /// The files without which no key can be had again.
-    pub fn files(&self, data: &Path) -> Vec<PathBuf> {
-        match self {
-            KeySource::File(path) => vec![path.clone()],
-            KeySource::Passphrase(_) => vec![passphrase::file(data)],
-        }
-    }
-
     /// The key of a store that exists.
     ///
     /// # Errors
@@ -63,19 +55,19 @@ impl KeySource {
         }
     }
 
-    /// The key of a store that is about to be created. A key file that is there already is used;
-    /// otherwise one is made. For a passphrase, salt and cost are kept in the folder, which must
-    /// exist.
+    /// The key of a store that is about to be created, and whether a key file was made for it. One
+    /// that is there already is used: it may be other stores' too. For a passphrase, salt and cost
+    /// are kept in the folder, which must exist.
     ///
     /// # Errors
     /// [`SecretError`] says what is wrong and what to do.
-    pub fn create(&self, data: &Path) -> Result<StoreKey, SecretError> {
+    pub fn create(&self, data: &Path) -> Result<(StoreKey, bool), SecretError> {
         match self {
             KeySource::File(path) => match create_key_file(path, data) {
-                Err(SecretError::KeyFileThere(path)) => read_key_file(&path, data),
-                made => made,
+                Err(SecretError::KeyFileThere(path)) => Ok((read_key_file(&path, data)?, false)),
+                made => Ok((made?, true)),
             },
-            KeySource::Passphrase(passphrase) => passphrase.create(data),
+            KeySource::Passphrase(passphrase) => Ok((passphrase.create(data)?, false)),
         }
     }
 }
@@ -181,7 +173,8 @@ impl fmt::Display for SecretError {
             SecretError::NoPassphraseFile(path) => write!(
                 f,
                 "{} is missing or damaged, so no passphrase opens this store: restore it from a \
-                 backup, or use the key file the store was created with",
+                 backup, or use the key file the store was created with; if there is no store, \
+                 move this file away",
                 path.display()
             ),
             SecretError::Memory => {
@@ -277,8 +270,9 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// Refuses a secret that others than its owner may read.
 #[cfg(unix)]
-fn check_mode(path: &Path, about: &fs::Metadata) -> Result<(), SecretError> {
+pub(crate) fn check_mode(path: &Path, about: &fs::Metadata) -> Result<(), SecretError> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = about.permissions().mode() & 0o7777;
     if mode & 0o077 == 0 {
@@ -289,7 +283,7 @@ fn check_mode(path: &Path, about: &fs::Metadata) -> Result<(), SecretError> {
 }
 
 #[cfg(not(unix))]
-fn check_mode(_: &Path, _: &fs::Metadata) -> Result<(), SecretError> {
+pub(crate) fn check_mode(_: &Path, _: &fs::Metadata) -> Result<(), SecretError> {
     Ok(())
 }
 
@@ -320,8 +314,11 @@ mod tests {
             source.open(data.path()),
             Err(SecretError::NoKeyFile(_))
         ));
-        let made = source.create(data.path()).unwrap().to_text();
-        assert_eq!(*made, *source.create(data.path()).unwrap().to_text());
+        let (made, is_new) = source.create(data.path()).unwrap();
+        let made = made.to_text();
+        let (again, is_new_again) = source.create(data.path()).unwrap();
+        assert_eq!(*made, *again.to_text());
+        assert_eq!((is_new, is_new_again), (true, false));
         assert_eq!(*made, *source.open(data.path()).unwrap().to_text());
         let mode = fs::metadata(folder.path().join("site.key"))
             .unwrap()

@@ -1,13 +1,20 @@
-//! The keys of epochs: what documents' keys are wrapped under, kept outside the database.
+//! What of a store's keys is the store's alone, in a small file beside the database: a random half
+//! of the key to its own rows, and the keys of epochs, under which documents' keys are wrapped.
 //!
 //! A database keeps what it deletes: in a trial 932 of 1,000 rows deleted from redb could be read
 //! from its file. So a document's key alone, deleted from there, is not destroyed. The chain is
 //!
 //! ```text
-//! store key -> seals the keys of epochs, in a small file beside the database
+//! store key -> seals the small file
+//! store key and half -> seal the store's own rows, and hide names
 //! epoch key -> wraps the keys of documents, rows of the database
 //! document key -> seals everything about the document
 //! ```
+//!
+//! The key a store opens with may be that of other stores too (one key file for a machine), so it
+//! is nobody's to destroy. Whoever destroys the small file has destroyed what is in the store, and
+//! nothing else: without its half the store's own rows are ciphertext, without its epochs the
+//! documents are.
 //!
 //! An erasure begins a new epoch, wraps the keys that live on anew, and ends the old one: its key
 //! is gone from the small file, which is written whole each time, and with it every wrapped key
@@ -19,7 +26,7 @@
 //! # Format
 //!
 //! ```text
-//! version (1) | suite (1) | nonce (24) | sealed: (epoch (4) | key (32)) for each, ascending | tag (16)
+//! version (1) | suite (1) | nonce (24) | sealed: half (32), (epoch (4) | key (32)) for each, ascending | tag (16)
 //! ```
 
 use std::{collections::BTreeMap, fmt};
@@ -33,6 +40,7 @@ const VERSION: u8 = 1;
 const SUITE: u8 = 1;
 const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
+const HALF_BYTES: usize = 32;
 const EPOCH_BYTES: usize = 4 + 32;
 const DOMAIN: &[u8] = b"ridgeway store v1: epochs";
 
@@ -40,34 +48,47 @@ const DOMAIN: &[u8] = b"ridgeway store v1: epochs";
 /// interrupted erasure left behind.
 pub const EPOCHS_MAX: usize = 8;
 
-/// The keys of a store's living epochs, the greatest of which is in use. Has no `Clone`; wiped
-/// when dropped.
-pub struct Epochs(BTreeMap<u32, Zeroizing<[u8; 32]>>);
+/// A store's half of its key, and the keys of its living epochs, the greatest of which is in use.
+/// Has no `Clone`; wiped when dropped.
+pub struct Epochs {
+    half: Zeroizing<[u8; HALF_BYTES]>,
+    keys: BTreeMap<u32, Zeroizing<[u8; 32]>>,
+}
 
 impl Epochs {
-    /// A new store's: one epoch, with a key that somebody drew at random. It must not follow from
-    /// the store key, or it could never be destroyed.
-    pub fn first(key: [u8; 32]) -> Epochs {
-        Epochs(BTreeMap::from([(1, Zeroizing::new(key))]))
+    /// A new store's: its half, and one epoch with a key, both of which somebody drew at random.
+    /// They must not follow from the store key or from each other, or they could never be
+    /// destroyed.
+    pub fn first(half: [u8; HALF_BYTES], key: [u8; 32]) -> Epochs {
+        Epochs {
+            half: Zeroizing::new(half),
+            keys: BTreeMap::from([(1, Zeroizing::new(key))]),
+        }
     }
 
     /// The epoch under which keys are wrapped now.
     pub fn current(&self) -> u32 {
-        self.0.keys().next_back().copied().unwrap_or(0)
+        self.keys.keys().next_back().copied().unwrap_or(0)
+    }
+
+    pub(crate) fn half(&self) -> &[u8; HALF_BYTES] {
+        &self.half
     }
 
     pub(crate) fn each(&self) -> impl Iterator<Item = (u32, &[u8; 32])> {
-        self.0.iter().map(|(epoch, key)| (*epoch, &**key))
+        self.keys.iter().map(|(epoch, key)| (*epoch, &**key))
     }
 
     pub(crate) fn key(&self, epoch: u32) -> Option<&[u8; 32]> {
-        self.0.get(&epoch).map(|key| &**key)
+        self.keys.get(&epoch).map(|key| &**key)
     }
 
     /// The content of the file they are kept in. `nonce` must be random.
     pub fn seal(&self, key: &StoreKey, nonce: [u8; NONCE_BYTES]) -> Vec<u8> {
-        let mut body = Zeroizing::new(Vec::with_capacity(self.0.len() * EPOCH_BYTES));
-        for (epoch, key) in &self.0 {
+        let length = HALF_BYTES + self.keys.len() * EPOCH_BYTES;
+        let mut body = Zeroizing::new(Vec::with_capacity(length));
+        body.extend_from_slice(&*self.half);
+        for (epoch, key) in &self.keys {
             body.extend_from_slice(&epoch.to_be_bytes());
             body.extend_from_slice(&**key);
         }
@@ -99,7 +120,7 @@ impl Epochs {
     fn read(rest: &[u8], key: &StoreKey) -> Option<Epochs> {
         let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>()?;
         let (body, tag) = rest.split_last_chunk::<TAG_BYTES>()?;
-        if body.len() > EPOCHS_MAX * EPOCH_BYTES {
+        if body.len() > HALF_BYTES + EPOCHS_MAX * EPOCH_BYTES {
             return None;
         }
         let mut body = Zeroizing::new(body.to_vec());
@@ -111,18 +132,20 @@ impl Epochs {
             &Tag::from(*tag),
         );
         opened.ok()?;
-        let (rows, []) = body.as_chunks::<EPOCH_BYTES>() else {
+        let (half, rows) = body.split_first_chunk::<HALF_BYTES>()?;
+        let (rows, []) = rows.as_chunks::<EPOCH_BYTES>() else {
             return None;
         };
-        let mut epochs = BTreeMap::new();
+        let mut keys = BTreeMap::new();
         for row in rows {
             let (epoch, key) = row.split_first_chunk::<4>()?;
-            epochs.insert(
+            keys.insert(
                 u32::from_be_bytes(*epoch),
                 Zeroizing::new(key.try_into().ok()?),
             );
         }
-        (!epochs.is_empty()).then_some(Epochs(epochs))
+        let half = Zeroizing::new(*half);
+        (!keys.is_empty()).then_some(Epochs { half, keys })
     }
 }
 
@@ -132,7 +155,7 @@ fn associated() -> Vec<u8> {
 
 impl fmt::Debug for Epochs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Epochs({} up to {})", self.0.len(), self.current())
+        write!(f, "Epochs({} up to {})", self.keys.len(), self.current())
     }
 }
 
@@ -144,14 +167,15 @@ mod tests {
     #[test]
     fn a_file_of_epochs_reads_back_under_its_own_key_alone() {
         let key = StoreKey::from_bytes([1; 32]);
-        let mut epochs = Epochs::first([2; 32]);
-        epochs.0.insert(7, Zeroizing::new([3; 32]));
+        let mut epochs = Epochs::first([5; 32], [2; 32]);
+        epochs.keys.insert(7, Zeroizing::new([3; 32]));
         let bytes = epochs.seal(&key, [4; NONCE_BYTES]);
         let read = Epochs::unseal(&bytes, &key).unwrap();
         assert_eq!(
             (read.current(), read.key(1), read.key(7)),
             (7, Some(&[2; 32]), Some(&[3; 32]))
         );
+        assert_eq!(read.half(), &[5; 32]);
         let other = StoreKey::from_bytes([9; 32]);
         assert_eq!(
             Epochs::unseal(&bytes, &other).err(),
@@ -167,18 +191,24 @@ mod tests {
             assert!(Epochs::unseal(&flipped, &key).is_err(), "bit {bit}");
         }
         assert!(!format!("{read:?}").contains("2, 2"));
-        assert!(!bytes.windows(4).any(|window| window == [2; 4]));
+        for secret in [[2; 4], [5; 4]] {
+            assert!(!bytes.windows(4).any(|window| window == secret));
+        }
     }
 
     #[test]
     fn no_epochs_and_too_many_are_refused() {
         let key = StoreKey::from_bytes([1; 32]);
-        let none = Epochs(BTreeMap::new()).seal(&key, [4; NONCE_BYTES]);
+        let with = |keys| Epochs {
+            half: Zeroizing::new([5; 32]),
+            keys,
+        };
+        let none = with(BTreeMap::new()).seal(&key, [4; NONCE_BYTES]);
         assert!(Epochs::unseal(&none, &key).is_err());
         let rows = (0..)
             .take(EPOCHS_MAX + 1)
             .map(|n| (n, Zeroizing::new([2; 32])));
-        let many = Epochs(rows.collect()).seal(&key, [4; NONCE_BYTES]);
+        let many = with(rows.collect()).seal(&key, [4; NONCE_BYTES]);
         assert!(Epochs::unseal(&many, &key).is_err());
     }
 }

@@ -28,6 +28,8 @@ pub enum StoreError {
     WrongKey,
     /// The file with the keys of its epochs is missing, damaged, or another store's.
     WrongEpochs,
+    /// There is a file of epochs where a store was to be created.
+    EpochsThere,
     /// It was written by a newer Ridgeway, in a format this one does not know.
     TooNew,
     /// A name or a value is longer than a store takes; nothing was changed.
@@ -98,6 +100,10 @@ impl fmt::Display for StoreError {
             StoreError::WrongEpochs => f.write_str(
                 "the file `epoch.keys` beside the store is missing, damaged or another store's: put \
                  back the one that belongs to this store, or restore a backup",
+            ),
+            StoreError::EpochsThere => f.write_str(
+                "a file `epoch.keys` lies here without its store: without it that store never \
+                 opens again, so move it to where the store is, or choose another folder",
             ),
             StoreError::TooNew => f.write_str(
                 "the store was written by a newer version: install that version or a later one",

@@ -72,34 +72,66 @@ const _: () = assert!(EPOCHS_MAX * 64 < EPOCHS_BYTES_MAX as usize);
 
 impl Epochs {
     /// Makes the file of a new store's epochs, which only its owner may read, and makes it
-    /// durable: the store that depends on it is created afterwards. One that an interrupted
-    /// creation left is replaced; so this is for folders in which there is no store.
+    /// durable under a temporary name: the store that depends on it is created next, and
+    /// [`Epochs::name_file`] gives it its name last. So an interrupted creation leaves temporary
+    /// names alone, which the next replaces, or a whole store whose file is named when it is
+    /// opened.
     ///
     /// # Errors
-    /// Failures of the medium.
+    /// [`StoreError::EpochsThere`] when there is such a file: it may be the only one of a store
+    /// that somebody has put aside, so it is neither replaced nor removed. Failures of the medium.
     pub fn create_file(
         path: &Path,
         key: &StoreKey,
         mut entropy: impl FnMut(&mut [u8]),
     ) -> Result<Epochs, StoreError> {
-        let (mut first, mut nonce) = ([0; 32], [0; 24]);
+        if path.try_exists()? {
+            return Err(StoreError::EpochsThere);
+        }
+        let (mut half, mut first, mut nonce) = ([0; 32], [0; 32], [0; 24]);
+        entropy(&mut half);
         entropy(&mut first);
         entropy(&mut nonce);
-        let epochs = Epochs::first(first);
+        let epochs = Epochs::first(half, first);
         let temporary = temporary_name(path);
         remove_if_there(&temporary)?;
         let mut file = new_file(&temporary)?;
         file.write_all(&epochs.seal(key, nonce))?;
-        drop(file);
-        name_it(&temporary, path)?;
+        file.sync_all()?;
+        sync_folder(path)?;
         Ok(epochs)
     }
 
-    /// Reads the file of a store's epochs.
+    /// Gives the file of a new store's epochs its name.
+    ///
+    /// # Errors
+    /// Failures of the medium.
+    pub fn name_file(path: &Path) -> Result<(), StoreError> {
+        name_it(&temporary_name(path), path)
+    }
+
+    /// Takes back the file of a store that was not created after all.
+    ///
+    /// # Errors
+    /// Failures of the medium.
+    pub fn give_up_file(path: &Path) -> Result<(), StoreError> {
+        remove_if_there(&temporary_name(path))
+    }
+
+    /// Every name under which the file may lie.
+    pub fn files(path: &Path) -> [PathBuf; 2] {
+        [path.to_owned(), temporary_name(path)]
+    }
+
+    /// Reads the file of a store's epochs, and gives it its name if the creation of its store was
+    /// interrupted before that.
     ///
     /// # Errors
     /// [`StoreError::WrongEpochs`] also when there is none; otherwise as [`Epochs::unseal`].
     pub fn open_file(path: &Path, key: &StoreKey) -> Result<Epochs, StoreError> {
+        if !path.try_exists()? && temporary_name(path).try_exists()? {
+            Epochs::name_file(path)?;
+        }
         let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(StoreError::WrongEpochs);

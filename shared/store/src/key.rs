@@ -18,7 +18,7 @@ const CHECK: &str = "ridgeway store v1: does this key fit";
 const VALUES: &str = "ridgeway store v1: values of the store itself";
 const EPOCHS: &str = "ridgeway store v1: keys of epochs";
 const WRAPS: &str = "ridgeway store v1: keys of documents, under an epoch's";
-const EPOCH_CHECK: &str = "ridgeway store v1: does this epoch's key fit";
+const EPOCH_CHECK: &str = "ridgeway store v1: do this half and this epoch's key fit";
 const OWNERS: &str = "ridgeway store v1: which document a record is of";
 
 /// What stands for a table in the hashed names of wrapped keys; no table has this code.
@@ -74,41 +74,44 @@ impl StoreKey {
         Zeroizing::new(blake3::derive_key(EPOCHS, &self.0))
     }
 
-    /// The keys a store works with. Those for values are bound to the store's id as well, so that
-    /// two stores under one key never share a pair of key and nonce.
-    pub(crate) fn derive(&self, store: StoreId) -> Keys {
-        let mut material = Zeroizing::new([0u8; 48]);
-        let (key, id) = material.split_at_mut(32);
-        key.copy_from_slice(&self.0);
-        id.copy_from_slice(store.as_ref());
-        let derived = |domain| Zeroizing::new(blake3::derive_key(domain, material.as_slice()));
+    /// The keys a store works with. All but the check need the store's own half as well, which
+    /// lies beside it: whoever destroys that leaves ciphertext, whoever else has this key. They
+    /// are bound to the store's id, so that two stores under one key never share a pair of key
+    /// and nonce. The check needs this key alone, so that a wrong one is told apart from a file
+    /// of another store's.
+    pub(crate) fn derive(&self, half: &[u8; 32], store: StoreId) -> Keys {
+        let derived = |domain| derived(domain, &[&self.0, half, store.as_ref()]);
         let values = derived(VALUES);
         Keys {
             names: derived(NAMES),
             owners: derived(OWNERS),
-            check: derived(CHECK),
+            check: self::derived(CHECK, &[&self.0, store.as_ref()]),
             values: XChaCha20Poly1305::new((&*values).into()),
         }
     }
 }
 
+/// A key that follows from these parts, each of a fixed length in its domain.
+fn derived(domain: &str, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+    // The capacity is exact, so that no piece is left behind by growing.
+    let length = parts.iter().map(|part| part.len()).sum();
+    let mut material = Zeroizing::new(Vec::with_capacity(length));
+    for part in parts {
+        material.extend_from_slice(part);
+    }
+    Zeroizing::new(blake3::derive_key(domain, &material))
+}
+
 /// The cipher that wraps documents' keys in one epoch of a store.
 pub(crate) fn wrapping(epoch_key: &[u8; 32], store: StoreId) -> XChaCha20Poly1305 {
-    let key = of_epoch(WRAPS, epoch_key, store);
+    let key = derived(WRAPS, &[epoch_key, store.as_ref()]);
     XChaCha20Poly1305::new((&*key).into())
 }
 
-/// Proves knowledge of an epoch's key, and tells nothing of it.
-pub(crate) fn epoch_check(epoch_key: &[u8; 32], store: StoreId) -> blake3::Hash {
-    blake3::keyed_hash(&of_epoch(EPOCH_CHECK, epoch_key, store), store.as_ref())
-}
-
-fn of_epoch(domain: &str, epoch_key: &[u8; 32], store: StoreId) -> Zeroizing<[u8; 32]> {
-    let mut material = Zeroizing::new([0u8; 48]);
-    let (key, id) = material.split_at_mut(32);
-    key.copy_from_slice(epoch_key);
-    id.copy_from_slice(store.as_ref());
-    Zeroizing::new(blake3::derive_key(domain, material.as_slice()))
+/// Proves knowledge of the store's half and an epoch's key, and tells nothing of them.
+pub(crate) fn epoch_check(half: &[u8; 32], epoch_key: &[u8; 32], store: StoreId) -> blake3::Hash {
+    let key = derived(EPOCH_CHECK, &[half, epoch_key, store.as_ref()]);
+    blake3::keyed_hash(&key, store.as_ref())
 }
 
 fn digit(byte: u8) -> Option<u8> {
@@ -207,15 +210,16 @@ mod tests {
     }
 
     #[test]
-    fn names_differ_by_table_store_and_key() {
-        let hash = |key: u8, store: u8, table| {
-            let keys = StoreKey::from_bytes([key; 32]).derive(StoreId([store; 16]));
+    fn names_differ_by_table_store_key_and_half() {
+        let hash = |key: u8, half: u8, store: u8, table| {
+            let keys = StoreKey::from_bytes([key; 32]).derive(&[half; 32], StoreId([store; 16]));
             keys.hashed_name(table, b"name")
         };
-        let one = hash(1, 1, Table::Bundle);
-        assert_eq!(one, hash(1, 1, Table::Bundle));
-        assert_ne!(one, hash(2, 1, Table::Bundle));
-        assert_ne!(one, hash(1, 2, Table::Bundle));
-        assert_ne!(one, hash(1, 1, Table::Index));
+        let one = hash(1, 1, 1, Table::Bundle);
+        assert_eq!(one, hash(1, 1, 1, Table::Bundle));
+        assert_ne!(one, hash(2, 1, 1, Table::Bundle));
+        assert_ne!(one, hash(1, 2, 1, Table::Bundle));
+        assert_ne!(one, hash(1, 1, 2, Table::Bundle));
+        assert_ne!(one, hash(1, 1, 1, Table::Index));
     }
 }

@@ -92,7 +92,7 @@ impl<S: Store> Sealed<S> {
         if inner.snapshot()?.get(Table::Meta, SEAL_NAME, 0)?.is_some() {
             return Err(StoreError::AlreadyThere);
         }
-        let keys = key.derive(store);
+        let keys = key.derive(epochs.half(), store);
         let mut batch = Batch::new();
         let seal = mark::write(store, &keys, &epochs);
         batch.put(Table::Meta, SEAL_NAME, 0, seal);

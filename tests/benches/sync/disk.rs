@@ -201,7 +201,7 @@ pub(crate) fn open(path: &Path, key: &StoreKey, meter: &Arc<Meter>) -> Outcome<C
         meter: Arc::clone(meter),
     };
     let chance = Box::new(shell::fill);
-    let epochs = Epochs::first([1; 32]);
+    let epochs = Epochs::first([1; 32], [1; 32]);
     let sealed = if is_new {
         RedbStore::create(disk, Config::default())
             .and_then(|inner| Sealed::create(inner, key, epochs, StoreId(shell::entropy()), chance))

@@ -15,7 +15,7 @@ use harness::{
 use names::DocumentId;
 use serde_json::Value;
 
-use super::{TOWN, begin_case, document, note};
+use super::{TOWN, begin_case, document, list, note};
 
 /// Cases of Kent's before the backup.
 const CASES: usize = 12;
@@ -71,6 +71,12 @@ fn a_lost_centre_comes_back_from_its_backup() {
     assert_eq!(done["scopes"], 2, "both scopes were computed again: {done}");
     let again = service.centre.command(&["backup", file.to_str().unwrap()]);
     assert!(again.is_err(), "a backup does not overwrite another");
+    let inside = service.centre.data().join("backup-monday");
+    let inside = service
+        .centre
+        .command(&["backup", inside.to_str().unwrap()]);
+    assert!(inside.unwrap_err().contains("in the centre's own folder"));
+    back_up_elsewhere(&service);
 
     // After the backup: entries that the centre acknowledges, and loses with its disk.
     let late = begin_case(&mut anna, "after the backup");
@@ -82,6 +88,7 @@ fn a_lost_centre_comes_back_from_its_backup() {
     service.edges.remove("bath");
 
     lose_and_restore(&mut service, &file);
+    act_again(&service);
     assert_eq!(state(&service, bath), only_in_backup);
     for (case, before) in cases.iter().zip(before) {
         assert_eq!(state(&service, *case), before, "{case} is as it was");
@@ -90,6 +97,42 @@ fn a_lost_centre_comes_back_from_its_backup() {
     service.centre.command(&["verify"]).unwrap();
     anna.does(late, &note("life goes on")).unwrap();
     service.rest().unwrap();
+}
+
+/// A backup onto another disk is a copy, which is held against what was proved. Where there is no
+/// other disk there is nothing to see.
+fn back_up_elsewhere(service: &Service) {
+    let elsewhere = Path::new("/dev/shm");
+    if !elsewhere.is_dir() {
+        return;
+    }
+    let file = elsewhere.join(format!("ridgeway-{}.backup", std::process::id()));
+    let done = service.centre.command(&["backup", file.to_str().unwrap()]);
+    let there = fs::metadata(&file).map(|about| about.len());
+    let _ = fs::remove_file(&file);
+    let done = done.unwrap();
+    assert_eq!(done["bytes"].as_u64(), there.ok());
+    assert!(fs::read_dir(service.centre.data()).unwrap().all(|entry| {
+        let name = entry.unwrap().file_name();
+        !name.to_string_lossy().starts_with(".spool-")
+    }));
+}
+
+/// What a restored centre has forgotten nobody knows before every edge was heard, and Bath's is
+/// gone: it lets nobody in until somebody says so, and takes rights away all the same.
+fn act_again(service: &Service) {
+    let devices = service.centre.command(&["device", "list"]).unwrap();
+    let bath = list(&devices).iter().find(|row| row["site"] == "bath");
+    let bath = bath.unwrap()["id"].as_str().unwrap().to_owned();
+    let invite = ["invite", "--site", "kent"];
+    let refused = service.centre.command(&invite).unwrap_err();
+    assert!(refused.contains("resume"), "{refused}");
+    let revoke = ["device", "revoke", &bath, "--lost"];
+    service.centre.command(&revoke).unwrap();
+    // Everybody else has been heard, so that nothing is left to wait for.
+    assert!(service.centre.command(&invite).unwrap()["code"].is_string());
+    let resumed = service.centre.command(&["resume"]).unwrap();
+    assert_eq!(resumed["unheard"], serde_json::json!([]));
 }
 
 /// The centre's folder, key file and all, is gone; a backup and the recovery key are left.
@@ -125,6 +168,9 @@ fn lose_and_restore(service: &mut Service, file: &Path) {
     let done = service.centre.command(&words).unwrap();
     assert_eq!(done["documents"], CASES + 1);
     assert_eq!(done["struck"], 0);
+    assert_eq!(done["refused"], serde_json::json!([]));
+    let scopes = list(&done["scopes"]);
+    assert!(scopes.iter().all(|scope| scope["equal"] == true), "{done}");
     service.start_centre().unwrap();
     service.rest().unwrap();
 }

@@ -38,10 +38,7 @@ pub async fn to_spool(
     document: DocumentId,
     name: &str,
 ) -> Result<usize, Failure> {
-    let plain = name
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
-    if !plain || !name.starts_with("export-") {
+    if !is_spool(name) {
         return Err(Failure::usage("this is not a name that an export may have"));
     }
     let bytes = record.export(document).await?;
@@ -95,6 +92,13 @@ fn from_spool(data: &Path, name: &str, out: Option<&Path>) -> Result<(), Failure
     moved
 }
 
+/// Whether a file has a name that [`spool_name`] gives, and no other of somebody's choosing.
+fn is_spool(name: &str) -> bool {
+    let drawn = name.strip_prefix("export-");
+    let drawn = drawn.and_then(|rest| rest.strip_suffix(".automerge"));
+    drawn.is_some_and(|drawn| drawn.len() == 16 && drawn.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
 /// Removes exports that an interrupted command left in the folder.
 pub fn clear_spool(data: &Path) {
     let Ok(entries) = fs::read_dir(data) else {
@@ -105,7 +109,7 @@ pub fn clear_spool(data: &Path) {
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
-        if name.starts_with("export-") && name.ends_with(".automerge") {
+        if is_spool(name) {
             let _ = fs::remove_file(&path);
         }
     }

@@ -10,7 +10,7 @@ use std::{
 use node::{
     names::StoreId,
     protocol::DeviceKey,
-    store::{Config, Epochs, RedbStore, Sealed, Store as _, StoreError, Table, each},
+    store::{Config, Epochs, RedbStore, Sealed, Store as _, StoreError, StoreKey, Table, each},
 };
 use runtime::{
     ControlError, EnrolError, FolderLock, KeySource, Material, MaterialError, SecretError,
@@ -26,12 +26,21 @@ use super::{Failure, from_line, inspect, leave};
 /// The store's file in the folder.
 pub const STORE_FILE: &str = "store.redb";
 
-/// The file with the keys of the store's epochs, sealed under the store's key: see [`Epochs`].
+/// The file with the store's own half of its key and the keys of its epochs, sealed under the key
+/// it opens with: see [`Epochs`].
 pub const EPOCHS_FILE: &str = "epoch.keys";
 
-/// What may lie in a folder before there is a store: the lock, the configuration, and how a
-/// passphrase was worked by an attempt that failed, which the next one replaces.
-const MAY_BE_THERE: [&str; 3] = ["lock", "ridgeway.toml", "passphrase.kdf"];
+/// What may lie in a folder before there is a store: the lock, the configuration, how a passphrase
+/// is worked, which is used, and the temporary names of an attempt that was cut off, which the next
+/// one replaces.
+const MAY_BE_THERE: [&str; 6] = [
+    "lock",
+    "ridgeway.toml",
+    "passphrase.kdf",
+    "passphrase.new",
+    "store.redb.new",
+    "epoch.keys.new",
+];
 
 /// How long a command waits for a node that holds its folder but does not listen yet: it is
 /// starting, or stopping. Checking a store after an unclean stop takes longer; then it says so.
@@ -89,8 +98,8 @@ pub fn create(
     Ok(fresh)
 }
 
-/// Refuses a folder in which there is anything but its lock, a configuration, and what a failed
-/// attempt left.
+/// Refuses a folder in which there is anything but its lock, a configuration, and what an attempt
+/// left that failed or was cut off.
 ///
 /// # Errors
 /// What is there.
@@ -109,41 +118,63 @@ pub fn must_be_empty(lock: &FolderLock) -> Result<(), Failure> {
 }
 
 /// Creates the store with what `fill` puts there, and leaves it open: all of it, or nothing, also
-/// of the key file if it was made here. The answer says whether it was.
+/// of the key file if it was made here. The answer says whether it was. What lies in the folder is
+/// neither replaced nor removed: it may belong to a store that somebody has put aside.
 ///
 /// # Errors
-/// When the key cannot be had, or the store not be written; what `fill` answers.
+/// When there is a store, or its epochs without it; when the key cannot be had, or the store not be
+/// written; what `fill` answers.
 pub fn create_with<T>(
     lock: &FolderLock,
     key: &KeySource,
     fill: impl FnOnce(Store) -> Result<(Store, T), Failure>,
 ) -> Result<(Store, T, bool), Failure> {
     let data = lock.path();
-    let source = key;
-    let fresh = matches!(key, KeySource::File(path) if !path.exists());
-    let key = key.create(data)?;
     let epochs_file = data.join(EPOCHS_FILE);
-    let epochs = Epochs::create_file(&epochs_file, &key, shell::fill)?;
+    leave::check(lock)?;
+    // Asked under the lock: whoever asked before may have waited for another command's store.
+    if store_file(data).try_exists()? {
+        return Err(Failure::refused(StoreError::AlreadyThere));
+    }
+    if epochs_file.try_exists()? {
+        return Err(Failure::refused(StoreError::EpochsThere));
+    }
+    let (store_key, fresh) = key.create(data)?;
+    let created = create_under(data, &store_key, fill);
+    match created {
+        Ok((store, filled)) => {
+            // Whoever opens the store names the file if this is cut off or fails.
+            Epochs::name_file(&epochs_file)?;
+            Ok((store, filled, fresh))
+        }
+        Err(failure) => {
+            // What stays is replaced by the next attempt.
+            let _ = Epochs::give_up_file(&epochs_file);
+            if let (true, KeySource::File(path)) = (fresh, key) {
+                let _ = std::fs::remove_file(path);
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// Creates the store's two files, of which the second has its temporary name yet.
+fn create_under<T>(
+    data: &Path,
+    key: &StoreKey,
+    fill: impl FnOnce(Store) -> Result<(Store, T), Failure>,
+) -> Result<(Store, T), Failure> {
+    let epochs = Epochs::create_file(&data.join(EPOCHS_FILE), key, shell::fill)?;
     let mut unfilled = None;
     let created = RedbStore::create_file(&store_file(data), Config::default(), |store| {
         let id = StoreId(shell::entropy());
-        let store = Sealed::create(store, &key, epochs, id, Box::new(shell::fill))?;
+        let store = Sealed::create(store, key, epochs, id, Box::new(shell::fill))?;
         fill(store).map_err(|failure| {
             unfilled = Some(failure);
             StoreError::Dead
         })
     });
-    match (created, unfilled) {
-        (Ok((store, filled)), _) => Ok((store, filled, fresh)),
-        (Err(error), unfilled) => {
-            // What stays is replaced by the next attempt.
-            let _ = std::fs::remove_file(&epochs_file);
-            if let (true, KeySource::File(path)) = (fresh, source) {
-                let _ = std::fs::remove_file(path);
-            }
-            Err(unfilled.unwrap_or_else(|| error.into()))
-        }
-    }
+    created.map_err(|error| unfilled.unwrap_or_else(|| error.into()))
 }
 
 /// A device that is about to be made known. Its key is on disk.
@@ -168,13 +199,13 @@ pub struct Begun {
 /// # Errors
 /// When a device works here already, the key cannot be had, or the store not be written.
 pub fn begin(data: &Path, key: &KeySource) -> Result<Begun, Failure> {
-    let there = store_file(data).try_exists()?;
-    let taken = || match there {
-        true => Failure::refused(StoreError::AlreadyThere),
-        false => ControlError::Running(data.to_owned()).into(),
+    let Some(lock) = FolderLock::take(data)? else {
+        return Err(match store_file(data).try_exists()? {
+            true => Failure::refused(StoreError::AlreadyThere),
+            false => ControlError::Running(data.to_owned()).into(),
+        });
     };
-    let lock = FolderLock::take(data)?.ok_or_else(taken)?;
-    if !there {
+    if !store_file(data).try_exists()? {
         let device = DeviceKey::from_seed(&shell::entropy());
         let (store, (), made_key) = create_with(&lock, key, |mut store| {
             Material::begin(&mut store, &device)?;
@@ -245,7 +276,7 @@ pub fn open(lock: &FolderLock, key: &KeySource) -> Result<(Store, Material), Fai
 
 fn open_store(lock: &FolderLock, key: &KeySource) -> Result<Store, Failure> {
     let data = lock.path();
-    leave::check(data)?;
+    leave::check(lock)?;
     let key = key.open(data)?;
     let epochs = Epochs::open_file(&data.join(EPOCHS_FILE), &key)?;
     let store = RedbStore::open_file(&store_file(data), Config::default())?;
@@ -342,5 +373,88 @@ impl From<EnrolError> for Failure {
         } else {
             Failure::failed(error)
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::testing::Folder;
+
+    fn fill(data: &Path, key: &KeySource) -> Result<bool, Failure> {
+        let lock = take_new(data)?;
+        must_be_empty(&lock)?;
+        let (store, (), made) = create_with(&lock, key, |store| Ok((store, ())))?;
+        store.into_inner().close()?;
+        Ok(made)
+    }
+
+    fn names(data: &Path) -> Vec<String> {
+        let names = fs::read_dir(data).unwrap().map(|entry| entry.unwrap());
+        let mut names: Vec<_> = names
+            .map(|entry| entry.file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_keys_of_a_store_that_was_put_aside_are_never_replaced_or_removed() {
+        let machine = Folder::new();
+        let key = KeySource::File(machine.path().join("machine.key"));
+        let data = machine.path().join("one");
+        assert_eq!(fill(&data, &key), Ok(true));
+        let epochs = fs::read(data.join(EPOCHS_FILE)).unwrap();
+        fs::rename(data.join(STORE_FILE), machine.path().join("aside")).unwrap();
+        let refused = begin(&data, &key).unwrap_err();
+        assert!(refused.words.contains("without its store"), "{refused}");
+        let lock = take_new(&data).unwrap();
+        let refused = create_with(&lock, &key, |store| Ok((store, ())));
+        assert_eq!(refused.unwrap_err().exit, super::super::Exit::Refused);
+        drop(lock);
+        assert_eq!(fs::read(data.join(EPOCHS_FILE)).unwrap(), epochs);
+        fs::rename(machine.path().join("aside"), data.join(STORE_FILE)).unwrap();
+        assert_eq!(check(&take(&data).unwrap(), &key), Ok(()));
+    }
+
+    /// Asked under the lock, whoever asked before it.
+    #[test]
+    fn a_store_that_is_there_is_not_created_over() {
+        let machine = Folder::new();
+        let key = KeySource::File(machine.path().join("machine.key"));
+        let data = machine.path().join("one");
+        let lock = take_new(&data).unwrap();
+        let (store, (), _) = create_with(&lock, &key, |store| Ok((store, ()))).unwrap();
+        store.into_inner().close().unwrap();
+        let refused = create_with(&lock, &key, |store| Ok((store, ()))).unwrap_err();
+        assert!(refused.words.contains("already"), "{refused}");
+        assert_eq!(check(&lock, &key), Ok(()));
+    }
+
+    #[test]
+    fn what_an_attempt_that_was_cut_off_left_is_no_obstacle() {
+        let machine = Folder::new();
+        let key = KeySource::File(machine.path().join("machine.key"));
+        let data = machine.path().join("one");
+        drop(take_new(&data).unwrap());
+        for name in ["store.redb.new", "epoch.keys.new", "passphrase.new"] {
+            fs::write(data.join(name), "half of it").unwrap();
+        }
+        let lock = take_new(&data).unwrap();
+        must_be_empty(&lock).unwrap();
+        let failed = create_with::<()>(&lock, &key, |_| Err(Failure::failed("it fails")));
+        assert_eq!(failed.unwrap_err().words, "it fails");
+        drop(lock);
+        assert!(!machine.path().join("machine.key").exists());
+        assert_eq!(names(&data), ["lock", "passphrase.new"]);
+        assert_eq!(fill(&data, &key), Ok(true));
+        // Cut off between the two names: whoever opens the store gives the second.
+        let epochs = data.join(EPOCHS_FILE);
+        fs::rename(&epochs, data.join("epoch.keys.new")).unwrap();
+        assert_eq!(check(&take(&data).unwrap(), &key), Ok(()));
+        assert!(epochs.exists());
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, io::IsTerminal as _};
 
-use node::{Checked, names::ScopeId};
+use node::{Checked, names::ScopeId, views::Recomputed};
 use runtime::Handle;
 use serde_json::{Value, json};
 
@@ -32,7 +32,6 @@ pub async fn verify(handle: &Handle) -> Result<Value, Failure> {
     // Whoever verifies has perhaps mended something.
     handle.try_again()?;
     whole(&handle.damaged().await?)?;
-    let kept = Handle::sync(handle).await?;
     let mut told = Told::new("verify", !std::io::stderr().is_terminal());
     let checked = handle
         .check(move |done, of| {
@@ -46,19 +45,20 @@ pub async fn verify(handle: &Handle) -> Result<Value, Failure> {
     let again = &checked.scopes;
     let mut rows = Vec::new();
     let mut differing = 0;
-    for scope in kept
+    for (scope, Recomputed { digest, count }) in checked
+        .kept
         .iter()
-        .filter(|scope| scope.scope != ScopeId::Directory)
+        .filter(|(scope, _)| **scope != ScopeId::Directory)
     {
-        let found = again.get(&scope.scope);
-        let (digest, count) = (scope.digest, scope.count);
+        let found = again.get(scope);
+        let (digest, count) = (*digest, *count);
         let equal = match found {
             Some(found) => (found.digest, found.count) == (digest, count),
             None => count == 0,
         };
         differing += usize::from(!equal);
         rows.push(json!({
-            "scope": scope.scope,
+            "scope": scope,
             "digest": digest.to_string(),
             "count": count,
             "recomputed": found.map(|found| found.digest.to_string()),
@@ -87,9 +87,12 @@ fn refusals(checked: &Checked) -> Result<(), Failure> {
         return Ok(());
     }
     let named = checked.refused.iter();
-    let named: Vec<String> = named
+    let mut named: Vec<String> = named
         .map(|(document, reason)| format!("{document}: {reason}"))
         .collect();
+    if named.is_empty() {
+        named.push("statements of the directory".to_owned());
+    }
     Err(Failure::new(
         Exit::Failure,
         format!(

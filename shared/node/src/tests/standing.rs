@@ -4,10 +4,9 @@ use names::Mark;
 use protocol::directory::{HandedIn, HandedInLine, Revocation, Written};
 
 use super::*;
-use crate::{Errand, Ran, errand};
 
 /// Long after everything that a world begins with.
-const LATER: i64 = 2_000_000;
+pub(super) const LATER: i64 = 2_000_000;
 
 impl World {
     /// The authority says something, and the centre is told; not yet anybody else.
@@ -33,7 +32,11 @@ impl World {
         });
     }
 
-    fn marks(&mut self, index: usize, document: DocumentId) -> Vec<(EntryId, Vec<Mark>)> {
+    pub(super) fn marks(
+        &mut self,
+        index: usize,
+        document: DocumentId,
+    ) -> Vec<(EntryId, Vec<Mark>)> {
         let place = &mut self.places[index];
         let (snapshot, directory) = (place.node.snapshot().unwrap(), place.node.directory());
         let view = place.opener.view_marked(&snapshot, document, &directory);
@@ -44,7 +47,7 @@ impl World {
     }
 }
 
-fn revocation(number: u8) -> Statement {
+pub(super) fn revocation(number: u8) -> Statement {
     Statement::DeviceRevoked(Revocation {
         device: key(number).device_id(),
         lost: false,
@@ -160,118 +163,4 @@ fn what_was_handed_in_and_who_had_left_are_marked_alike_everywhere() {
     };
     let marks = world.places[2].node.directory().marks(&written);
     assert_eq!(marks.into_iter().collect::<Vec<_>>(), [Mark::ArrivedLate]);
-}
-
-impl World {
-    fn errand(&mut self, index: usize, errand: Errand) -> Result<Ran, Reason> {
-        self.next += 1;
-        let ticket = Ticket(self.next);
-        let errand = Input::Errand { ticket, errand };
-        self.places[index].inbox.push_back(errand);
-        while self.turn(index) {}
-        self.places[index].ran.remove(&ticket).unwrap()
-    }
-
-    fn hand_in(&mut self, edge: usize, part: Vec<u8>) -> Result<Ran, Reason> {
-        let device = self.places[edge].node.device();
-        self.errand(0, Errand::HandIn { device, part })
-    }
-
-    /// A person at the centre lets in what an edge has handed in.
-    fn let_in(&mut self, edge: usize) -> Vec<Result<Ran, Reason>> {
-        let device = self.places[edge].node.device();
-        let snapshot = self.places[0].node.snapshot().unwrap();
-        let kept = errand::handed_in(&snapshot, device).unwrap();
-        let mut ran = Vec::new();
-        for (position, part) in kept {
-            let frame = self.places[0].node.verifier().frame(&part).unwrap();
-            let lines = errand::beyond(&snapshot, &frame.lines()).unwrap();
-            if !lines.is_empty() {
-                self.say(LATER + 10, Statement::HandedIn(HandedIn { device, lines }));
-            }
-            ran.push(self.errand(
-                0,
-                Errand::LetIn {
-                    device,
-                    position,
-                    frame: Box::new(frame),
-                },
-            ));
-        }
-        ran
-    }
-}
-
-#[test]
-fn what_was_never_sent_is_handed_in_and_let_in_marked() {
-    let mut world = World::new(&[&["site:bath"], &["site:bath"]]);
-    let case = world.open_case(1, "site:bath");
-    let sent = world.note(1, case, "sent in time");
-    world.connect(1);
-    world.connect(2);
-    world.cut(1);
-    let unsent = world.note(1, case, "written offline");
-    let other = world.open_case(1, "site:bath");
-    world.say(LATER, revocation(1));
-    world.run();
-    let (snapshot, device) = (world.places[1].node.snapshot().unwrap(), key(1).device_id());
-    let parts = errand::unsent(&snapshot, device).unwrap();
-    assert!(!parts.is_empty());
-    for part in &parts {
-        // Cut off and handed in again, it is one part.
-        for _ in 0..2 {
-            assert_eq!(world.hand_in(1, part.clone()), Ok(Ran::default()));
-        }
-    }
-    let waiting =
-        |world: &World| errand::waiting(&world.places[0].node.snapshot().unwrap(), device).unwrap();
-    assert_eq!(waiting(&world).parts, parts.len() as u64);
-    for ran in world.let_in(1) {
-        let ran = ran.unwrap();
-        assert!(ran.refused.is_empty() && ran.admitted > 0, "{ran:?}");
-    }
-    assert_eq!(waiting(&world), errand::Waiting::default());
-    world.run();
-    for index in [0, 2] {
-        let marked = world.marks(index, case);
-        assert_eq!(marked, [(unsent.entry, vec![Mark::ArrivedLate])]);
-        assert_eq!(
-            world.marks(index, other).len(),
-            1,
-            "the case it opened offline"
-        );
-    }
-    let until = errand::written_until(&world.places[0].node.snapshot().unwrap(), device);
-    assert!(until.unwrap().is_some());
-    assert_ne!(sent.entry, unsent.entry);
-}
-
-#[test]
-fn nothing_but_its_own_runs_is_let_in_for_a_device() {
-    let mut world = World::new(&[&["site:bath"], &["site:bath"]]);
-    world.open_case(2, "site:bath");
-    let snapshot = world.places[2].node.snapshot().unwrap();
-    let parts = errand::unsent(&snapshot, key(2).device_id()).unwrap();
-    world.say(LATER, revocation(1));
-    assert_eq!(world.hand_in(1, parts[0].clone()), Ok(Ran::default()));
-    let ran = world.let_in(1).remove(0).unwrap();
-    assert_eq!(ran.refused.get(&Reason::NotAllowed), Some(&1), "{ran:?}");
-    let snapshot = world.places[0].node.snapshot().unwrap();
-    let waiting = errand::waiting(&snapshot, key(1).device_id()).unwrap();
-    assert_eq!(waiting.parts, 1, "what was not taken is kept");
-}
-
-#[test]
-fn a_queue_for_review_is_bounded_and_unread() {
-    let mut world = World::new(&[&["site:bath"]]);
-    let large = vec![7; protocol::narrow::PART_BYTES_MAX + 1];
-    assert_eq!(world.hand_in(1, large), Err(Reason::TooLarge));
-    for number in 0..256_u16 {
-        let part = number.to_be_bytes().to_vec();
-        assert_eq!(world.hand_in(1, part), Ok(Ran::default()), "{number}");
-    }
-    assert_eq!(
-        world.hand_in(1, b"one more".to_vec()),
-        Err(Reason::TooLarge)
-    );
 }

@@ -111,6 +111,13 @@ pub struct Written {
     pub directory_seen: Moment,
 }
 
+impl Written {
+    /// Whose line it is of. What one device hands in is no blame of another's.
+    fn line(&self) -> (DeviceId, DocumentId, ActorId) {
+        (self.device, self.document, self.actor)
+    }
+}
+
 impl Directory {
     /// Whether a device was revoked.
     pub fn is_revoked(&self, device: &DeviceId) -> bool {
@@ -142,7 +149,7 @@ impl Directory {
     /// The same changes in stretches that are each judged alike: what was handed in late may stand
     /// under one signature with what came in time, once the changes travel together.
     pub fn alike(&self, written: &Written) -> Vec<Written> {
-        let late = self.handed_in.get(&(written.document, written.actor));
+        let late = self.handed_in.get(&written.line());
         let late = late.into_iter().flatten();
         let begins = late.flat_map(|(first, last)| [*first, last.saturating_add(1)]);
         let mut begins: BTreeSet<u64> = begins
@@ -171,7 +178,7 @@ impl Directory {
         if disabled.is_some_and(|since| knew(*since)) {
             marks.insert(Mark::WorkerDisabled);
         }
-        let stretches = self.handed_in.get(&(written.document, written.actor));
+        let stretches = self.handed_in.get(&written.line());
         let mut stretches = stretches.into_iter().flatten();
         if stretches.any(|(first, last)| *first <= written.last && written.first <= *last) {
             marks.insert(Mark::ArrivedLate);
@@ -197,7 +204,8 @@ impl Directory {
 
     pub(super) fn hand_in(&mut self, handed_in: HandedIn) {
         for line in handed_in.lines {
-            let stretches = self.handed_in.entry((line.document, line.actor));
+            let of = (handed_in.device, line.document, line.actor);
+            let stretches = self.handed_in.entry(of);
             stretches.or_default().insert((line.first, line.last));
         }
     }

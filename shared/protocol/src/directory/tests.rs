@@ -424,6 +424,7 @@ fn changes_are_marked_by_what_their_writer_had_seen() {
     assert_eq!(marks(2, (4, 5), "w-1", 0), [Mark::ArrivedLate]);
     assert_eq!(marks(2, (6, 9), "w-1", 0), [Mark::ArrivedLate]);
     assert_eq!(marks(2, (7, 9), "w-1", 0), []);
+    assert_eq!(marks(3, (4, 5), "w-1", 0), [], "another has handed it in");
     let all = [Mark::DeviceRevoked, Mark::ArrivedLate, Mark::WorkerDisabled];
     assert_eq!(marks(2, (5, 5), "w-2", 99), all);
 }

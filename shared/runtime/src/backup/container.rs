@@ -72,16 +72,21 @@ impl Spot<'_> {
         XNonce::from(nonce)
     }
 
-    fn associated(&self) -> Vec<u8> {
+    /// What a record is bound to, beside what stands clear in it.
+    fn associated(&self, clear: &[u8]) -> Vec<u8> {
         let number = self.number.to_be_bytes();
-        [&self.header[..], &[self.kind as u8], &number].concat()
+        [&self.header[..], &[self.kind as u8], &number, clear].concat()
     }
 
     pub(super) fn seal(&self, key: &FileKey, what: &[u8]) -> Vec<u8> {
+        self.seal_beside(key, &[], what)
+    }
+
+    fn seal_beside(&self, key: &FileKey, clear: &[u8], what: &[u8]) -> Vec<u8> {
         let mut body = what.to_vec();
         let sealed = key.cipher().encrypt_inout_detached(
             &self.nonce(),
-            &self.associated(),
+            &self.associated(clear),
             body.as_mut_slice().into(),
         );
         // It refuses only what is longer than 256 GiB.
@@ -90,6 +95,15 @@ impl Spot<'_> {
     }
 
     pub(super) fn open(&self, key: &FileKey, sealed: &[u8]) -> Result<Vec<u8>, BackupError> {
+        self.open_beside(key, &[], sealed)
+    }
+
+    fn open_beside(
+        &self,
+        key: &FileKey,
+        clear: &[u8],
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, BackupError> {
         let damaged = BackupError::Damaged(self.number);
         let Some((body, tag)) = sealed.split_last_chunk::<TAG_BYTES>() else {
             return Err(damaged);
@@ -97,16 +111,17 @@ impl Spot<'_> {
         let mut body = body.to_vec();
         let opened = key.cipher().decrypt_inout_detached(
             &self.nonce(),
-            &self.associated(),
+            &self.associated(clear),
             body.as_mut_slice().into(),
             &Tag::from(*tag),
         );
         opened.map(|()| body).map_err(|_| damaged)
     }
 
-    /// A document's place in the ledger: its name there, and its key wrapped under the file's.
+    /// A document's place in the ledger: its name there, and its key wrapped under the file's, bound
+    /// to the name, so that a later striking finds the right one.
     pub(super) fn wrap(&self, key: &FileKey, name: [u8; 16], of: &FileKey) -> Vec<u8> {
-        [&name[..], &self.seal(key, of.bytes())].concat()
+        [&name[..], &self.seal_beside(key, &name, of.bytes())].concat()
     }
 
     /// The key in a place of the ledger; `None` when it was struck out.
@@ -119,11 +134,11 @@ impl Spot<'_> {
         if record.len() != LEDGER_BYTES {
             return Err(damaged());
         }
-        let (_, wrapped) = record.split_first_chunk::<16>().ok_or_else(damaged)?;
+        let (name, wrapped) = record.split_first_chunk::<16>().ok_or_else(damaged)?;
         if wrapped.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
-        let bytes = Zeroizing::new(self.open(key, wrapped)?);
+        let bytes = Zeroizing::new(self.open_beside(key, name, wrapped)?);
         FileKey::from_bytes(&bytes).map(Some).ok_or_else(damaged)
     }
 }

@@ -9,15 +9,17 @@ use node::{
 };
 
 use super::{
-    BackupError, Progress,
+    BackupError, Missing, Progress,
     read::{Backup, Next},
 };
 
 /// Reads a whole file and compares every scope's digest, computed again from the chunks in it,
-/// with what the snapshot said; answers how many scopes there are.
+/// with what the snapshot said; answers how many scopes are equal, which are all but those of which
+/// something is missing.
 pub(super) fn file(
     backup: &mut Backup,
     of: &Manifest,
+    missing: &Missing,
     progress: Progress<'_>,
 ) -> Result<u64, BackupError> {
     let said = backup.manifest()?;
@@ -30,7 +32,7 @@ pub(super) fn file(
     loop {
         match backup.next()? {
             Next::Manifest(_) => return Err(backup.damaged()),
-            Next::Authority(_) => {}
+            Next::Authority(_) | Next::Part(..) => {}
             Next::Statements(some) => some.iter().for_each(|said| recount.statement(said)),
             Next::Document => {
                 recount.close(document.take().unwrap_or_default());
@@ -45,7 +47,8 @@ pub(super) fn file(
                     recount.piece(piece).map_err(|_| backup.damaged())?;
                 }
             }
-            Next::End => break,
+            Next::End(said) if said == *missing => break,
+            Next::End(_) => return Err(backup.damaged()),
         }
     }
     recount.close(document.unwrap_or_default());
@@ -53,12 +56,31 @@ pub(super) fn file(
     let found = found
         .iter()
         .map(|(scope, found)| (scope.clone(), (found.digest, found.count)));
-    let differing = differing(&of.scopes, &found.collect());
-    if differing.is_empty() {
-        Ok(of.scopes.iter().filter(|stand| stand.count > 0).count() as u64)
+    let found = found.collect();
+    let differing = differing(&of.scopes, &found);
+    let unexcused = unexcused(&differing, &of.scopes, missing);
+    if unexcused.is_empty() {
+        let stood = of.scopes.iter().filter(|stand| stand.count > 0).count() as u64;
+        Ok(stood.saturating_sub(differing.len() as u64))
     } else {
-        Err(BackupError::Differs(differing))
+        Err(BackupError::Differs(unexcused))
     }
+}
+
+/// Those of the differing scopes that should not differ, whatever could not be read.
+pub(super) fn unexcused(
+    differing: &[ScopeId],
+    stood: &[ScopeStand],
+    missing: &Missing,
+) -> Vec<ScopeId> {
+    let known = |scope: &ScopeId| stood.iter().any(|stand| stand.scope == *scope);
+    let is_excused =
+        |scope: &ScopeId| missing.excuses(scope) || (missing.scopes_unread > 0 && !known(scope));
+    let differing = differing.iter();
+    differing
+        .filter(|scope| !is_excused(scope))
+        .cloned()
+        .collect()
 }
 
 /// The scopes that are not found as they stood. One without documents need not be found.

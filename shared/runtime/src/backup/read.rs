@@ -10,12 +10,13 @@ use std::{
 
 use node::{
     backup::{Manifest, Piece},
-    names::{Moment, Reason},
+    names::{DeviceId, Moment, Reason},
     protocol::{SignedStatement, codec},
 };
 
 use super::{
-    BackupError, End, HEADER_BYTES_MAX, Header, Kind, MAGIC, MAGIC_BEGINS, RECORD_BYTES_MAX,
+    BackupError, End, HEADER_BYTES_MAX, Header, Kind, MAGIC, MAGIC_BEGINS, Missing, Part,
+    RECORD_BYTES_MAX,
     container::{FileKey, HeaderHash, Spot, header_hash, take},
     recovery::RecoveryKey,
 };
@@ -31,6 +32,8 @@ pub struct Backup {
     /// The key of the document at hand; none when it was struck out.
     document: Option<FileKey>,
     found: End,
+    /// The length of the record that was read last.
+    length: usize,
     struck: u64,
     made: Moment,
 }
@@ -41,10 +44,12 @@ pub(super) enum Next {
     /// Boxed to the recovery key.
     Authority(Vec<u8>),
     Statements(Vec<SignedStatement>),
+    Part(DeviceId, Vec<u8>),
     /// A document begins.
     Document,
     Pieces(Vec<Piece>),
-    End,
+    /// The end; what could not be read when the file was made.
+    End(Missing),
 }
 
 impl Backup {
@@ -101,11 +106,8 @@ impl Backup {
             key,
             number: 0,
             document: None,
-            found: End {
-                documents: 0,
-                statements: 0,
-                pieces: 0,
-            },
+            found: End::default(),
+            length: 0,
             struck: 0,
             made,
         }
@@ -119,6 +121,11 @@ impl Backup {
     /// Documents that were struck out of it, so far.
     pub fn struck(&self) -> u64 {
         self.struck
+    }
+
+    /// The length of the record that was read last, in bytes.
+    pub(super) fn length(&self) -> usize {
+        self.length
     }
 
     pub(super) fn manifest(&mut self) -> Result<Manifest, BackupError> {
@@ -140,6 +147,7 @@ impl Backup {
                 number: self.number,
             };
             self.number += 1;
+            self.length = bytes.len();
             match kind {
                 Kind::Manifest => {
                     let manifest = read(&spot, &spot.open(&self.key, &bytes)?)?;
@@ -150,6 +158,11 @@ impl Backup {
                     let some: Vec<_> = read(&spot, &spot.open(&self.key, &bytes)?)?;
                     self.found.statements += some.len() as u64;
                     return Ok(Next::Statements(some));
+                }
+                Kind::Part => {
+                    let Part { device, part } = read(&spot, &spot.open(&self.key, &bytes)?)?;
+                    self.found.parts += 1;
+                    return Ok(Next::Part(device, part));
                 }
                 Kind::Key => {
                     self.document = spot.unwrap(&self.key, &bytes)?;
@@ -165,15 +178,16 @@ impl Backup {
                 }
                 Kind::End => {
                     let end: End = read(&spot, &spot.open(&self.key, &bytes)?)?;
-                    self.end(end)?;
-                    return Ok(Next::End);
+                    let missing = end.missing.clone();
+                    self.end(&end)?;
+                    return Ok(Next::End(missing));
                 }
             }
         }
     }
 
     /// The end says what came before it, and is the last.
-    fn end(&mut self, end: End) -> Result<(), BackupError> {
+    fn end(&mut self, end: &End) -> Result<(), BackupError> {
         let mut rest = [0; 1];
         let more = self
             .file
@@ -185,9 +199,10 @@ impl Backup {
             } else {
                 self.found.pieces
             },
-            ..self.found
+            missing: end.missing.clone(),
+            ..self.found.clone()
         };
-        if more == 0 && end == counted {
+        if more == 0 && *end == counted {
             Ok(())
         } else {
             Err(self.damaged())

@@ -114,6 +114,8 @@ impl RecoveryKey {
     pub fn read(path: &Path) -> Result<RecoveryKey, BackupError> {
         let failed = |error: std::io::Error| BackupError::Io(path.to_owned(), error.kind());
         let file = fs::File::open(path).map_err(failed)?;
+        let about = file.metadata().map_err(failed)?;
+        secret::check_mode(path, &about).map_err(BackupError::Secret)?;
         let mut text = Zeroizing::new(String::with_capacity(FILE_BYTES_MAX as usize));
         let read = file.take(FILE_BYTES_MAX).read_to_string(&mut text);
         let wrong = || BackupError::NotARecoveryKey(path.to_owned());

@@ -7,7 +7,9 @@ use std::{
 };
 
 use node::{
-    store::{MemoryStore, Store},
+    Errand,
+    names::DeviceId,
+    store::{Batch, MemorySnapshot, MemoryStore, Store, Table},
     views,
 };
 
@@ -20,10 +22,14 @@ use crate::{
     testing::{Folder, Kept, Organisation, add_note, open_case},
 };
 
+/// A device that has handed something in, which nobody has let in yet.
+const REVOKED: DeviceId = DeviceId([7; 16]);
+
 struct Case {
     folder: Folder,
     store: Kept,
     recovery: RecoveryKey,
+    without_refused: bool,
 }
 
 impl Case {
@@ -39,6 +45,7 @@ impl Case {
             folder: Folder::new(),
             store: store.clone(),
             recovery,
+            without_refused: false,
         };
         let role = Role::Edge { centre: Vec::new() };
         let running = start(Config {
@@ -56,6 +63,13 @@ impl Case {
                 handle.command(note).await.unwrap();
             }
         }
+        for part in [b"one".to_vec(), b"two".to_vec()] {
+            let part = Errand::HandIn {
+                device: REVOKED,
+                part,
+            };
+            handle.errand(part).await.unwrap();
+        }
         let path = case.folder.path().join("a.backup");
         let backed = handle
             .backup(path.clone(), |done, of| {
@@ -70,8 +84,29 @@ impl Case {
 
     fn restore(&self, path: &Path) -> Result<(MemoryStore, Restored), BackupError> {
         let (mut backup, manifest, material) = Backup::open(path, &self.recovery)?;
-        let store = MemoryStore::new();
-        restore(store, &mut backup, &manifest, &material, &mut |_, _| true)
+        let (store, of) = (MemoryStore::new(), (&manifest, &material));
+        restore(store, &mut backup, of, self.without_refused, &mut |_, _| {
+            true
+        })
+    }
+
+    fn write(&self, name: &str) -> (PathBuf, Backed) {
+        let path = self.folder.path().join(name);
+        let snapshot = self.store.snapshot().unwrap();
+        let backed = write_file(&snapshot, &path, shell::now(), &mut |_, _| true).unwrap();
+        (path, backed)
+    }
+
+    fn documents(&self) -> Vec<DocumentId> {
+        let documents = node::backup::documents(&self.store.snapshot().unwrap());
+        documents.unwrap().into_iter().collect()
+    }
+
+    /// Spoils a row as a flipped bit does.
+    fn spoil(&mut self, table: Table, name: &[u8], position: u64) {
+        let mut batch = Batch::new();
+        batch.put(table, name, position, vec![0xFF; 3]);
+        self.store.commit(batch).unwrap();
     }
 
     fn spoilt(&self, bytes: &[u8]) -> Option<BackupError> {
@@ -89,6 +124,14 @@ async fn what_was_backed_up_comes_back() {
     let (store, restored) = case.restore(&path).unwrap();
     assert_eq!((restored.documents, restored.struck), (3, 0));
     assert_eq!(restored.statements, backed.statements);
+    assert!(restored.scopes.iter().all(|scope| scope.equal));
+    // What a revoked device has handed in is nowhere else in the world.
+    assert_eq!((backed.parts, restored.parts), (2, 2));
+    let kept = |snapshot| node::review::kept(&snapshot, REVOKED).unwrap();
+    let parts = kept(store.snapshot().unwrap()).parts;
+    assert_eq!(parts, kept(case.store.snapshot().unwrap()).parts);
+    assert_eq!(parts.len(), 2);
+    assert!(backed.missing.is_nothing() && restored.missing.is_nothing());
     let was = views::recompute(&case.store.snapshot().unwrap()).unwrap();
     let is = views::recompute(&store.snapshot().unwrap()).unwrap();
     assert_eq!(was, is);
@@ -181,8 +224,87 @@ async fn a_document_can_be_struck_out_of_an_old_backup() {
     bytes[name..end].fill(0);
     let struck = case.folder.path().join("struck.backup");
     fs::write(&struck, &bytes).unwrap();
-    let (_, restored) = case.restore(&struck).unwrap();
+    let (store, restored) = case.restore(&struck).unwrap();
     assert_eq!((restored.documents, restored.struck), (2, 1));
+    let left = node::backup::documents(&store.snapshot().unwrap()).unwrap();
+    let all = case.documents();
+    assert_eq!(left.into_iter().collect::<Vec<_>>(), all[1..], "the first");
+    assert!(restored.scopes.iter().all(|scope| !scope.equal));
+}
+
+/// One bit that flips in the store ended all of its backups.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_row_is_named_and_all_else_is_in_the_backup() {
+    let (mut case, _, whole) = Case::begin().await;
+    let bad = case.documents()[1];
+    case.spoil(Table::Bundle, bad.as_ref(), 1);
+    let (path, backed) = case.write("spoilt.backup");
+    assert_eq!((backed.documents, backed.pieces), (3, whole.pieces - 1));
+    assert_eq!(backed.missing.documents, [bad]);
+    assert_eq!(backed.scopes, 0, "the scope of it is not proved");
+    let refused = case.restore(&path).err();
+    assert!(
+        matches!(refused, Some(BackupError::Refused(id, _)) if id == bad),
+        "{refused:?}"
+    );
+    case.without_refused = true;
+    let (store, restored) = case.restore(&path).unwrap();
+    assert_eq!(
+        (restored.documents, restored.missing.documents),
+        (3, vec![bad])
+    );
+    assert_eq!(restored.refused.len(), 1);
+    let pieces = |snapshot: MemorySnapshot, document| {
+        let mut pieces = 0;
+        let count = |_| {
+            pieces += 1;
+            Ok::<_, StoreError>(())
+        };
+        node::backup::each_readable_piece(&snapshot, document, count).unwrap();
+        pieces
+    };
+    for document in case.documents() {
+        let is = pieces(store.snapshot().unwrap(), document);
+        let was = pieces(case.store.snapshot().unwrap(), document);
+        assert!(is == was || (document == bad && is > 0), "{is} of {was}");
+    }
+}
+
+/// The last of a document is damaged: nothing of the file is refused, and yet it is not whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_lacks_something_is_not_taken_for_whole() {
+    let (mut case, _, _) = Case::begin().await;
+    let bad = case.documents()[0];
+    case.spoil(Table::Bundle, bad.as_ref(), 2);
+    case.spoil(Table::Review, REVOKED.as_ref(), 1);
+    let (path, backed) = case.write("spoilt.backup");
+    assert_eq!(
+        (backed.missing.documents.len(), backed.missing.parts),
+        (1, 1)
+    );
+    let refused = case.restore(&path).err();
+    assert!(
+        matches!(refused, Some(BackupError::Incomplete(1))),
+        "{refused:?}"
+    );
+    case.without_refused = true;
+    let (_, restored) = case.restore(&path).unwrap();
+    assert_eq!((restored.documents, restored.parts), (3, 1));
+    assert!(restored.refused.is_empty() && !restored.missing.is_nothing());
+}
+
+#[test]
+fn a_recovery_key_that_others_may_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (folder, data) = (Folder::new(), Folder::new());
+    let material = Organisation::new().edge();
+    let drawn = RecoveryKey::draw(material.tenant, material.authority);
+    let path = folder.path().join("centre.recovery");
+    drawn.write(&path, data.path()).unwrap();
+    assert!(RecoveryKey::read(&path).is_ok());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = RecoveryKey::read(&path).err().unwrap();
+    assert!(refused.to_string().contains("chmod 600"), "{refused}");
 }
 
 #[test]

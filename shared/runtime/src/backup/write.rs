@@ -8,13 +8,16 @@ use std::{
 
 use node::{
     backup::{self, Manifest, Piece},
-    names::Moment,
-    protocol::{SignedStatement, codec},
+    names::{DocumentId, Moment},
+    protocol::codec,
+    review,
     store::Snapshot,
+    views,
 };
 
 use super::{
-    Backed, BackupError, End, Header, Kind, MAGIC, PIECES_BYTES, Progress, STATEMENTS_AT_ONCE,
+    Backed, BackupError, End, Header, Kind, MAGIC, PIECES_BYTES, Part, Progress,
+    STATEMENTS_AT_ONCE,
     container::{FileKey, HeaderHash, Spot, header_hash, ledger_name, put},
     prove,
     read::Backup,
@@ -24,7 +27,8 @@ use crate::{Material, secret};
 
 /// Writes a backup of this state into a file that is not there yet, reads it back and compares
 /// every digest with the snapshot's, and gives it its name only then. When this answers `Ok` the
-/// file is durable, and was found whole.
+/// file is durable, and has all that the store can read: what it cannot is named in the answer and
+/// in the file.
 ///
 /// # Errors
 /// [`BackupError`] says what is wrong; then nothing is left of the file.
@@ -78,14 +82,17 @@ fn write_under<P: Snapshot>(
     let bytes = file.metadata().map_err(failed)?.len();
     drop(file);
     // What is on the disk is what is proved, not what was meant to be there.
-    let scopes = prove::file(&mut Backup::with_key(path, key)?, &manifest, progress)?;
+    let mut read_back = Backup::with_key(path, key)?;
+    let scopes = prove::file(&mut read_back, &manifest, &end.missing, progress)?;
     Ok(Backed {
         made: now,
         documents: end.documents,
         pieces: end.pieces,
         statements: end.statements,
+        parts: end.parts,
         scopes,
         bytes,
+        missing: end.missing,
     })
 }
 
@@ -132,11 +139,7 @@ impl<'p> Writer<'p> {
             key,
             tenant_key,
             number: 0,
-            end: End {
-                documents: 0,
-                statements: 0,
-                pieces: 0,
-            },
+            end: End::default(),
         };
         let length = u32::try_from(header.len())
             .unwrap_or(u32::MAX)
@@ -159,13 +162,22 @@ impl<'p> Writer<'p> {
         manifest: &Manifest,
         progress: Progress<'_>,
     ) -> Result<(), BackupError> {
-        let mut statements: Vec<SignedStatement> = Vec::new();
-        backup::each_statement(snapshot, |statement| statements.push(statement))?;
+        let (statements, unread) = backup::every_statement(snapshot)?;
+        self.end.missing.statements = unread;
+        self.end.missing.scopes_unread = manifest.scopes_unread;
         for some in statements.chunks(STATEMENTS_AT_ONCE) {
             self.end.statements += some.len() as u64;
             self.sealed(Kind::Statements, &codec::encode(&some.to_vec()))?;
         }
-        for document in backup::documents(snapshot)? {
+        for device in review::devices(snapshot)? {
+            let kept = review::kept(snapshot, device)?;
+            self.end.missing.parts += kept.unread;
+            for (_, part) in kept.parts {
+                self.end.parts += 1;
+                self.sealed(Kind::Part, &codec::encode(&Part { device, part }))?;
+            }
+        }
+        for document in backup::every_document(snapshot)? {
             if !progress(self.end.documents, manifest.documents) {
                 return Err(BackupError::Interrupted);
             }
@@ -174,7 +186,7 @@ impl<'p> Writer<'p> {
             let wrapped = self.spot(Kind::Key).wrap(&self.key, name, &key);
             self.record(Kind::Key, &wrapped)?;
             let mut gathered: (Vec<Piece>, usize) = Default::default();
-            backup::each_piece(snapshot, document, |piece| {
+            let unread = backup::each_readable_piece(snapshot, document, |piece| {
                 let bytes = codec::encode(&piece).len();
                 if gathered.1 + bytes > PIECES_BYTES && !gathered.0.is_empty() {
                     self.pieces(&key, &std::mem::take(&mut gathered).0)?;
@@ -187,9 +199,36 @@ impl<'p> Writer<'p> {
                 self.pieces(&key, &gathered.0)?;
             }
             self.end.documents += 1;
+            if unread > 0 {
+                self.lacks(snapshot, document)?;
+            }
         }
-        let end = self.end;
-        self.sealed(Kind::End, &codec::encode(&end))
+        let end = codec::encode(&self.end);
+        self.sealed(Kind::End, &end)
+    }
+
+    /// Something of a document could not be read.
+    fn lacks<P: Snapshot>(
+        &mut self,
+        snapshot: &P,
+        document: DocumentId,
+    ) -> Result<(), BackupError> {
+        let missing = &mut self.end.missing;
+        if missing.is_full() {
+            return Err(BackupError::TooDamaged);
+        }
+        missing.documents.push(document);
+        match views::scopes_of(snapshot, document) {
+            Ok(scopes) if !scopes.is_empty() => {
+                let new = scopes.into_iter();
+                let new: Vec<_> = new
+                    .filter(|scope| !missing.scopes.contains(scope))
+                    .collect();
+                missing.scopes.extend(new);
+            }
+            Ok(_) | Err(_) => missing.anywhere = true,
+        }
+        Ok(())
     }
 
     fn pieces(&mut self, key: &FileKey, pieces: &Vec<Piece>) -> Result<(), BackupError> {

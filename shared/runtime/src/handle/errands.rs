@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use node::{
-    Errand, Ran, VerifiedFrame,
-    errand::{self, Waiting},
+    Errand, Ran, VerifiedFrame, errand,
     names::{DeviceId, Moment, Reason},
     protocol::directory::HandedInLine,
+    review::{self, HandIn, Holding, Kept, Waiting},
     store::Snapshot,
 };
 use tokio::sync::oneshot;
@@ -18,37 +18,40 @@ use crate::{
     shelf::{Shelf, Soon},
 };
 
-type Parts = Vec<(u64, Vec<u8>)>;
-
 /// Reading what was kept, whatever store it is in.
 pub(super) trait Keeps: Send + Sync {
-    fn unsent(&self, device: DeviceId) -> Soon<'_, Result<Vec<Vec<u8>>, Reason>>;
+    fn holding(&self) -> Soon<'_, Result<Holding, Reason>>;
+    fn lacking(&self, lines: Vec<HandedInLine>) -> Soon<'_, Result<HandIn, Reason>>;
     fn waiting(&self, devices: Vec<DeviceId>) -> Soon<'_, Result<Vec<Waiting>, Reason>>;
-    fn handed_in(&self, device: DeviceId) -> Soon<'_, Result<Parts, Reason>>;
+    fn handed_in(&self, device: DeviceId) -> Soon<'_, Result<Kept, Reason>>;
     fn beyond(&self, lines: Vec<HandedInLine>) -> Soon<'_, Result<Vec<HandedInLine>, Reason>>;
     fn written_until(&self, device: DeviceId) -> Soon<'_, Result<Option<Moment>, Reason>>;
 }
 
 impl<P: Snapshot> Keeps for Shelf<P> {
-    fn unsent(&self, device: DeviceId) -> Soon<'_, Result<Vec<Vec<u8>>, Reason>> {
-        self.scan(move |snapshot| errand::unsent(snapshot, device))
+    fn holding(&self) -> Soon<'_, Result<Holding, Reason>> {
+        self.scan(|snapshot| review::holding(snapshot))
+    }
+
+    fn lacking(&self, lines: Vec<HandedInLine>) -> Soon<'_, Result<HandIn, Reason>> {
+        self.scan(move |snapshot| review::lacking(snapshot, &lines))
     }
 
     fn waiting(&self, devices: Vec<DeviceId>) -> Soon<'_, Result<Vec<Waiting>, Reason>> {
         self.read(move |snapshot| {
             let waiting = devices
                 .iter()
-                .map(|device| errand::waiting(snapshot, *device));
+                .map(|device| review::waiting(snapshot, *device));
             waiting.collect()
         })
     }
 
-    fn handed_in(&self, device: DeviceId) -> Soon<'_, Result<Parts, Reason>> {
-        self.scan(move |snapshot| errand::handed_in(snapshot, device))
+    fn handed_in(&self, device: DeviceId) -> Soon<'_, Result<Kept, Reason>> {
+        self.scan(move |snapshot| review::kept(snapshot, device))
     }
 
     fn beyond(&self, lines: Vec<HandedInLine>) -> Soon<'_, Result<Vec<HandedInLine>, Reason>> {
-        self.read(move |snapshot| errand::beyond(snapshot, &lines))
+        self.read(move |snapshot| review::beyond(snapshot, &lines))
     }
 
     fn written_until(&self, device: DeviceId) -> Soon<'_, Result<Option<Moment>, Reason>> {
@@ -65,10 +68,14 @@ impl Handle {
         self.must_run()?;
         let _place = self.hub.commands.try_acquire().map_err(|_| Reason::Busy)?;
         let (answer, asked) = oneshot::channel();
+        let haste = match errand.is_of_review() {
+            true => Haste::Then,
+            false => Haste::First,
+        };
         let put = self
             .hub
             .mailbox
-            .put(Haste::First, Arrival::Errand { errand, answer });
+            .put(haste, Arrival::Errand { errand, answer });
         put.map_err(|_| Reason::Stopping)?;
         asked.await.unwrap_or(Err(Reason::NotSaved))
     }
@@ -84,12 +91,20 @@ impl Handle {
         verifying.await.unwrap_or(Err(Reason::Malformed))
     }
 
-    /// All that a device wrote here and the centre has not said it holds, in parts.
+    /// How far every author's line goes here.
     ///
     /// # Errors
     /// [`Reason::CannotOpen`] when the store cannot be read.
-    pub async fn unsent(&self, device: DeviceId) -> Result<Vec<Vec<u8>>, Reason> {
-        self.keeps.unsent(device).await
+    pub async fn holding(&self) -> Result<Holding, Reason> {
+        self.keeps.holding().await
+    }
+
+    /// What is here of stretches that the centre lacks, in parts.
+    ///
+    /// # Errors
+    /// [`Reason::CannotOpen`] when the store cannot be read.
+    pub async fn lacking(&self, lines: Vec<HandedInLine>) -> Result<HandIn, Reason> {
+        self.keeps.lacking(lines).await
     }
 
     /// How much of each of these devices waits for a person.
@@ -104,7 +119,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`Reason::CannotOpen`] when the store cannot be read.
-    pub async fn handed_in(&self, device: DeviceId) -> Result<Parts, Reason> {
+    pub async fn handed_in(&self, device: DeviceId) -> Result<Kept, Reason> {
         self.keeps.handed_in(device).await
     }
 

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use node::names::limits::FRAME_BYTES_MAX;
 use tokio::io::duplex;
@@ -106,4 +106,28 @@ fn what_may_wait_is_bounded_and_lanes_do_not_share() {
     // After its end nothing is kept, and nothing is an error.
     outgoing.finish(Reason::Stopping);
     assert_eq!(outgoing.push(Lane::Fill, frame), Ok(()));
+}
+
+/// What waited for a revoked device was written to it for as long as it cared to read.
+#[tokio::test]
+async fn a_revoked_device_gets_nothing_of_what_waits() {
+    let waits = || {
+        let outgoing = Outgoing::default();
+        outgoing.push(Lane::Fill, vec![1, 2, 3]).unwrap();
+        outgoing
+    };
+    let soon = Duration::from_millis(50);
+    let cut = waits();
+    cut.end(Reason::Revoked);
+    assert!(timeout(soon, cut.aborted()).await.is_ok());
+    assert_eq!(cut.reason(), Some(Reason::Revoked));
+    let rest = waits();
+    let over = timeout(soon, rest.overdue(Duration::ZERO)).await;
+    assert!(over.is_err(), "nobody has ended it");
+    rest.end(Reason::Stopping);
+    assert!(timeout(soon, rest.aborted()).await.is_err());
+    assert_eq!(rest.next(Lane::Fill).await, Some(vec![1, 2, 3]));
+    assert_eq!(rest.next(Lane::Fill).await, None);
+    let over = timeout(soon, rest.overdue(Duration::ZERO)).await;
+    assert!(over.is_ok(), "however slowly it is read");
 }

@@ -1,14 +1,15 @@
 //! The device's side of the narrow protocol: it asks how it stands, gets another certificate, and
-//! hands in what it never sent when it is revoked.
+//! hands in what the centre lacks when it is revoked.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use node::{
     Errand,
     names::Reason,
     protocol::{
         DeviceKey,
-        narrow::{Answer, Ask, PartName, Told},
+        directory::HandedInLine,
+        narrow::{Answer, Ask, LACKING_LINES_MAX, PartName, Told},
     },
 };
 use quinn::Connection;
@@ -18,7 +19,7 @@ use tokio::time::sleep;
 use super::{Dialler, client_config, close, narrow};
 use crate::{
     handle::Handle,
-    hub::{Hub, lock},
+    hub::Hub,
     limits::{CLOCK_OFF_MS, RENEW_DAYS, RENEW_LOOK},
     material::{self, Material},
     own::Leaving,
@@ -32,7 +33,6 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 pub(crate) struct Consult {
     key: DeviceKey,
     ca: Vec<u8>,
-    chain: Mutex<Vec<Vec<u8>>>,
     centre: Vec<String>,
     narrow: Dialler,
     main: Arc<Dialler>,
@@ -60,7 +60,6 @@ impl Consult {
         Ok(Consult {
             key: DeviceKey::from_seed(&device.seed()),
             ca: ca.clone(),
-            chain: Mutex::new(chain.clone()),
             centre,
             narrow,
             main,
@@ -89,7 +88,10 @@ impl Consult {
         }
         if let Err(why) = self.try_ask().await {
             tracing::warn!(why, "the narrow protocol came to nothing");
-            self.hub.note_dial(Some(why));
+            // A renewal that failed beside a conversation that goes on is no want of reach.
+            if self.hub.links().is_empty() {
+                self.hub.note_dial(Some(why));
+            }
         }
     }
 
@@ -141,14 +143,14 @@ impl Consult {
         let now = shell::now();
         let ends = tls::valid_until(&self.key.public(), &chain, &self.ca, now);
         self.hub.own.certify(ends);
-        *lock(&self.chain) = chain;
         tracing::info!("the certificate was renewed");
         Ok(())
     }
 
     /// This device is revoked: it takes that in, whereupon nobody can write on it any more, hands
-    /// in what it never sent, unless it is lost, and asks its node to stop. Its keys are the
-    /// program's to destroy.
+    /// in what the centre lacks, unless it is lost, and asks its node to stop. Its keys are the
+    /// program's to destroy. While it holds something that the centre lacks and that cannot be read
+    /// it does not go: a copy may be saved, and only a person can say that it is lost.
     async fn leave(&self, connection: &Connection, told: Told) -> Result<(), &'static str> {
         for statement in told.revoked {
             // What is not the authority's is refused here.
@@ -166,21 +168,72 @@ impl Consult {
         };
         tracing::warn!(lost = leaving.lost, "this device was revoked");
         if !leaving.lost {
-            let parts = self.handle.unsent(device).await.map_err(Reason::words)?;
-            for part in parts {
-                let (name, bytes) = (PartName::of(&part), part.len() as u64);
-                match narrow::ask(connection, &Ask::HandIn(part)).await {
-                    Some(Answer::Received(received)) if received == name => {}
-                    other => return Err(not_done(other)),
-                }
-                leaving.parts += 1;
-                leaving.bytes += bytes;
+            let unread = self.hand_in(connection, &mut leaving).await?;
+            if unread > 0 {
+                tracing::error!(
+                    documents = unread,
+                    "what the centre lacks of these cannot be read here: the keys are kept"
+                );
+                return Err(
+                    "this device is revoked, and cannot read all that the centre lacks: \
+                            look at its log and run `verify`; `device revoke ID --lost` at the \
+                            centre ends it as it is",
+                );
             }
         }
         self.hub.own.leave(leaving);
         self.handle.stop();
         Ok(())
     }
+}
+
+impl Consult {
+    /// Hands in what the centre lacks; answers of how many documents something could not be read.
+    async fn hand_in(
+        &self,
+        connection: &Connection,
+        leaving: &mut Leaving,
+    ) -> Result<u64, &'static str> {
+        let holding = self.handle.holding().await.map_err(Reason::words)?;
+        let mut unread = holding.unread;
+        for lines in questions(&holding.lines) {
+            let lacking = match narrow::ask(connection, &Ask::Lacking(lines)).await {
+                Some(Answer::Lacking(lacking)) => lacking,
+                other => return Err(not_done(other)),
+            };
+            let lacking = self.handle.lacking(lacking).await.map_err(Reason::words)?;
+            unread += lacking.unread;
+            for part in lacking.parts {
+                let (name, bytes) = (PartName::of(&part), part.len() as u64);
+                match narrow::ask(connection, &Ask::HandIn(part)).await {
+                    Some(Answer::Received(received)) if received == name => {}
+                    Some(Answer::Refused(Reason::TooLarge)) => {
+                        return Err(
+                            "the centre keeps no more of this device unread: it goes on \
+                                    when somebody there has said `device accept`",
+                        );
+                    }
+                    other => return Err(not_done(other)),
+                }
+                leaving.parts += 1;
+                leaving.bytes += bytes;
+            }
+        }
+        Ok(unread)
+    }
+}
+
+/// As many lines as a question may have, those of one document together: what is handed in of it
+/// builds on itself.
+fn questions(lines: &[HandedInLine]) -> Vec<Vec<HandedInLine>> {
+    let mut questions: Vec<Vec<HandedInLine>> = Vec::new();
+    for of in lines.chunk_by(|one, other| one.document == other.document) {
+        match questions.last_mut() {
+            Some(last) if last.len() + of.len() <= LACKING_LINES_MAX => last.extend(of),
+            Some(_) | None => questions.extend(of.chunks(LACKING_LINES_MAX).map(<[_]>::to_vec)),
+        }
+    }
+    questions
 }
 
 impl std::fmt::Debug for Consult {
@@ -192,9 +245,13 @@ impl std::fmt::Debug for Consult {
 fn not_done(answer: Option<Answer>) -> &'static str {
     match answer {
         Some(Answer::Refused(reason)) => reason.words(),
-        Some(Answer::Time(_) | Answer::Renewed(_) | Answer::Received(_) | Answer::Noted) => {
-            "the centre's answer is not one"
-        }
+        Some(
+            Answer::Time(_)
+            | Answer::Renewed(_)
+            | Answer::Lacking(_)
+            | Answer::Received(_)
+            | Answer::Noted,
+        ) => "the centre's answer is not one",
         None => "the conversation broke off",
     }
 }

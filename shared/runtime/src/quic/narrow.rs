@@ -98,7 +98,8 @@ fn try_answer(
         Ask::Renew if revoked => Err(Reason::Revoked),
         Ask::Renew => authority.renew(peer).map(Answer::Renewed),
         // Everybody else synchronises.
-        Ask::HandIn(_) | Ask::Purged(_) if !revoked => Err(Reason::NotAllowed),
+        Ask::Lacking(_) | Ask::HandIn(_) | Ask::Purged(_) if !revoked => Err(Reason::NotAllowed),
+        Ask::Lacking(lines) => authority.lacking(lines).map(Answer::Lacking),
         Ask::HandIn(part) => {
             let name = PartName::of(&part);
             authority.review(device, part)?;
@@ -138,7 +139,7 @@ pub async fn tell_purged(
     match answer {
         Some(Answer::Noted) => Ok(()),
         Some(Answer::Refused(reason)) => Err(reason.words()),
-        Some(Answer::Time(_) | Answer::Renewed(_) | Answer::Received(_)) => {
+        Some(Answer::Time(_) | Answer::Renewed(_) | Answer::Lacking(_) | Answer::Received(_)) => {
             Err("the centre's answer is not one")
         }
         None => Err("the conversation broke off"),

@@ -21,7 +21,9 @@ use tokio::{
 use super::{close, refusal::STOPPED, why};
 use crate::{
     hub::{Hub, LinkGuard, Verifying},
-    limits::{FIRST_FRAME_MAX, FLUSH_MAX, SILENT_MIN, SILENT_ROUND_TRIPS, VERIFIED_AT_ONCE},
+    limits::{
+        FINISH_MAX, FIRST_FRAME_MAX, FLUSH_MAX, SILENT_MIN, SILENT_ROUND_TRIPS, VERIFIED_AT_ONCE,
+    },
     link::{LANES, LaneReader, LinkError, index, write_lane},
 };
 
@@ -86,6 +88,7 @@ async fn carry(connection: &Connection, guard: &Arc<LinkGuard>) -> End {
     let mut first = Some(Box::pin(sleep_until(
         tokio::time::Instant::now() + FIRST_FRAME_MAX,
     )));
+    let mut overdue = Box::pin(guard.outgoing.overdue(FINISH_MAX));
     loop {
         tokio::select! {
             error = connection.closed() => {
@@ -95,6 +98,9 @@ async fn carry(connection: &Connection, guard: &Arc<LinkGuard>) -> End {
                 return End::Theirs(why(&error));
             }
             () = guard.outgoing.aborted() => {
+                return End::Ours(guard.outgoing.reason().unwrap_or(Reason::Stopping));
+            }
+            () = &mut overdue => {
                 return End::Ours(guard.outgoing.reason().unwrap_or(Reason::Stopping));
             }
             () = heard.notified(), if first.is_some() => first = None,

@@ -51,12 +51,18 @@ async fn bound<T, E: std::fmt::Debug>(mut binds: impl AsyncFnMut() -> Result<T, 
         loop {
             match binds().await {
                 Ok(bound) => return bound,
-                Err(error) => println!("not bound yet: {error:?}"),
+                Err(error) if is_in_use(&error) => println!("not bound yet: {error:?}"),
+                Err(error) => panic!("it cannot be bound: {error:?}"),
             }
             sleep(Duration::from_millis(5)).await;
         }
     });
     bound.await.unwrap()
+}
+
+/// Whatever else is wrong is not mended by patience.
+fn is_in_use(error: &impl std::fmt::Debug) -> bool {
+    format!("{error:?}").contains("AddrInUse")
 }
 
 async fn edge_of(material: Material, centre: &Running) -> Running {
@@ -177,7 +183,7 @@ async fn two_nodes_sync_from_sealed_stores() {
             Sealed::create(
                 store,
                 &key,
-                Epochs::first(shell::entropy()),
+                Epochs::first(shell::entropy(), shell::entropy()),
                 id,
                 Box::new(shell::fill),
             )

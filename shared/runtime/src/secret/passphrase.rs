@@ -80,20 +80,18 @@ impl Passphrase {
 
     /// The key of a store that was created with this passphrase; whether it fits, the store says.
     pub(super) fn open(&self, data: &Path) -> Result<StoreKey, SecretError> {
-        let path = data.join(FILE);
-        let damaged = || SecretError::NoPassphraseFile(path.clone());
-        let file = fs::File::open(&path).map_err(|_| damaged())?;
-        let mut text = String::new();
-        file.take(KEY_FILE_BYTES_MAX)
-            .read_to_string(&mut text)
-            .map_err(|_| damaged())?;
-        self.work(Recipe::parse(&text).ok_or_else(damaged)?)
+        self.work(Recipe::read(&data.join(FILE))?)
     }
 
-    /// The key of a store that is about to be created.
+    /// The key of a store that is about to be created. A recipe that lies in the folder is used and
+    /// never replaced: it may be the only one of a store that somebody has put aside.
     pub(super) fn create(&self, data: &Path) -> Result<StoreKey, SecretError> {
         if self.0.chars().count() < PASSPHRASE_CHARS_MIN {
             return Err(SecretError::ShortPassphrase);
+        }
+        let path = data.join(FILE);
+        if path.try_exists().map_err(at(&path))? {
+            return self.work(Recipe::read(&path)?);
         }
         let recipe = Recipe {
             memory_kib: MEMORY_KIB,
@@ -101,7 +99,7 @@ impl Passphrase {
             salt: shell::entropy(),
         };
         let key = self.work(recipe)?;
-        write_whole(&data.join(FILE), &recipe.to_text())?;
+        write_whole(&path, &recipe.to_text())?;
         Ok(key)
     }
 
@@ -114,11 +112,6 @@ impl Passphrase {
             .map_err(|_| SecretError::Memory)?;
         Ok(StoreKey::from_bytes(*key))
     }
-}
-
-/// Where salt and cost are kept.
-pub(super) fn file(data: &Path) -> PathBuf {
-    data.join(FILE)
 }
 
 /// Whether the store in a folder was created with a passphrase.
@@ -141,6 +134,17 @@ struct Recipe {
 }
 
 impl Recipe {
+    /// The recipe in a file.
+    fn read(path: &Path) -> Result<Recipe, SecretError> {
+        let damaged = || SecretError::NoPassphraseFile(path.to_owned());
+        let file = fs::File::open(path).map_err(|_| damaged())?;
+        let mut text = String::new();
+        file.take(KEY_FILE_BYTES_MAX)
+            .read_to_string(&mut text)
+            .map_err(|_| damaged())?;
+        Recipe::parse(&text).ok_or_else(damaged)
+    }
+
     fn to_text(self) -> String {
         let Recipe {
             memory_kib,
@@ -172,8 +176,7 @@ impl Recipe {
     }
 }
 
-/// Writes a file so that under its name there is either all of it or nothing. One that is left
-/// from an attempt that created no store is replaced.
+/// Writes a file so that under its name there is either all of it or nothing.
 fn write_whole(path: &Path, text: &str) -> Result<(), SecretError> {
     let new = path.with_extension("new");
     let _ = fs::remove_file(&new);
@@ -262,6 +265,20 @@ mod tests {
             .unwrap();
         assert_eq!(*made.to_text(), *again.to_text());
         assert_ne!(*made.to_text(), *other.to_text());
+    }
+
+    #[test]
+    fn a_recipe_that_is_there_is_never_replaced() {
+        let data = Folder::new();
+        let words = passphrase("correct horse battery");
+        let made = words.create(data.path()).unwrap();
+        let recipe = fs::read(data.path().join(FILE)).unwrap();
+        let again = words.create(data.path()).unwrap();
+        assert_eq!(*made.to_text(), *again.to_text());
+        assert_eq!(fs::read(data.path().join(FILE)).unwrap(), recipe);
+        fs::write(data.path().join(FILE), "half a reci").unwrap();
+        let refused = words.create(data.path());
+        assert!(matches!(refused, Err(SecretError::NoPassphraseFile(_))));
     }
 
     #[test]

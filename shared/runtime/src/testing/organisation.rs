@@ -13,7 +13,7 @@ use node::{
     names::{DeviceId, DocumentId, EntryId, Incarnation, Moment, Reason, ScopeId, TenantId},
     protocol::{
         DeviceKey, PublicKey, Rights, SignedStatement, Statement,
-        directory::{Device, DeviceKind, Grant, Issue, Purge, Revocation, Site},
+        directory::{Device, DeviceKind, Grant, HandedInLine, Issue, Purge, Revocation, Site},
         enrol::{EnrolAnswer, EnrolmentCode, TenantKey, Token},
     },
 };
@@ -146,6 +146,11 @@ impl Redeem for Organisation {
 
     fn renew(&self, key: PublicKey) -> Result<Vec<Vec<u8>>, Reason> {
         Ok(self.answer(&key).chain)
+    }
+
+    fn lacking(&self, lines: Vec<HandedInLine>) -> Result<Vec<HandedInLine>, Reason> {
+        let handle = self.handle.get().ok_or(Reason::Busy)?;
+        tokio::runtime::Handle::current().block_on(handle.beyond(lines))
     }
 
     fn review(&self, device: DeviceId, part: Vec<u8>) -> Result<(), Reason> {

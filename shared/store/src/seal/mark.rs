@@ -30,7 +30,7 @@ pub(super) fn write(store: StoreId, keys: &Keys, epochs: &Epochs) -> Vec<u8> {
     let epoch = epochs.current();
     seal.extend_from_slice(&epoch.to_be_bytes());
     let key = epochs.key(epoch).copied().unwrap_or_default();
-    seal.extend_from_slice(epoch_check(&key, store).as_bytes());
+    seal.extend_from_slice(epoch_check(epochs.half(), &key, store).as_bytes());
     let sum = sum(&seal);
     seal.extend_from_slice(&sum);
     seal
@@ -52,7 +52,7 @@ pub(super) fn read(
     };
     let (about, rest) = body.split_first_chunk::<ABOUT_BYTES>().ok_or(damaged)?;
     let store = StoreId(*about.last_chunk().ok_or(damaged)?);
-    let keys = key.derive(store);
+    let keys = key.derive(epochs.half(), store);
     let (check, rest) = rest.split_first_chunk::<32>().ok_or(damaged)?;
     // Compared in constant time by blake3's own equality.
     if keys.check(about) != blake3::Hash::from_bytes(*check) {
@@ -61,7 +61,8 @@ pub(super) fn read(
     let (epoch, rest) = rest.split_first_chunk::<4>().ok_or(damaged)?;
     let check: [u8; 32] = rest.try_into().map_err(|_| damaged)?;
     let epoch_key = epochs.key(u32::from_be_bytes(*epoch));
-    let fits = |key: &[u8; 32]| epoch_check(key, store) == blake3::Hash::from_bytes(check);
+    let check = blake3::Hash::from_bytes(check);
+    let fits = |key: &[u8; 32]| epoch_check(epochs.half(), key, store) == check;
     if epoch_key.is_some_and(fits) {
         Ok((store, keys))
     } else {

@@ -140,7 +140,7 @@ fn closed_store() -> Vec<u8> {
     let mut store = Sealed::create(
         inner,
         &key,
-        Epochs::first([5; 32]),
+        Epochs::first([5; 32], [5; 32]),
         StoreId([3; 16]),
         entropy,
     )
@@ -171,7 +171,12 @@ fn read_spoilt(bytes: &[u8], config: Config, seen: &mut Seen) {
     let attempt = || -> Result<bool, StoreError> {
         let inner = RedbStore::open(Medium::with(bytes.to_vec()), config)?;
         let key = StoreKey::from_bytes([9; 32]);
-        let store = Sealed::open(inner, &key, Epochs::first([5; 32]), Box::new(|_| ()))?;
+        let store = Sealed::open(
+            inner,
+            &key,
+            Epochs::first([5; 32], [5; 32]),
+            Box::new(|_| ()),
+        )?;
         let snapshot = store.snapshot()?;
         let mut complete = true;
         for position in 0..NOTES {

@@ -16,7 +16,7 @@ pub(crate) fn key() -> StoreKey {
 }
 
 pub(crate) fn epochs() -> Epochs {
-    Epochs::first([9; 32])
+    Epochs::first([9; 32], [9; 32])
 }
 
 /// Not random, but never the same twice: what a test needs.

@@ -145,7 +145,7 @@ fn the_key_of_one_document_opens_nothing_of_another() {
 #[test]
 fn a_store_opens_with_its_own_epochs_alone() {
     let (inner, _) = sealed_with_rows();
-    let other = Sealed::open(inner, &key(), Epochs::first([8; 32]), entropy());
+    let other = Sealed::open(inner, &key(), Epochs::first([8; 32], [8; 32]), entropy());
     assert_eq!(other.err(), Some(StoreError::WrongEpochs));
 }
 
