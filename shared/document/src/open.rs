@@ -118,6 +118,11 @@ impl Document {
         flaws
     }
 
+    /// Whether a change was given to it before, be it applied or left out.
+    pub fn knows(&self, hash: &ChangeHash) -> bool {
+        self.history.holds(hash) || self.left_out.contains_key(hash)
+    }
+
     /// The kind of document.
     pub fn kind(&self) -> Kind {
         self.kind

@@ -37,6 +37,9 @@ pub const PLACEMENT_SCOPES_MAX: usize = 16;
 /// Admission: heads that a placement says its device had seen. A document has one, and some more
 /// while several people write at once; what is left out is marked as unseen.
 pub const PLACEMENT_HEADS_MAX: usize = 64;
+/// Admission: a bundle as it travels and is kept. Whatever is said around it in a frame must fit
+/// beside it.
+pub const BUNDLE_ENCODED_MAX: usize = FRAME_BYTES_MAX - (4 << 10);
 /// Admission: bytes of any signed payload.
 pub const SIGNED_BYTES_MAX: usize = 16 << 10;
 

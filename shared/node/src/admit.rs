@@ -5,11 +5,12 @@
 //! builds on is here or comes with it, that nobody else stands in its place. Header rows tell all of it; no document is
 //! opened. The verdict is the same on every node that holds the same changes.
 
+mod footing;
 mod placed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use document::preflight::{self, Header};
+use document::preflight;
 use names::{ActorId, ChangeHash, DocumentId, Incarnation, Reason, limits::CHANGE_ACTORS_MAX};
 use protocol::codec;
 use store::{Snapshot, StoreError, Table};
@@ -17,6 +18,7 @@ use store::{Snapshot, StoreError, Table};
 use crate::{
     bundle::Packer,
     draft::Draft,
+    fold::fold,
     rows::{ActorRow, DocumentRow, HeadRow, IndexChange, IndexRow, LogItem},
     verify::{VerifiedBundle, VerifiedLine},
 };
@@ -100,7 +102,7 @@ pub(crate) fn bundle<P: Snapshot>(
         }
         room = room.saturating_sub(1);
     }
-    leave_out_unbuilt(draft, &row, bundle, &mut candidates)?;
+    footing::leave_out_unbuilt(draft, &row, bundle, &mut candidates)?;
     for candidate in &candidates {
         if let Some(reason) = candidate.refused {
             let last = candidate.line.runs.last().map_or(0, |(_, head)| head.seq);
@@ -164,73 +166,6 @@ fn candidate<'b, P: Snapshot>(
     Ok(candidate)
 }
 
-/// Leaves out what builds on something that neither is here nor comes in, with the run it belongs
-/// to, until what comes in stands on its own.
-fn leave_out_unbuilt<P: Snapshot>(
-    draft: &mut Draft<P>,
-    row: &DocumentRow,
-    bundle: &VerifiedBundle,
-    candidates: &mut [Candidate<'_>],
-) -> Result<(), StoreError> {
-    let mut whose = BTreeMap::new();
-    for (index, candidate) in candidates.iter().enumerate() {
-        let places = candidate.line.places.iter().enumerate();
-        whose.extend(places.map(|(at, place)| (*place, (index, at))));
-    }
-    loop {
-        let mut coming: BTreeMap<ChangeHash, u64> = BTreeMap::new();
-        let mut is_cut = false;
-        for (place, (index, at)) in &whose {
-            let Some(candidate) = candidates.get_mut(*index) else {
-                continue;
-            };
-            let header = bundle.headers().get(*place);
-            let Some(header) = header.filter(|_| candidate.takes(*at)) else {
-                continue;
-            };
-            match stands(draft, row, bundle.document(), header, &coming)? {
-                Ok(()) => {
-                    coming.insert(header.hash, header.max_op);
-                }
-                Err(reason) => {
-                    candidate.cut(*at, reason);
-                    is_cut = true;
-                }
-            }
-        }
-        if !is_cut {
-            return Ok(());
-        }
-    }
-}
-
-/// Whether everything a change builds on is here or `coming`, and its operations count on from it.
-fn stands<P: Snapshot>(
-    draft: &mut Draft<P>,
-    row: &DocumentRow,
-    document: DocumentId,
-    header: &Header,
-    coming: &BTreeMap<ChangeHash, u64>,
-) -> Result<Result<(), Reason>, StoreError> {
-    let mut highest = 0;
-    for dep in &header.deps {
-        let fixed = document::genesis::fixed(row.kind, dep).map(|fixed| fixed.max_op);
-        let max_op = match fixed.or_else(|| coming.get(dep).copied()) {
-            Some(max_op) => Some(max_op),
-            None => draft.change(document, row, dep)?,
-        };
-        match max_op {
-            Some(max_op) => highest = highest.max(max_op),
-            None => return Ok(Err(Reason::MissingDependency)),
-        }
-    }
-    let sound = preflight::suits(header, row.kind).and(preflight::continues(header, highest));
-    if header.deps.is_empty() || sound.is_err() {
-        return Ok(Err(Reason::Malformed));
-    }
-    Ok(Ok(()))
-}
-
 /// Writes what comes in of a bundle.
 fn write<P: Snapshot>(
     draft: &mut Draft<P>,
@@ -274,7 +209,8 @@ fn write<P: Snapshot>(
         let Some(header) = bundle.headers().get(*place) else {
             continue;
         };
-        row.heads.retain(|head| !header.deps.contains(&head.hash));
+        let deps: BTreeSet<&ChangeHash> = header.deps.iter().collect();
+        row.heads.retain(|head| !deps.contains(&head.hash));
         row.heads.push(HeadRow {
             hash: header.hash,
             max_op: header.max_op,
@@ -286,20 +222,20 @@ fn write<P: Snapshot>(
             seq: header.seq,
             max_op: header.max_op,
             bytes: header.bytes as u64,
+            arrival: row.arrivals,
+            origin: 0,
         });
     }
     row.heads.sort_unstable();
     let (arrival, changes) = (row.arrivals, index.len() as u64);
     row.arrivals += 1;
+    row.loose += 1;
     row.changes += changes;
     row.bytes += bytes;
-    let index = IndexRow {
-        origin,
-        changes: index,
-    };
-    draft.put_index(document, arrival, &index);
+    draft.put_index(document, arrival, &IndexRow::from(origin, index));
     let kept = kept_part(bundle, |place| slots.contains_key(&place));
     draft.put_bytes(Table::Bundle, document.0, arrival, kept);
+    fold(draft, document, row)?;
     draft.put_document(document, row)?;
     draft.put_bytes(Table::Stale, document.0, 0, Vec::new());
     draft.happened(document, LogItem::Bundle(arrival), origin, (changes, bytes));
@@ -315,7 +251,7 @@ fn kept_part(bundle: &VerifiedBundle, kept: impl Fn(usize) -> bool) -> Vec<u8> {
     let mut packer = Packer::new(bundle.document());
     packer.add(bundle.bundle(), &hashes, kept);
     packer
-        .finish()
+        .finish_with_every_head()
         .map(|(part, _)| codec::encode(&part))
         .unwrap_or_default()
 }

@@ -116,10 +116,19 @@ impl Packer {
         }
     }
 
-    /// Whether there is room for so many more changes of so many bytes.
-    pub(crate) fn has_room(&self, changes: usize, bytes: usize) -> bool {
+    /// Which document it is of.
+    pub(crate) fn document(&self) -> DocumentId {
+        self.bundle.document
+    }
+
+    /// Whether there is room for all changes of another bundle.
+    pub(crate) fn has_room(&self, for_all_of: &Bundle) -> bool {
+        let more = for_all_of.changes.iter();
+        let bytes: usize = more
+            .map(|change| packed::size(change.deps.len(), &change.rest))
+            .sum();
         self.hashes.is_empty()
-            || (self.hashes.len() + changes <= BUNDLE_CHANGES_MAX
+            || (self.hashes.len() + for_all_of.changes.len() <= BUNDLE_CHANGES_MAX
                 && self.bytes + bytes <= BUNDLE_BYTES_MAX)
     }
 
@@ -182,12 +191,15 @@ impl Packer {
     /// The bundle, each author's run closed once; and the bytes of its changes. None when nothing
     /// was added.
     pub(crate) fn finish(mut self) -> Option<(Bundle, usize)> {
-        if self.hashes.is_empty() {
-            return None;
-        }
         let closings = std::mem::take(&mut self.bundle.closings);
         self.bundle.closings = self.needed(closings);
-        Some((self.bundle, self.bytes))
+        self.finish_with_every_head()
+    }
+
+    /// The bundle, with every head that was signed for its changes, so that a part of it can be
+    /// taken, or taken out, where some of its runs cannot.
+    pub(crate) fn finish_with_every_head(self) -> Option<(Bundle, usize)> {
+        (!self.hashes.is_empty()).then_some((self.bundle, self.bytes))
     }
 
     /// Of an author's heads only the last is needed: it signs the hash of a change that builds on

@@ -13,7 +13,7 @@ use protocol::{
     log::{Cursor, Position},
     message::{Done, Frame, Sent, Table as ScopeTable, TableRow},
 };
-use store::{Store, StoreError, Table};
+use store::{Snapshot as _, Store, StoreError, Table};
 
 use crate::{
     draft::{decode_row, read_range, unless_damaged},
@@ -186,13 +186,17 @@ impl<S: Store> Node<S> {
         document: DocumentId,
         arrival: u64,
     ) -> Result<(), StoreError> {
-        let index = turn
+        // Bundles may have been folded since: what came with an arrival stands there or behind it.
+        let rows = turn
             .draft
-            .row::<IndexRow>(Table::Index, document.as_ref(), arrival);
-        let Some(index) = unless_damaged(index)?.flatten() else {
+            .snapshot()
+            .range(Table::Index, document.as_ref(), arrival, 1);
+        let row = unless_damaged(rows)?.and_then(|rows| rows.into_iter().next());
+        let index = row.map(|(_, bytes)| decode_row::<IndexRow>(Table::Index, &bytes));
+        let Some(index) = index.and_then(|index| unless_damaged(index).transpose()) else {
             return Ok(());
         };
-        for (slot, (first, _)) in index.lines() {
+        for (slot, first) in index?.lines(arrival) {
             self.send_again(turn, document, slot, first)?;
         }
         Ok(())

@@ -169,28 +169,32 @@ impl<P: Snapshot> Draft<P> {
     }
 
     /// The counter of the last operation of one of a document's changes; none if it is not here.
-    /// The heads are asked first: nearly every change builds on them.
+    /// The heads are known at once: nearly every change builds on them.
     pub(crate) fn change(
         &mut self,
         document: DocumentId,
         row: &DocumentRow,
         hash: &ChangeHash,
     ) -> Result<Option<u64>, StoreError> {
-        if let Some(head) = row.heads.iter().find(|head| head.hash == *hash) {
-            return Ok(Some(head.max_op));
-        }
         // What is built on is mostly new, so it is looked for from the newest bundle on.
         let mut known = self.known.remove(&document).unwrap_or_else(|| Known {
-            changes: BTreeMap::new(),
+            changes: row
+                .heads
+                .iter()
+                .map(|head| (head.hash, head.max_op))
+                .collect(),
             unread: row.arrivals,
         });
         while !known.changes.contains_key(hash) && known.unread > 0 {
             known.unread -= 1;
             let index: Option<IndexRow> =
                 self.row(Table::Index, document.as_ref(), known.unread)?;
-            let changes = index.map(|index| index.changes).unwrap_or_default();
-            let changes = changes.iter().map(|change| (change.hash, change.max_op));
-            known.changes.extend(changes);
+            let index = index.unwrap_or_default();
+            known.unread = index.first().unwrap_or(known.unread).min(known.unread);
+            let changes = index.changes.iter();
+            known
+                .changes
+                .extend(changes.map(|change| (change.hash, change.max_op)));
         }
         let found = known.changes.get(hash).copied();
         self.known.insert(document, known);
@@ -217,6 +221,13 @@ impl<P: Snapshot> Draft<P> {
         origin: Option<Incarnation>,
     ) {
         self.happened(document, LogItem::Placement(number), origin, (0, 0));
+    }
+
+    /// Writes what a bundle holds into which others were folded.
+    pub(crate) fn put_folded(&mut self, document: DocumentId, arrival: u64, index: &IndexRow) {
+        // What is not read yet may stand in another place now.
+        self.known.remove(&document);
+        self.put(Table::Index, document.0, arrival, index);
     }
 
     /// Forgets what was to be told of: nothing of this turn goes into a log.
@@ -294,6 +305,39 @@ pub(crate) fn read_range<P: Snapshot>(
             Some(Some(bytes)) => rows.push((position, Some(bytes))),
             Some(None) => break,
             None => rows.push((position, None)),
+        }
+    }
+    Ok(rows)
+}
+
+/// Rows of a document that stand by arrival, from one on; a damaged one is there without its bytes.
+/// Where bundles were folded some arrivals have none. None when there are no more.
+///
+/// # Errors
+/// Every failure of the store but a damaged row.
+pub(crate) fn read_arrivals<P: Snapshot>(
+    snapshot: &P,
+    table: Table,
+    document: DocumentId,
+    from: u64,
+    limit: usize,
+) -> Result<Vec<MaybeRow>, StoreError> {
+    let rows = snapshot.range(table, document.as_ref(), from, limit);
+    if let Some(rows) = unless_damaged(rows)? {
+        let whole = |(position, bytes)| (position, Some(bytes));
+        return Ok(rows.into_iter().map(whole).collect());
+    }
+    let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
+    let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
+    let mut rows = Vec::new();
+    for position in from..row.map_or(from, |row| row.arrivals) {
+        match unless_damaged(snapshot.get(table, document.as_ref(), position))? {
+            Some(None) => {}
+            Some(bytes) => rows.push((position, bytes)),
+            None => rows.push((position, None)),
+        }
+        if rows.len() >= limit {
+            break;
         }
     }
     Ok(rows)

@@ -16,12 +16,14 @@ use protocol::{
 };
 use store::{Snapshot, StoreError, Table};
 
+pub(crate) use departed::Audience;
+
 use crate::{
     admit::claim_of,
-    bundle::Packer,
-    draft::{decode_row, read_range, read_row, unless_damaged},
+    draft::{decode_row, read_arrivals, read_range, read_row, unless_damaged},
     link::Moved,
-    rows::{DocumentRow, IndexChange, IndexRow, LogItem, LogRow, TransferRow, log_name},
+    packing::{Heads, Packed, Packing},
+    rows::{DocumentRow, IndexChange, IndexRow, LogItem, LogRow, log_name},
 };
 
 /// A signed placement's bytes beside its payload: a signature and its envelope.
@@ -32,21 +34,11 @@ const LOG_ROWS: usize = 256;
 const INDEX_ROWS: usize = 64;
 /// Bundles, or placements, in one frame: a list of them may have twice as many.
 const ITEMS_MAX: usize = LIST_ROWS_MAX / 2;
-/// Rows looked at for one frame of repairs, some 10 ms: the next turn goes on where this one ended.
+/// Rows looked at for one frame, some 10 ms: the next frame goes on where this one ended.
 const REPAIR_READS_MAX: usize = 2_048;
 
 /// How far each author's line in a document goes in a frame, by the author's slot.
 pub(crate) type Lines = BTreeMap<(DocumentId, u64), u64>;
-
-/// For whom a frame is gathered.
-#[derive(Clone, Copy)]
-pub(crate) struct Audience<'a> {
-    /// The documents that have left a scope here: what is said of them depends on the peer.
-    pub(crate) parted: &'a BTreeMap<DocumentId, TransferRow>,
-    /// The centre may read every document; whoever else speaks of a scope may read no more of those
-    /// that have left it than where they went.
-    pub(crate) is_centre: bool,
-}
 
 /// The content of one frame while it is gathered.
 pub(crate) struct Gathering<'a> {
@@ -56,7 +48,6 @@ pub(crate) struct Gathering<'a> {
     documents: BTreeSet<DocumentId>,
     placements: Vec<SignedPlacement>,
     bundles: Vec<Packed>,
-    lines: Lines,
     /// Documents that came into the scope with all they had: too much for one frame, they are
     /// sent piece by piece, as a repair is.
     whole: Vec<DocumentId>,
@@ -65,13 +56,6 @@ pub(crate) struct Gathering<'a> {
     bytes: usize,
     /// Rows looked at to find what a peer lacks.
     reads: usize,
-}
-
-/// A bundle to be sent.
-struct Packed {
-    bundle: Bundle,
-    /// The bytes of its changes as they were written, by which progress is counted.
-    bytes: u64,
 }
 
 /// What a peer lacks of one document, and how far it was looked through.
@@ -138,7 +122,6 @@ impl<'a> Gathering<'a> {
             documents: BTreeSet::new(),
             placements: Vec::new(),
             bundles: Vec::new(),
-            lines: Lines::new(),
             whole: Vec::new(),
             told: BTreeSet::new(),
             bytes: 0,
@@ -227,9 +210,13 @@ impl<'a> Gathering<'a> {
                 if next > arrival {
                     return Ok(true);
                 }
-                let wanted = |index: &IndexRow, _: &IndexChange| index.origin != Some(them);
+                let from = arrival;
+                let wanted = |index: &IndexRow, change: &IndexChange| {
+                    change.arrival >= from && index.origin(change) != Some(them)
+                };
                 let mut arrival = arrival;
-                let all = self.take_bundles(snapshot, document, &mut arrival, wanted)?;
+                let packing = Packing::new(document, Heads::Last);
+                let all = self.take_bundles(snapshot, packing, &mut arrival, wanted)?;
                 done.insert(document, arrival);
                 Ok(all)
             }
@@ -247,37 +234,30 @@ impl<'a> Gathering<'a> {
     fn take_bundles<P: Snapshot>(
         &mut self,
         snapshot: &P,
-        document: DocumentId,
+        mut packing: Packing,
         arrival: &mut u64,
         wanted: impl Fn(&IndexRow, &IndexChange) -> bool,
     ) -> Result<bool, StoreError> {
-        let mut packer = Packer::new(document);
-        let all = self.pack(snapshot, document, arrival, wanted, &mut packer);
-        self.close(packer);
+        let all = self.pack(snapshot, arrival, wanted, &mut packing);
+        self.bundles.extend(packing.finish());
         all
     }
 
     fn pack<P: Snapshot>(
         &mut self,
         snapshot: &P,
-        document: DocumentId,
         arrival: &mut u64,
         wanted: impl Fn(&IndexRow, &IndexChange) -> bool,
-        packer: &mut Packer,
+        packing: &mut Packing,
     ) -> Result<bool, StoreError> {
+        let document = packing.document();
         loop {
-            let rows = read_range(
-                snapshot,
-                Table::Index,
-                document.as_ref(),
-                *arrival,
-                INDEX_ROWS,
-            )?;
+            let rows = read_arrivals(snapshot, Table::Index, document, *arrival, INDEX_ROWS)?;
             if rows.is_empty() {
                 return Ok(true);
             }
+            // Until a row is through, what is folded in it may be named by any arrival before.
             for (position, bytes) in rows {
-                *arrival = position;
                 if !self.may_read() {
                     return Ok(false);
                 }
@@ -285,45 +265,36 @@ impl<'a> Gathering<'a> {
                 let index = index
                     .transpose()
                     .or_else(|error| unless_damaged(Err(error)))?;
+                let is_lost = index.is_none();
                 let index = index.filter(|index| {
                     let mut changes = index.changes.iter();
                     changes.any(|change| wanted(index, change))
                 });
-                if let Some(index) = index
-                    && let Some((bundle, bytes)) = bundle_at(snapshot, document, position)?
-                {
-                    if !self.fits(bytes) {
+                let bundle = match &index {
+                    Some(_) => bundle_at(snapshot, document, position)?,
+                    None => None,
+                };
+                if let (Some(index), Some((bundle, bytes))) = (&index, &bundle) {
+                    if !self.fits(*bytes) {
                         return Ok(false);
                     }
-                    let of = index.changes.iter().map(|change| change.bytes).sum::<u64>();
-                    let of = usize::try_from(of).unwrap_or(usize::MAX);
-                    if !packer.has_room(index.changes.len(), of) {
-                        let full = std::mem::replace(packer, Packer::new(document));
-                        self.close(full);
+                    if !packing.has_room(bundle) {
+                        self.begin_anew(packing);
                     }
                     self.bytes += bytes;
-                    let is_wanted = |change: &IndexChange| wanted(&index, change);
-                    packer.add(&bundle, &index.hashes(), |place| {
-                        index.changes.get(place).is_some_and(is_wanted)
-                    });
-                    for change in index.changes.iter().filter(|change| is_wanted(change)) {
-                        let line = self.lines.entry((document, change.slot)).or_default();
-                        *line = change.seq.max(*line);
-                    }
+                    packing.add(bundle, index, |change| wanted(index, change));
+                } else if is_lost || index.is_some() {
+                    // A line with a gap in it would be refused as a whole.
+                    self.begin_anew(packing);
                 }
                 *arrival = position + 1;
             }
         }
     }
 
-    /// Puts a bundle into the frame.
-    fn close(&mut self, packer: Packer) {
-        if let Some((bundle, bytes)) = packer.finish() {
-            self.bundles.push(Packed {
-                bundle,
-                bytes: bytes as u64,
-            });
-        }
+    /// Puts a bundle into the frame, and begins another of the same document.
+    fn begin_anew(&mut self, packing: &mut Packing) {
+        self.bundles.extend(packing.take());
     }
 
     fn take_placement<P: Snapshot>(
@@ -356,15 +327,25 @@ impl<'a> Gathering<'a> {
             if !self.has_room_for(snapshot, document, &row)? {
                 continue;
             }
+            let mut whole = Gathering::new(&self.scope, self.audience);
+            whole.bytes = self.bytes;
+            let mut all = true;
+            for number in 0..row.placement_count {
+                all &= whole.take_placement(snapshot, document, number)?;
+            }
+            let packing = Packing::new(document, Heads::Last);
+            all &= whole.take_bundles(snapshot, packing, &mut 0, |_, _| true)?;
+            if !all {
+                continue;
+            }
             self.bundles
                 .retain(|packed| packed.bundle.document != document);
             self.placements.retain(|placement| {
                 claim_of(placement).map(|(_, claim)| claim.document) != Ok(document)
             });
-            for number in 0..row.placement_count {
-                self.take_placement(snapshot, document, number)?;
-            }
-            self.take_bundles(snapshot, document, &mut 0, |_, _| true)?;
+            self.bundles.append(&mut whole.bundles);
+            self.placements.append(&mut whole.placements);
+            self.bytes = whole.bytes;
         }
         Ok(())
     }
@@ -422,7 +403,9 @@ impl<'a> Gathering<'a> {
         }
         let mut arrival = repair.arrival;
         let lacks = |_: &IndexRow, change: &IndexChange| repair.lacks(&row, change);
-        let all = self.take_bundles(snapshot, document, &mut arrival, lacks)?;
+        // Bytes matter less here than that each author's sound beginning gets through.
+        let packing = Packing::new(document, Heads::Every);
+        let all = self.take_bundles(snapshot, packing, &mut arrival, lacks)?;
         repair.arrival = arrival;
         Ok(all)
     }
@@ -435,8 +418,9 @@ impl<'a> Gathering<'a> {
 
     /// Counts what is in it.
     pub(crate) fn count_into(&self, moved: &mut Moved) {
-        for Packed { bundle, bytes } in &self.bundles {
-            moved.add(bundle.document, bundle.changes.len(), *bytes);
+        for packed in &self.bundles {
+            let (bundle, bytes) = (&packed.bundle, packed.bytes);
+            moved.add(bundle.document, bundle.changes.len(), bytes);
         }
         moved.add_placements(self.placements.len());
     }
@@ -458,16 +442,25 @@ impl<'a> Gathering<'a> {
 
     /// The frame's body, outside any log, and whose lines go how far in it.
     pub(crate) fn into_repair(self, number: u64) -> (Batch, Lines) {
-        let bundles = self.bundles.into_iter().map(|packed| packed.bundle);
+        let mut lines = Lines::new();
+        let mut bundles = Vec::with_capacity(self.bundles.len());
+        for packed in self.bundles {
+            let document = packed.bundle.document;
+            for (slot, seq) in packed.lines {
+                let line = lines.entry((document, slot)).or_default();
+                *line = seq.max(*line);
+            }
+            bundles.push(packed.bundle);
+        }
         let batch = Batch {
             scope: self.scope,
             placements: self.placements,
-            bundles: bundles.collect(),
+            bundles,
             number,
             after: None,
             from: None,
         };
-        (batch, self.lines)
+        (batch, lines)
     }
 }
 

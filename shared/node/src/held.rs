@@ -65,8 +65,10 @@ impl<S: Store> Node<S> {
             given.advance(after);
         }
         // In the middle of a fill a commit for each answer would cost as much as the fill itself.
-        // What is lost with this process until then is said again by the proof.
-        if link.in_flight == 0 || link.arrived.len() >= ARRIVED_KEPT_AT_ONCE {
+        // What is lost with this process until then is said again by the proof. Whoever has just
+        // written something does not wait for the fill.
+        let is_live = held.fills == 0;
+        if is_live || link.in_flight == 0 || link.arrived.len() >= ARRIVED_KEPT_AT_ONCE {
             self.keep_arrived(turn, id)?;
         }
         Ok(())

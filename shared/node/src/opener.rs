@@ -11,14 +11,14 @@ use std::{
 };
 
 use document::{Document, Performed};
-use domain::{By, Command, Flaw, Refusal, State};
+use domain::{By, Command, Flaw, FlawAt, Refusal, State};
 use names::{ActorId, ChangeHash, DocumentId, EntryId, Kind, Mark, Moment, Reason};
 use protocol::{bundle::Bundle, directory::Directory};
 use store::{Snapshot, Table};
 
 use crate::{
     bundle,
-    draft::{decode_row, read_row},
+    draft::{decode_row, read_arrivals, read_row},
     input::JobId,
     rows::DocumentRow,
     standing::Authored,
@@ -111,6 +111,8 @@ struct Hot {
     used: u64,
     /// Changes left out when they were applied.
     left_out: usize,
+    /// Bundles that could not be read.
+    unread: usize,
     /// The last change made here, until it has come back as a stored one.
     tentative: Option<ChangeHash>,
     /// Who wrote what was applied to it.
@@ -163,8 +165,14 @@ impl Opener {
         document: DocumentId,
     ) -> Result<DocumentView, Reason> {
         let hot = self.open_durable(snapshot, document)?;
-        let (state, flaws) = hot.document.view();
+        let (state, mut flaws) = hot.document.view();
         let state = state.clone();
+        if hot.unread > 0 {
+            flaws.push(Flaw {
+                at: FlawAt::Document,
+                reason: Reason::CannotOpen,
+            });
+        }
         Ok(DocumentView {
             document,
             state,
@@ -200,7 +208,11 @@ impl Opener {
         snapshot: &P,
         document: DocumentId,
     ) -> Result<Vec<u8>, Reason> {
-        Ok(self.open_durable(snapshot, document)?.document.save())
+        let hot = self.open_durable(snapshot, document)?;
+        if hot.unread > 0 {
+            return Err(Reason::CannotOpen);
+        }
+        Ok(hot.document.save())
     }
 
     /// The document as it is in `snapshot`, without a change that was made here and is not on disk:
@@ -232,6 +244,7 @@ impl Opener {
                 arrivals: 0,
                 used: 0,
                 left_out: 0,
+                unread: 0,
                 tentative: None,
                 authored: Authored::default(),
             };
@@ -261,37 +274,38 @@ impl Opener {
 }
 
 impl Hot {
-    /// Applies the bundles that came since it was last used.
+    /// Applies the bundles that came since it was last used. What cannot be read is left out, and
+    /// what builds on it stays early: better most of a document than nothing of it.
     fn catch_up<P: Snapshot>(&mut self, snapshot: &P, document: DocumentId) -> Result<(), Reason> {
         loop {
-            let rows = snapshot
-                .range(
-                    Table::Bundle,
-                    document.as_ref(),
-                    self.arrivals,
-                    BUNDLES_READ,
-                )
+            let from = self.arrivals;
+            let rows = read_arrivals(snapshot, Table::Bundle, document, from, BUNDLES_READ)
                 .map_err(|_| Reason::CannotOpen)?;
             let Some((last, _)) = rows.last() else {
                 return Ok(());
             };
-            let next = last + 1;
+            self.arrivals = last + 1;
             let mut changes = Vec::new();
             let mut bundles = Vec::new();
             for (_, bytes) in &rows {
-                let read = decode_row::<Bundle>(Table::Bundle, bytes);
-                let bundle = read.map_err(|_| Reason::CannotOpen)?;
-                let of = bundle::chunks(&bundle).map_err(|_| Reason::CannotOpen)?;
+                let bundle = bytes.as_ref().and_then(|bytes| read_bundle(bytes));
+                let Some((bundle, of)) = bundle else {
+                    self.unread += 1;
+                    continue;
+                };
                 bundles.push((bundle, changes.len()..changes.len() + of.len()));
                 changes.extend(of);
             }
-            let chunks: Vec<&[u8]> = changes.iter().map(|(_, chunk)| chunk.as_slice()).collect();
+            // What was folded since it was last used comes once more.
+            let new = changes
+                .iter()
+                .filter(|(hash, _)| !self.document.knows(hash));
+            let chunks: Vec<&[u8]> = new.map(|(_, chunk)| chunk.as_slice()).collect();
             self.left_out += self.document.apply(&chunks).len();
             for (bundle, of) in &bundles {
                 let of = changes.get(of.clone()).unwrap_or_default();
                 self.authored.add(bundle, of);
             }
-            self.arrivals = next;
             if changes
                 .iter()
                 .any(|(hash, _)| Some(*hash) == self.tentative)
@@ -308,7 +322,7 @@ impl Hot {
             version: summary.version,
             // A summary is plain data; what cannot be written as JSON is not in it.
             json: serde_json::to_vec(&summary).unwrap_or_default(),
-            flaws: self.left_out,
+            flaws: self.left_out + self.unread,
         }
     }
 
@@ -320,6 +334,10 @@ impl Hot {
             command,
             now,
         } = performance;
+        if self.unread > 0 {
+            // What is not seen may be of this very author: a change now could take its number.
+            return Ending::Failed(Reason::CannotOpen);
+        }
         match document::perform(&mut self.document, *actor, command, *entry, by, *now) {
             Ok(Some(performed)) => {
                 self.tentative = Some(performed.header.hash);
@@ -347,6 +365,16 @@ impl Job {
     pub fn is_urgent(&self) -> bool {
         matches!(self.task, Task::Perform(_))
     }
+}
+
+/// Changes as they were written.
+type Chunks = Vec<(ChangeHash, Vec<u8>)>;
+
+/// A kept bundle and its changes; none when it is damaged.
+fn read_bundle(bytes: &[u8]) -> Option<(Bundle, Chunks)> {
+    let bundle = decode_row::<Bundle>(Table::Bundle, bytes).ok()?;
+    let changes = bundle::chunks(&bundle).ok()?;
+    Some((bundle, changes))
 }
 
 fn kind_of<P: Snapshot>(snapshot: &P, document: DocumentId) -> Result<Kind, Reason> {

@@ -6,8 +6,8 @@
 //! | Statement | empty | order of arrival | a signed statement |
 //! | Document | document | 0 | [`DocumentRow`] |
 //! | Actor | document | slot of the actor | [`ActorRow`] |
-//! | Bundle | document | arrival | a bundle, as it travels |
-//! | Index | document | arrival | [`IndexRow`]: what the bundle holds |
+//! | Bundle | document | arrival, the last if some were folded | a bundle, as it travels |
+//! | Index | document | the same | [`IndexRow`]: what the bundle holds |
 //! | Placement | document | order of arrival | a signed placement |
 //! | Scope | scope | 0 | [`ScopeRow`] |
 //! | Member | scope | slot of the document | [`MemberRow`] |
@@ -26,6 +26,8 @@
 //! crash: a scope's digest covers exactly its members, a member's state is its document's heads,
 //! a log names nothing that is not there.
 
+mod left;
+
 use std::{collections::BTreeMap, fmt};
 
 use minicbor::{Decode, Encode};
@@ -35,11 +37,13 @@ use names::{
 };
 use protocol::{
     codec,
-    digest::{Digest, DocState, Element, LtHash, document_element, left_element},
+    digest::{Digest, DocState, LtHash},
     log::Cursor,
     narrow::PartName,
     placement::PlacementId,
 };
+
+pub(crate) use left::{Left, Stage, TransferRow};
 
 /// Who this store is.
 #[derive(Clone, Debug, Encode, Decode)]
@@ -96,6 +100,9 @@ pub(crate) struct DocumentRow {
     /// The scopes that its placements name and that it is not in, with what took it out.
     #[cbor(n(10), with = "codec::wire")]
     pub(crate) left: Vec<Left>,
+    /// Bundles admitted since some were last folded.
+    #[n(11)]
+    pub(crate) loose: u64,
 }
 
 impl DocumentRow {
@@ -113,37 +120,9 @@ impl DocumentRow {
             placed: Vec::new(),
             memberships: Vec::new(),
             left: Vec::new(),
+            loose: 0,
         }
     }
-
-    /// Whether it has left a scope, or was placed there in vain.
-    pub(crate) fn has_left(&self, scope: &ScopeId) -> bool {
-        self.left.iter().any(|left| left.scope == *scope)
-    }
-
-    /// Whether it may be spoken of in a scope: it is in it, or has left it.
-    pub(crate) fn is_known_in(&self, scope: &ScopeId) -> bool {
-        self.placed.contains(scope) || self.has_left(scope)
-    }
-
-    /// What stands for it in the digest of a scope.
-    pub(crate) fn element_in(&self, document: &DocumentId, scope: &ScopeId) -> Option<Element> {
-        if self.placed.contains(scope) {
-            return Some(document_element(document, &self.hashes(), &self.placements));
-        }
-        let left = self.left.iter().find(|left| left.scope == *scope);
-        left.map(|left| left_element(document, &left.exits))
-    }
-}
-
-/// A scope that a document is not in, though a placement of it names it.
-#[derive(Clone, Debug, Encode, Decode)]
-pub(crate) struct Left {
-    #[cbor(n(0), with = "codec::wire")]
-    pub(crate) scope: ScopeId,
-    /// The placements that took it out.
-    #[cbor(n(1), with = "codec::wire")]
-    pub(crate) exits: Vec<PlacementId>,
 }
 
 impl DocumentRow {
@@ -173,7 +152,7 @@ pub(crate) struct Membership {
     pub(crate) slot: u64,
 }
 
-codec::wire_struct!(Membership, Left);
+codec::wire_struct!(Membership);
 
 /// One author's line of changes in one document.
 #[derive(Clone, Debug, Encode, Decode)]
@@ -200,11 +179,11 @@ pub(crate) struct ActorRow {
 
 /// What a bundle holds: so much of each change that what builds on it can be checked, and what a
 /// peer lacks be found, without reading the changes.
-#[derive(Clone, Debug, Encode, Decode)]
+#[derive(Clone, Debug, Default, Encode, Decode)]
 pub(crate) struct IndexRow {
-    /// The incarnation it came from; it is not sent back there.
-    #[cbor(n(0), with = "codec::wire", has_nil)]
-    pub(crate) origin: Option<Incarnation>,
+    /// The incarnations it came from, none for what was written here; nothing is sent back there.
+    #[n(0)]
+    origins: Vec<Origin>,
     /// Its changes, in its order.
     #[cbor(n(1), with = "codec::wire")]
     pub(crate) changes: Vec<IndexChange>,
@@ -226,22 +205,70 @@ pub(crate) struct IndexChange {
     /// Its bytes as it was written.
     #[n(4)]
     pub(crate) bytes: u64,
+    /// The arrival of the bundle in which it came.
+    #[n(5)]
+    pub(crate) arrival: u64,
+    /// Which of the row's origins is its own.
+    #[n(6)]
+    pub(crate) origin: u64,
 }
 
 codec::wire_struct!(IndexChange);
 
+/// The incarnation that something came from; none when it was written here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+struct Origin(#[cbor(n(0), with = "codec::wire", has_nil)] Option<Incarnation>);
+
 impl IndexRow {
+    /// What came from one place. Its changes name the first of its origins.
+    pub(crate) fn from(origin: Option<Incarnation>, changes: Vec<IndexChange>) -> IndexRow {
+        IndexRow {
+            origins: vec![Origin(origin)],
+            changes,
+        }
+    }
+
+    /// Where one of its changes came from; none when it was written here.
+    pub(crate) fn origin(&self, change: &IndexChange) -> Option<Incarnation> {
+        let place = usize::try_from(change.origin).ok()?;
+        self.origins.get(place)?.0
+    }
+
+    /// The first arrival of which it holds something.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.changes.iter().map(|change| change.arrival).min()
+    }
+
+    /// Adds what another holds.
+    pub(crate) fn append(&mut self, other: &IndexRow) {
+        for change in &other.changes {
+            let origin = Origin(other.origin(change));
+            let known = self.origins.iter().position(|known| *known == origin);
+            let place = known.unwrap_or_else(|| {
+                self.origins.push(origin);
+                self.origins.len() - 1
+            });
+            self.changes.push(IndexChange {
+                origin: place as u64,
+                ..*change
+            });
+        }
+    }
+
     /// The hashes of its changes.
     pub(crate) fn hashes(&self) -> Vec<ChangeHash> {
         self.changes.iter().map(|change| change.hash).collect()
     }
 
-    /// How far each author's line goes in it: the first and the last number, by slot.
-    pub(crate) fn lines(&self) -> BTreeMap<u64, (u64, u64)> {
+    /// Where each author's line begins in what came with one arrival, by slot.
+    pub(crate) fn lines(&self, arrival: u64) -> BTreeMap<u64, u64> {
         let mut lines = BTreeMap::new();
-        for change in &self.changes {
-            let line = lines.entry(change.slot).or_insert((change.seq, change.seq));
-            line.1 = change.seq.max(line.1);
+        let of = self
+            .changes
+            .iter()
+            .filter(|change| change.arrival == arrival);
+        for change in of {
+            lines.entry(change.slot).or_insert(change.seq);
         }
         lines
     }
@@ -336,6 +363,9 @@ pub(crate) struct SummaryRow {
     /// The version of the code that made it.
     #[n(1)]
     pub(crate) version: u16,
+    /// The version of the program that opened the document for it.
+    #[n(3)]
+    pub(crate) program: String,
     /// The summary as JSON, the form the API gives it in.
     #[cbor(n(2), with = "codec::wire")]
     pub(crate) json: Vec<u8>,
@@ -346,35 +376,6 @@ impl fmt::Debug for SummaryRow {
         let (arrivals, bytes) = (self.arrivals, self.json.len());
         write!(f, "SummaryRow({arrivals} bundles, {bytes} bytes)")
     }
-}
-
-/// A document that has left a scope here.
-#[derive(Clone, Debug, Encode, Decode)]
-pub(crate) struct TransferRow {
-    /// When it left the last one.
-    #[cbor(n(0), with = "codec::wire")]
-    pub(crate) at: Moment,
-    #[n(1)]
-    pub(crate) stage: Stage,
-}
-
-/// How far a document is with leaving a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub(crate) enum Stage {
-    /// It stands in another scope that this node may read.
-    #[n(0)]
-    Stays,
-    /// It stands nowhere this node may read. What was written here of it is handed in; no list has
-    /// it any more.
-    #[n(1)]
-    HandsIn,
-    /// All that was written here is at the centre, and its rows are being deleted: those of bundles
-    /// below this arrival are.
-    #[n(2)]
-    Drops(#[n(0)] u64),
-    /// Only its placements are left.
-    #[n(3)]
-    Gone,
 }
 
 /// The mark of an opening whose end is to come.

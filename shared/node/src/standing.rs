@@ -53,6 +53,15 @@ impl Authored {
     }
 
     fn take(&mut self, actor: ActorId, document: DocumentId, first: u64, head: Head) {
+        // A head that was taken in before comes again when bundles were folded since.
+        let before = self
+            .written
+            .iter()
+            .rev()
+            .find(|written| written.actor == actor);
+        if before.is_some_and(|before| before.last >= head.seq) {
+            return;
+        }
         let seen = self.seen.entry(actor).or_insert(head.directory_seen);
         if head.directory_seen < *seen {
             self.saw_less.insert(self.written.len());

@@ -15,6 +15,7 @@ use crate::{
     opener::{Ending, Opened, Summarised, Task},
     output::{Notice, Output},
     rows::SummaryRow,
+    trying,
     turn::Turn,
 };
 
@@ -213,6 +214,7 @@ impl<S: Store> Node<S> {
         let row = SummaryRow {
             arrivals,
             version: summary.version,
+            program: trying::PROGRAM.to_owned(),
             json,
         };
         turn.draft.put(Table::Summary, document.0, 0, &row);

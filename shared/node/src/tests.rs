@@ -2,6 +2,9 @@
 //! through a node, before the simulator makes the world worse.
 
 mod bounds;
+mod fold;
+mod form;
+mod gather;
 mod kept;
 mod repair;
 mod restored;

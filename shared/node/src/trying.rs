@@ -33,7 +33,7 @@ use crate::{
 pub(crate) const TRIES_MAX: u8 = 4;
 
 /// The version of the program: another one may open what this one cannot.
-const PROGRAM: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
 /// What is known of openings and their ends.
 #[derive(Debug, Default)]
@@ -193,14 +193,19 @@ impl<S: Store> Node<S> {
     }
 }
 
-/// Whether changes are here that were never opened here. What a person writes is opened where it is
-/// written.
+/// Whether changes are here that this program never opened here. What a person writes is opened
+/// where it is written.
 fn has_unopened<P: Snapshot>(draft: &Draft<P>, document: DocumentId) -> Result<bool, StoreError> {
     let row = unless_damaged(draft.document(document))?.flatten();
     let summary = draft.row::<SummaryRow>(Table::Summary, document.as_ref(), 0);
-    let opened = unless_damaged(summary)?.flatten();
-    let opened = opened.map_or(0, |summary| summary.arrivals);
-    Ok(row.is_some_and(|row| row.arrivals > opened))
+    let summary = unless_damaged(summary)?.flatten();
+    Ok(row.is_some_and(|row| !is_opened(&row, summary.as_ref())))
+}
+
+/// Whether this program has opened all changes of a document: what another version could open may
+/// bring this one down.
+fn is_opened(row: &DocumentRow, summary: Option<&SummaryRow>) -> bool {
+    summary.is_some_and(|summary| summary.arrivals >= row.arrivals && summary.program == PROGRAM)
 }
 
 /// Whether all changes of a document were opened here before; and whether it is set aside.
@@ -214,7 +219,7 @@ pub(crate) fn opening<P: Snapshot>(
         unless_damaged(read_row(snapshot, Table::Summary, document.as_ref(), 0))?.flatten();
     let mark: Option<TryingRow> =
         unless_damaged(read_row(snapshot, Table::Job, document.as_ref(), 0))?.flatten();
-    let opened = summary.map_or(0, |summary| summary.arrivals);
+    let is_opened = row.is_none_or(|row| is_opened(&row, summary.as_ref()));
     let is_aside = mark.is_some_and(|mark| mark.tries >= TRIES_MAX && mark.program == PROGRAM);
-    Ok((row.is_none_or(|row| row.arrivals <= opened), is_aside))
+    Ok((is_opened, is_aside))
 }

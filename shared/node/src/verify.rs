@@ -10,9 +10,10 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use crate::{bundle, node::Identity, output::Lane};
 use document::preflight::Header;
-use names::{ActorId, DocumentId, Reason, TenantId};
+use names::{ActorId, DocumentId, Reason, TenantId, limits::BUNDLE_ENCODED_MAX};
 use protocol::{
     bundle::{Bundle, Closing},
+    codec,
     directory::{Directory, SignedStatement, Statement},
     message::{Batch, Frame},
     placement::{Placement, PlacementId, SignedPlacement},
@@ -200,10 +201,7 @@ impl Verifier {
             headers.push(whole.header()?);
             Ok(())
         })?;
-        // Were one author listed twice, two branches of one line could come in together.
-        if bundle.authors.iter().collect::<BTreeSet<_>>().len() < bundle.authors.len() {
-            return Err(Reason::Malformed);
-        }
+        check_form(&bundle)?;
         let mut lines = Vec::new();
         for (author, actor) in bundle.authors.iter().enumerate() {
             let of = |place: usize| {
@@ -341,6 +339,27 @@ impl Verifier {
         };
         Ok(VerifiedStatement { signed, ruled })
     }
+}
+
+/// A bundle is kept as it came, and passed on: nothing may be in it that no signature answers for,
+/// nor may it be longer than whoever gets it next can read.
+fn check_form(bundle: &Bundle) -> Result<(), Reason> {
+    // Were one author listed twice, two branches of one line could come in together.
+    let authors: BTreeSet<_> = bundle.authors.iter().collect();
+    let wrote = bundle.changes.iter().map(|change| change.author);
+    let wrote: BTreeSet<u16> = wrote.collect();
+    let closings = bundle.closings.iter();
+    let mut closed = closings.map(|closing| usize::from(closing.change));
+    if authors.len() < bundle.authors.len()
+        || wrote.len() < authors.len()
+        || closed.any(|place| place >= bundle.changes.len())
+    {
+        return Err(Reason::Malformed);
+    }
+    if codec::encode(bundle).len() > BUNDLE_ENCODED_MAX {
+        return Err(Reason::TooLarge);
+    }
+    Ok(())
 }
 
 impl VerifiedBundle {

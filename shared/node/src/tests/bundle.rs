@@ -49,6 +49,12 @@ fn interleaved_changes_need_one_head_for_each_author() {
     let made = alternating(12, |_| 5);
     let (bundle, bytes) = pack(&made);
     assert_eq!((bundle.changes.len(), bundle.authors.len()), (12, 2));
+    let mut packer = Packer::new(DOCUMENT);
+    for (bundle, hash) in &made {
+        packer.add(bundle, &[*hash], |_| true);
+    }
+    let (every, _) = packer.finish_with_every_head().unwrap();
+    assert_eq!((every.changes.len(), every.closings.len()), (12, 12));
     let closed: Vec<u16> = bundle
         .closings
         .iter()

@@ -6,7 +6,7 @@ use store::{Batch, Store as _, Table};
 use super::*;
 use crate::{
     draft::read_row,
-    rows::{MetaRow, TryingRow},
+    rows::{MetaRow, SummaryRow, TryingRow},
     trying::TRIES_MAX,
     views::Opening,
 };
@@ -235,4 +235,46 @@ fn commands_wait_for_the_suspects_and_are_carried_out_once() {
     let snapshot = world.places[0].node.snapshot().unwrap();
     let view = world.places[0].opener.view(&snapshot, other);
     assert_eq!(view.unwrap().state.journal().len(), 3);
+}
+
+/// What the version before could open may bring this one down, and no mark was made of it: the
+/// program ended in it at each start, for ever.
+#[test]
+fn what_another_version_of_the_program_opened_is_opened_under_a_mark() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let mut cases = [(); 2].map(|()| world.open_case(1, "site:bath"));
+    cases.sort_unstable();
+    world.connect(1);
+    assert_eq!(
+        cases.map(|case| (opening(&world, case), mark(&world, case))),
+        [(Opening::Opened, None); 2]
+    );
+    let mut batch = Batch::new();
+    let snapshot = world.places[0].node.snapshot().unwrap();
+    for case in cases {
+        let row: Option<SummaryRow> =
+            read_row(&snapshot, Table::Summary, case.as_ref(), 0).unwrap();
+        let row = SummaryRow {
+            program: "0.0.0".to_owned(),
+            ..row.unwrap()
+        };
+        batch.put(Table::Summary, case.0, 0, protocol::codec::encode(&row));
+    }
+    let meta: Option<MetaRow> = read_row(&snapshot, Table::Meta, b"node", 0).unwrap();
+    let meta = MetaRow {
+        summaries: None,
+        ..meta.unwrap()
+    };
+    batch.put(Table::Meta, b"node", 0, protocol::codec::encode(&meta));
+    drop(snapshot);
+    world.places[0].node.store.commit(batch).unwrap();
+    restart(&mut world);
+    assert_eq!(
+        cases.map(|case| opening(&world, case)),
+        [Opening::Unopened; 2]
+    );
+    let mut opened = turn_without_opening(&mut world);
+    opened.sort_unstable();
+    assert_eq!(opened, cases);
+    assert_eq!(cases.map(|case| mark(&world, case)), [Some(1), Some(1)]);
 }

@@ -30,15 +30,33 @@ fn anywhere() -> SocketAddr {
 }
 
 async fn centre_on(organisation: &Arc<Organisation>, store: Kept, listen: SocketAddr) -> Running {
-    let enrol: Arc<Organisation> = Arc::clone(organisation);
-    let role = Role::Centre { listen, enrol };
-    start(Config {
-        store,
-        material: organisation.centre(),
-        role,
+    bound(async || {
+        let enrol: Arc<Organisation> = Arc::clone(organisation);
+        let role = Role::Centre { listen, enrol };
+        start(Config {
+            store: store.clone(),
+            material: organisation.centre(),
+            role,
+        })
+        .await
     })
     .await
-    .unwrap()
+}
+
+/// Binds until it succeeds. An address that was in use may be so for a moment more: a stopped
+/// endpoint lets its socket go after its last word, and another test that asks for any port may
+/// have been given this one for a while.
+async fn bound<T, E: std::fmt::Debug>(mut binds: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let bound = timeout(LONG, async {
+        loop {
+            match binds().await {
+                Ok(bound) => return bound,
+                Err(error) => println!("not bound yet: {error:?}"),
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    bound.await.unwrap()
 }
 
 async fn edge_of(material: Material, centre: &Running) -> Running {
@@ -267,7 +285,7 @@ async fn a_killed_centre_that_is_back_says_so_at_once() {
         .await
         .unwrap();
     drop((accepted, killed));
-    let _back = bind(address, &ours.device, config).unwrap();
+    let _back = bound(async || bind(address, &ours.device, config.clone())).await;
     // Whatever is sent next brings the answer; the connection itself may have sent something already.
     if let Ok(mut stream) = dialled.open_uni().await {
         let _ = stream.write_all(&[0; 64]).await;

@@ -1,0 +1,101 @@
+//! What a frame says of itself is what is in it.
+
+use names::limits::FILL_FRAME_BYTES;
+use protocol::log::Position;
+use store::Table;
+
+use super::*;
+use crate::{
+    draft::read_row,
+    gather::Gathering,
+    rows::{ActorRow, DocumentRow},
+};
+
+fn bath() -> ScopeId {
+    "site:bath".parse().unwrap()
+}
+
+fn header(world: &World, case: DocumentId) -> DocumentRow {
+    let snapshot = world.places[1].node.snapshot().unwrap();
+    let row = read_row(&snapshot, Table::Document, case.as_ref(), 0);
+    row.unwrap().unwrap()
+}
+
+/// A document that fits as its changes were written and not as its bundles are kept: the frame went
+/// without the new entry, which was then taken for acknowledged.
+#[test]
+fn a_frame_names_no_line_further_than_it_goes() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let case = world.open_case(1, "site:bath");
+    // What a note costs beside its text is known after the first.
+    while header(&world, case).bytes + 2_000 < FILL_FRAME_BYTES as u64 {
+        world.note(1, case, &"seen".repeat(200));
+    }
+    let snapshot = world.places[1].node.snapshot().unwrap();
+    let rows = snapshot.range(Table::Bundle, case.as_ref(), 0, 1_000);
+    let kept: usize = rows.unwrap().iter().map(|(_, bytes)| bytes.len()).sum();
+    assert!(kept > FILL_FRAME_BYTES, "{kept} bytes are kept");
+
+    let head = world.places[1].node.log_heads[&bath()].positions().next();
+    let head = head.unwrap();
+    let before = Position {
+        writer: head.writer,
+        number: head.number - 1,
+    };
+    let audience = world.places[1].node.audience(true);
+    let mut frame = Gathering::new(&bath(), audience);
+    let them = names::Incarnation([1; 16]);
+    let reached = frame.take_log(&snapshot, (before, head.number), them, &mut BTreeMap::new());
+    assert_eq!(reached, Ok(head.number));
+    frame.whole_documents(&snapshot).unwrap();
+    let (batch, lines) = frame.into_batch(1, before, head.number);
+    let line: Option<ActorRow> = read_row(&snapshot, Table::Actor, case.as_ref(), 0).unwrap();
+    let line = line.unwrap();
+    let newest = batch.bundles.iter().any(|bundle| {
+        let chunks = crate::bundle::chunks(bundle).unwrap();
+        chunks.iter().any(|(hash, _)| *hash == line.hash)
+    });
+    assert!(newest, "the new entry is in it");
+    assert_eq!(lines.get(&(case, 0)), Some(&line.seq));
+}
+
+/// A line with a gap is refused as a whole: what stands before the gap was never taken.
+#[test]
+fn what_stands_before_a_damaged_bundle_still_arrives() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let case = world.open_case(1, "site:bath");
+    world.note(1, case, "before");
+    world.note(1, case, "the damaged one");
+    world.note(1, case, "after");
+    let other = world.open_case(1, "site:bath");
+    let mut batch = store::Batch::new();
+    batch.put(Table::Bundle, case.0, 2, vec![0xFF; 3]);
+    store::Store::commit(&mut world.places[1].node.store, batch).unwrap();
+    world.connect(1);
+    let snapshot = world.places[0].node.snapshot().unwrap();
+    let view = world.places[0].opener.view(&snapshot, case).unwrap();
+    let text = serde_json::to_string(&view.state).unwrap();
+    assert!(text.contains("\"before\""), "{text}");
+    assert!(views::document_of(&snapshot, other).unwrap().is_some());
+}
+
+/// One bundle that did not open made the whole case unreadable, its alerts with it.
+#[test]
+fn a_damaged_bundle_costs_itself_and_what_builds_on_it() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let case = world.open_case(1, "site:bath");
+    world.note(1, case, "before");
+    world.note(1, case, "the damaged one");
+    let mut batch = store::Batch::new();
+    batch.put(Table::Bundle, case.0, 2, vec![0xFF; 3]);
+    store::Store::commit(&mut world.places[1].node.store, batch).unwrap();
+    world.places[1].opener.forget(case);
+    let snapshot = world.places[1].node.snapshot().unwrap();
+    let view = world.places[1].opener.view(&snapshot, case).unwrap();
+    let text = serde_json::to_string(&view.state).unwrap();
+    assert!(text.contains("\"before\""), "{text}");
+    assert_eq!(view.flaws.len(), 1, "and it says that something is missing");
+    let command = r#"{"command":"add-note","happened":"2026-11-20","mode":"phone","text":"x"}"#;
+    let refused = world.ask(1, Target::Document(case), command);
+    assert_eq!(refused, Err(NotDone::Reason(Reason::CannotOpen)));
+}
