@@ -5,6 +5,7 @@
 //! builds on is here or comes with it, that nobody else stands in its place. Header rows tell all of it; no document is
 //! opened. The verdict is the same on every node that holds the same changes.
 
+mod footing;
 mod placed;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,8 +26,6 @@ use crate::{
 pub(crate) use placed::{
     Judge, claim_of, kept_of, kept_placements, placement, ruled, standing_by, told_in,
 };
-
-mod footing;
 
 /// What became of something that asked to be admitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -212,13 +212,6 @@ impl<P: Snapshot> Draft<P> {
         self.put(Table::Index, document.0, arrival, index);
     }
 
-    /// Writes what a bundle holds into which others were folded.
-    pub(crate) fn put_folded(&mut self, document: DocumentId, arrival: u64, index: &IndexRow) {
-        // What is not read yet may stand in another place now.
-        self.known.remove(&document);
-        self.put(Table::Index, document.0, arrival, index);
-    }
-
     /// Notes that a document was placed, by its placement of this number or by a ruling: scopes that
     /// it comes into are told all that it has, those that it leaves that it has left.
     pub(crate) fn was_placed(
@@ -228,6 +221,13 @@ impl<P: Snapshot> Draft<P> {
         origin: Option<Incarnation>,
     ) {
         self.happened(document, LogItem::Placement(number), origin, (0, 0));
+    }
+
+    /// Writes what a bundle holds into which others were folded.
+    pub(crate) fn put_folded(&mut self, document: DocumentId, arrival: u64, index: &IndexRow) {
+        // What is not read yet may stand in another place now.
+        self.known.remove(&document);
+        self.put(Table::Index, document.0, arrival, index);
     }
 
     /// Forgets what was to be told of: nothing of this turn goes into a log.

@@ -16,12 +16,14 @@ use protocol::{
 };
 use store::{Snapshot, StoreError, Table};
 
+pub(crate) use departed::Audience;
+
 use crate::{
     admit::claim_of,
     draft::{decode_row, read_arrivals, read_range, read_row, unless_damaged},
     link::Moved,
     packing::{Heads, Packed, Packing},
-    rows::{DocumentRow, IndexChange, IndexRow, LogItem, LogRow, TransferRow, log_name},
+    rows::{DocumentRow, IndexChange, IndexRow, LogItem, LogRow, log_name},
 };
 
 /// A signed placement's bytes beside its payload: a signature and its envelope.
@@ -37,16 +39,6 @@ const REPAIR_READS_MAX: usize = 2_048;
 
 /// How far each author's line in a document goes in a frame, by the author's slot.
 pub(crate) type Lines = BTreeMap<(DocumentId, u64), u64>;
-
-/// For whom a frame is gathered.
-#[derive(Clone, Copy)]
-pub(crate) struct Audience<'a> {
-    /// The documents that have left a scope here: what is said of them depends on the peer.
-    pub(crate) parted: &'a BTreeMap<DocumentId, TransferRow>,
-    /// The centre may read every document; whoever else speaks of a scope may read no more of those
-    /// that have left it than where they went.
-    pub(crate) is_centre: bool,
-}
 
 /// The content of one frame while it is gathered.
 pub(crate) struct Gathering<'a> {

@@ -1,6 +1,6 @@
 //! What is said in a scope of documents that have left it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use names::DocumentId;
 use protocol::placement::PlacementId;
@@ -9,8 +9,18 @@ use store::{Snapshot, StoreError};
 use super::{Gathering, placement_at, placement_bytes};
 use crate::{
     admit::{claim_of, told_in},
-    rows::{DocumentRow, Stage},
+    rows::{DocumentRow, Stage, TransferRow},
 };
+
+/// For whom a frame is gathered.
+#[derive(Clone, Copy)]
+pub(crate) struct Audience<'a> {
+    /// The documents that have left a scope here: what is said of them depends on the peer.
+    pub(crate) parted: &'a BTreeMap<DocumentId, TransferRow>,
+    /// The centre may read every document; whoever else speaks of a scope may read no more of those
+    /// that have left it than where they went.
+    pub(crate) is_centre: bool,
+}
 
 impl Gathering<'_> {
     /// Takes up where a document went that has left the scope, and nothing further. The peer may not

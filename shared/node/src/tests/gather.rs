@@ -7,7 +7,7 @@ use store::Table;
 use super::*;
 use crate::{
     draft::read_row,
-    gather::{Audience, Gathering},
+    gather::Gathering,
     rows::{ActorRow, DocumentRow},
 };
 
@@ -42,11 +42,7 @@ fn a_frame_names_no_line_further_than_it_goes() {
         writer: head.writer,
         number: head.number - 1,
     };
-    let parted = BTreeMap::new();
-    let audience = Audience {
-        parted: &parted,
-        is_centre: true,
-    };
+    let audience = world.places[1].node.audience(true);
     let mut frame = Gathering::new(&bath(), audience);
     let them = names::Incarnation([1; 16]);
     let reached = frame.take_log(&snapshot, (before, head.number), them, &mut BTreeMap::new());

@@ -368,7 +368,7 @@ impl<S: Store> Node<S> {
             max_op: fixed.max_op,
         });
         row.heads = genesis.into_iter().collect();
-        (row.changes, row.bytes) = (0, 0);
+        (row.changes, row.bytes, row.loose) = (0, 0, 0);
         // Arrivals are counted on, so that nothing that was made from the old ones fits the new.
         turn.draft.put_document(document, &row)?;
         self.trying.forget(document);
