@@ -268,16 +268,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         ),
         Command::Site(command) => answer(common, site(command), rows),
         Command::Worker(command) => answer(common, worker(command), rows),
-        Command::Device(DeviceCommand::List) => answer(common, Ask::DeviceList, rows),
-        Command::Device(DeviceCommand::Revoke { id, lost }) => {
-            answer(common, Ask::DeviceRevoke { id, lost }, revoked)
-        }
-        Command::Device(DeviceCommand::Accept { id }) => {
-            answer(common, Ask::DeviceAccept { id }, accepted)
-        }
-        Command::Device(DeviceCommand::Reject { id }) => {
-            answer(common, Ask::DeviceReject { id }, rejected)
-        }
+        Command::Device(command) => device(common, command),
         Command::Status => answer(common, Ask::Status, inspect::status_text),
         Command::Verify => answer(common, Ask::Verify, inspect::verify_text),
         Command::Invite {
@@ -289,6 +280,17 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             let whom = whom.ok_or_else(|| Failure::usage("say --site or --phone"))?;
             answer(common, Ask::Invite { whom, addresses }, code)
         }
+    }
+}
+
+fn device(common: Common, command: DeviceCommand) -> Result<(), Failure> {
+    match command {
+        DeviceCommand::List => answer(common, Ask::DeviceList, rows),
+        DeviceCommand::Revoke { id, lost } => {
+            answer(common, Ask::DeviceRevoke { id, lost }, revoked)
+        }
+        DeviceCommand::Accept { id } => answer(common, Ask::DeviceAccept { id }, accepted),
+        DeviceCommand::Reject { id } => answer(common, Ask::DeviceReject { id }, rejected),
     }
 }
 
