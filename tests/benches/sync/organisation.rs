@@ -4,7 +4,7 @@ use harness::chance::Chance;
 use names::{DeviceId, Incarnation, Moment, Reason, ScopeId, SiteId, TenantId};
 use protocol::{
     DeviceKey, PublicKey, Rights, SignedStatement, Statement,
-    directory::{Device, DeviceKind, Grant, Issue, Role, Site, Worker},
+    directory::{Device, DeviceKind, Grant, HandedInLine, Issue, Role, Site, Worker},
     enrol::{EnrolAnswer, TenantKey},
 };
 use runtime::{CentreKeys, CertificateAuthority, Material, Redeem, shell};
@@ -40,6 +40,10 @@ impl Redeem for Nobody {
     }
 
     fn renew(&self, _: PublicKey) -> Result<Vec<Vec<u8>>, Reason> {
+        Err(Reason::NotAllowed)
+    }
+
+    fn lacking(&self, _: Vec<HandedInLine>) -> Result<Vec<HandedInLine>, Reason> {
         Err(Reason::NotAllowed)
     }
 
