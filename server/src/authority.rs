@@ -9,6 +9,7 @@ use std::{
     fmt,
     path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use api::program::{Failure, check_name};
@@ -27,6 +28,9 @@ use node::{
 use runtime::{CentreKeys, CertificateAuthority, Handle, Material, Redeem, shell};
 
 use crate::invites::{Invited, Invites};
+
+/// How long to wait before a ruling is made that the node was too busy for.
+const RULE_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the centre's own device is called.
 const CENTRE: &str = "centre";
@@ -86,6 +90,20 @@ pub(crate) fn found(name: &str) -> Result<Material, Failure> {
             authority,
         }),
     })
+}
+
+/// Makes the rulings that the centre's node asks for, until it ends.
+pub(crate) async fn rule(authority: Arc<Authority>, node: Handle) {
+    loop {
+        let ruling = node.next_ruling().await;
+        // What is not ruled now is asked for again when the node is next opened.
+        while let Err(reason) = authority.state(Statement::Ruling(ruling)).await {
+            if reason != Reason::Busy {
+                break;
+            }
+            tokio::time::sleep(RULE_AGAIN).await;
+        }
+    }
 }
 
 /// The authority of a running centre.
@@ -345,7 +363,8 @@ impl Authority {
 }
 
 /// Whether a statement gives somebody a right, which one that a restored centre has forgotten may
-/// have taken away. What takes away or tells what has happened is never too early.
+/// have taken away. What takes away or tells what has happened is never too early; of two rulings
+/// the first stands, also when it was forgotten.
 fn gives(statement: &Statement) -> bool {
     match statement {
         Statement::Site(_) | Statement::Worker(_) | Statement::Device(_) => true,
@@ -354,6 +373,7 @@ fn gives(statement: &Statement) -> bool {
         | Statement::DeviceRevoked(_)
         | Statement::DevicePurged(_)
         | Statement::HandedIn(_)
+        | Statement::Ruling(_)
         | Statement::Unknown => false,
     }
 }

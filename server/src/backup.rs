@@ -7,8 +7,7 @@
 //! own store must go on.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read, Write as _},
+    fs, io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -33,6 +32,10 @@ use serde_json::{Value, json};
 
 use crate::{cli::Place, desk::Ask, room};
 
+mod moved;
+
+use moved::move_to;
+
 /// How often a command asks how far its backup has got.
 const ASK_EVERY: Duration = Duration::from_millis(200);
 /// How long a backup goes on when nobody asks about it: its command was ended.
@@ -45,8 +48,6 @@ const SPOOL: &str = ".spool-";
 const SPOOL_DIGITS: usize = 16;
 /// What a file is called that is not whole.
 const UNFINISHED: &str = ".unfinished";
-/// Bytes copied at once, and compared.
-const COPIED_AT_ONCE: usize = 1 << 20;
 
 /// The backup that a running centre makes: one at a time.
 #[derive(Debug, Default)]
@@ -278,81 +279,6 @@ fn wait(place: &Place, name: &str, told: &mut Told) -> Result<Value, Failure> {
     }
 }
 
-/// Moves a finished backup to where it is wanted, also onto another disk.
-fn move_to(from: &Path, to: &Path) -> Result<(), Failure> {
-    let about = |error: io::Error| failure(BackupError::Io(to.to_owned(), error.kind()));
-    if to.exists() {
-        return Err(failure(BackupError::There(to.to_owned())));
-    }
-    // Opened first: the centre takes its name away when nobody has asked for a while, and copying
-    // may take longer.
-    let mut whole = File::open(from).map_err(about)?;
-    if fs::rename(from, to).is_err() {
-        copy_to(&mut whole, to).map_err(about)?;
-        match fs::remove_file(from) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(about(error)),
-            Ok(()) | Err(_) => {}
-        }
-    }
-    sync_folder_of(to).map_err(about)
-}
-
-/// Copies a file that was proved, holds the copy against it, and gives the copy its name then.
-fn copy_to(whole: &mut File, to: &Path) -> io::Result<()> {
-    let unfinished = unfinished(to);
-    let copied = copy_under(whole, &unfinished)
-        .and_then(|()| fs::rename(&unfinished, to))
-        .and_then(|()| sync_folder_of(to));
-    if copied.is_err() {
-        let _ = fs::remove_file(&unfinished);
-    }
-    copied
-}
-
-fn copy_under(whole: &mut File, unfinished: &Path) -> io::Result<()> {
-    match fs::remove_file(unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut copy = fs::OpenOptions::new();
-    copy.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        copy.mode(0o600);
-    }
-    let mut copy = copy.open(unfinished)?;
-    io::copy(whole, &mut copy)?;
-    copy.flush()?;
-    copy.sync_all()?;
-    drop(copy);
-    io::Seek::rewind(whole)?;
-    match is_same(whole, &mut File::open(unfinished)?)? {
-        true => Ok(()),
-        false => Err(io::ErrorKind::InvalidData.into()),
-    }
-}
-
-/// Whether two files have the same bytes.
-fn is_same(one: &mut impl Read, other: &mut impl Read) -> io::Result<bool> {
-    loop {
-        let [mut first, mut second] = [(); 2].map(|()| Vec::with_capacity(COPIED_AT_ONCE));
-        let most = COPIED_AT_ONCE as u64;
-        one.by_ref().take(most).read_to_end(&mut first)?;
-        other.by_ref().take(most).read_to_end(&mut second)?;
-        if first != second {
-            return Ok(false);
-        }
-        if first.is_empty() {
-            return Ok(true);
-        }
-    }
-}
-
-fn sync_folder_of(path: &Path) -> io::Result<()> {
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-}
-
 /// Brings a backup back into a folder in which there is nothing yet.
 ///
 /// # Errors
@@ -514,7 +440,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use node::names::{DocumentId, StoreId};
 
-    use super::*;
+    use super::{
+        moved::{COPIED_AT_ONCE, copy_to, is_same},
+        *,
+    };
 
     /// A folder of its own for one test; gone when dropped.
     struct Folder(PathBuf);
@@ -577,7 +506,7 @@ mod tests {
         let (from, to) = (folder.0.join("from"), folder.0.join("to"));
         let bytes: Vec<u8> = (0..3 * COPIED_AT_ONCE).map(|n| (n / 7) as u8).collect();
         fs::write(&from, &bytes).unwrap();
-        let mut whole = File::open(&from).unwrap();
+        let mut whole = fs::File::open(&from).unwrap();
         fs::remove_file(&from).unwrap();
         copy_to(&mut whole, &to).unwrap();
         assert_eq!(fs::read(&to).unwrap(), bytes);
@@ -585,7 +514,7 @@ mod tests {
         let same = |one: &[u8], other: &[u8]| {
             is_same(&mut io::Cursor::new(one), &mut io::Cursor::new(other)).unwrap()
         };
-        assert!(same(&bytes, &bytes) && !same(&bytes, b"another"));
+        assert!(same(&bytes, &bytes) && !same(&bytes, bytes.get(1..).unwrap()));
         assert!(!same(b"abc", b"abd") && !same(b"", b"a"));
     }
 

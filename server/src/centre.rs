@@ -77,6 +77,7 @@ impl Centre {
         })
         .await?;
         authority.attach(running.handle(), lock.path(), restored)?;
+        tokio::spawn(authority::rule(Arc::clone(&authority), running.handle()));
         Ok(Centre { running, authority })
     }
 

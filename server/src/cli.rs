@@ -268,10 +268,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         ),
         Command::Site(command) => answer(common, site(command), rows),
         Command::Worker(command) => answer(common, worker(command), rows),
-        Command::Device(command) => {
-            let (ask, text) = device(command);
-            answer(common, ask, text)
-        }
+        Command::Device(command) => device(common, command),
         Command::Status => answer(common, Ask::Status, inspect::status_text),
         Command::Verify => answer(common, Ask::Verify, inspect::verify_text),
         Command::Invite {
@@ -283,6 +280,17 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             let whom = whom.ok_or_else(|| Failure::usage("say --site or --phone"))?;
             answer(common, Ask::Invite { whom, addresses }, code)
         }
+    }
+}
+
+fn device(common: Common, command: DeviceCommand) -> Result<(), Failure> {
+    match command {
+        DeviceCommand::List => answer(common, Ask::DeviceList, rows),
+        DeviceCommand::Revoke { id, lost } => {
+            answer(common, Ask::DeviceRevoke { id, lost }, revoked)
+        }
+        DeviceCommand::Accept { id } => answer(common, Ask::DeviceAccept { id }, accepted),
+        DeviceCommand::Reject { id } => answer(common, Ask::DeviceReject { id }, rejected),
     }
 }
 
@@ -308,16 +316,6 @@ fn worker(command: WorkerCommand) -> Ask {
         },
         WorkerCommand::List => Ask::WorkerList,
         WorkerCommand::Disable { id } => Ask::WorkerDisable { id },
-    }
-}
-
-/// What is asked about devices, and how its answer is told.
-fn device(command: DeviceCommand) -> (Ask, fn(&Value) -> String) {
-    match command {
-        DeviceCommand::List => (Ask::DeviceList, rows),
-        DeviceCommand::Revoke { id, lost } => (Ask::DeviceRevoke { id, lost }, revoked),
-        DeviceCommand::Accept { id } => (Ask::DeviceAccept { id }, accepted),
-        DeviceCommand::Reject { id } => (Ask::DeviceReject { id }, rejected),
     }
 }
 

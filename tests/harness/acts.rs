@@ -37,10 +37,28 @@ impl World {
         let Some(person) = self.people_chance.pick(people).cloned() else {
             return;
         };
+        if self.is_time_to_transfer() && self.transfer_a_case(&person) {
+            self.tally.acts += 1;
+            self.follow_act();
+            return;
+        }
         let Some((station, request, typed)) = self.draw_act(&person) else {
             return;
         };
         self.tally.acts += 1;
+        self.follow_act();
+        self.ask(Asked {
+            station,
+            since: self.agenda.now(),
+            request,
+            typed,
+            tries: 0,
+            saved_at: None,
+        });
+    }
+
+    /// What was waiting for so many acts happens.
+    fn follow_act(&mut self) {
         let acts = self.tally.acts;
         self.plan_what_follows_act(acts);
         if acts.is_multiple_of(5) {
@@ -51,14 +69,6 @@ impl World {
                 self.agenda.after(0, Event::Enrol { edge });
             }
         }
-        self.ask(Asked {
-            station,
-            since: self.agenda.now(),
-            request,
-            typed,
-            tries: 0,
-            saved_at: None,
-        });
     }
 
     /// What a person does, and where: nothing if no station of theirs runs.
@@ -116,7 +126,7 @@ impl World {
     }
 
     /// A station at which a site's people (or the centre's) can work now: mostly the first.
-    fn station_for(&mut self, site: Option<usize>) -> Option<usize> {
+    pub(crate) fn station_for(&mut self, site: Option<usize>) -> Option<usize> {
         let places = site.map_or_else(|| vec![CENTRE], |site| self.plan.stations_of(site));
         let runs = |number: &usize| {
             self.stations
@@ -319,7 +329,9 @@ impl World {
         // What a station has called saved it cannot refuse when it is sent once more, unless its
         // disk was replaced since.
         let same = asked.saved_at == Some(asked.station);
-        if same && !self.restored.was(asked.station) && why != "busy" {
+        // What came there from elsewhere may have been handed over since.
+        let excused = matches!(why, "busy" | "transferred");
+        if same && !self.restored.was(asked.station) && !excused {
             let name = station_name(asked.station);
             let entry = asked.request.entry;
             self.fail(

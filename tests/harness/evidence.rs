@@ -7,8 +7,12 @@ use document::{genesis, preflight};
 use names::{ActorId, ChangeHash, DocumentId, Kind, Reason, ScopeId};
 use node::bundle;
 use protocol::{
-    Digest, LtHash, Placement, PlacementId, SignedPlacement, bundle::Bundle, codec,
-    digest::document_element, placement::standing,
+    Digest, LtHash, Placement, PlacementId, SignedPlacement, SignedStatement, Statement,
+    bundle::Bundle,
+    codec,
+    digest::{document_element, left_element},
+    directory::Issue,
+    placement::{standing, stands},
 };
 use store::{Row, Snapshot, StoreError, Table};
 
@@ -16,6 +20,8 @@ use store::{Row, Snapshot, StoreError, Table};
 #[derive(Debug, Default)]
 pub struct Found {
     placements: BTreeMap<PlacementId, Placement>,
+    /// Where these put it, with the rulings that are on the same disk.
+    scopes: BTreeSet<ScopeId>,
     /// Hashes of its changes.
     pub changes: BTreeSet<ChangeHash>,
     /// How far each author's line goes.
@@ -48,14 +54,29 @@ impl Found {
     }
 
     /// The scopes it stands in.
-    pub fn scopes(&self) -> BTreeSet<ScopeId> {
-        let claims = self
-            .standing()
-            .into_iter()
-            .filter_map(|id| self.placements.get(&id));
-        claims
-            .flat_map(|claim| claim.scopes.iter().cloned())
-            .collect()
+    pub fn scopes(&self) -> &BTreeSet<ScopeId> {
+        &self.scopes
+    }
+
+    /// The scopes that any of its placements names.
+    pub fn ever_in(&self) -> BTreeSet<ScopeId> {
+        let claims = self.placements.values();
+        claims.flat_map(|claim| claim.scopes.clone()).collect()
+    }
+
+    /// The placements that follow one that names a scope, and do not name it.
+    fn exits(&self, scope: &ScopeId) -> BTreeSet<PlacementId> {
+        let named: BTreeSet<Option<PlacementId>> = self
+            .placements
+            .iter()
+            .filter(|(_, placement)| placement.scopes.contains(scope))
+            .map(|(id, _)| Some(*id))
+            .collect();
+        let leaves = |placement: &Placement| {
+            named.contains(&placement.previous) && !placement.scopes.contains(scope)
+        };
+        let exits = self.placements.iter().filter(|(_, p)| leaves(p));
+        exits.map(|(id, _)| *id).collect()
     }
 
     /// Changes that no other builds on; genesis alone when there are none.
@@ -79,6 +100,29 @@ impl Evidence {
             + store::each(snapshot, Table::Bundle, |row| evidence.bundle(&row))?;
         if damaged > 0 {
             evidence.unreadable.push(format!("{damaged} rows"));
+        }
+        let mut rulings: Vec<_> = Vec::new();
+        store::each(snapshot, Table::Statement, |row| {
+            let signed = codec::decode::<SignedStatement>(&row.value);
+            match signed.and_then(|signed| signed.claim()) {
+                Ok(Issue {
+                    at,
+                    number,
+                    statement: Statement::Ruling(ruling),
+                    ..
+                }) => rulings.push((at, number, ruling)),
+                Ok(_) => {}
+                Err(reason) => evidence.unreadable.push(format!("a statement: {reason}")),
+            }
+        })?;
+        rulings.sort_unstable_by_key(|(at, number, _)| (*at, *number));
+        for (document, found) in &mut evidence.documents {
+            let ruled = |previous| {
+                let mut of = rulings.iter().map(|(.., ruling)| ruling);
+                let of = of.find(|r| r.document == *document && r.previous == previous);
+                of.map(|ruling| ruling.stands)
+            };
+            found.scopes = stands(&found.placements, ruled).scopes;
         }
         Ok(evidence)
     }
@@ -164,6 +208,9 @@ impl Evidence {
                     &found.standing(),
                 ));
                 count += 1;
+            } else if found.ever_in().contains(scope) {
+                let exits: Vec<PlacementId> = found.exits(scope).into_iter().collect();
+                sum.add(&left_element(document, &exits));
             }
         }
         (sum.value(), count)
@@ -173,8 +220,11 @@ impl Evidence {
     pub fn differing(&self, other: &Evidence, scope: &ScopeId) -> BTreeSet<DocumentId> {
         let state = |evidence: &Evidence, document: &DocumentId| {
             let found = evidence.documents.get(document);
-            let found = found.filter(|found| found.scopes().contains(scope));
-            found.map(|found| (found.heads(), found.standing()))
+            let found = found.filter(|found| found.ever_in().contains(scope));
+            found.map(|found| match found.scopes().contains(scope) {
+                true => (found.heads(), found.standing(), BTreeSet::new()),
+                false => (Vec::new(), Vec::new(), found.exits(scope)),
+            })
         };
         let all = self.documents.keys().chain(other.documents.keys());
         all.filter(|document| state(self, document) != state(other, document))

@@ -36,7 +36,7 @@ impl World {
             .map(|found| found.changes.len() as u64);
         self.tally.changes = changes.sum();
         for (number, own) in evidence.iter().enumerate() {
-            self.check_scopes(number, own);
+            self.check_scopes(number, own, true);
             self.judge_digests(number, own, centre);
         }
         self.judge_reading(&evidence);
@@ -89,7 +89,9 @@ impl World {
                 return;
             };
             let mut opener = Opener::new(1);
-            for document in own.documents().keys() {
+            let let_go = self.let_go(number, own);
+            let held = own.documents().keys();
+            for document in held.filter(|document| !let_go.contains(document)) {
                 let view = match opener.view(&snapshot, *document) {
                     Ok(view) if view.flaws.iter().all(|flaw| self.population.explains(flaw)) => {
                         view

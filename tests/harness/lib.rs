@@ -22,6 +22,7 @@ pub mod evidence;
 pub mod habits;
 mod judge;
 pub mod mischief;
+mod moves;
 pub mod network;
 pub mod oracle;
 pub mod pair;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use names::{Reason, ScopeId};
+use names::{DocumentId, Reason, ScopeId};
 use node::{views, views::EntryState};
 
 use crate::{
-    evidence::Evidence,
+    evidence::{Evidence, Found},
     station::Station,
     swarm::{CENTRE, Joint},
     trace::station_name,
@@ -119,14 +119,14 @@ impl World {
         let broken = self
             .promises
             .get(number)
-            .and_then(|promises| promises.broken(&evidence));
+            .and_then(|promises| promises.broken(&evidence, &self.let_go(number, &evidence)));
         if let Some(broken) = broken {
             self.fail(
                 Oracle::Durable,
                 format!("{} {broken}", station_name(number)),
             );
         }
-        self.check_scopes(number, &evidence);
+        self.check_scopes(number, &evidence, false);
         self.mark_what_is_gone(number, &evidence);
     }
 
@@ -151,13 +151,29 @@ impl World {
             .collect()
     }
 
-    pub(crate) fn check_scopes(&mut self, number: usize, evidence: &Evidence) {
+    /// The documents that a station may have let go: it has been told that they were placed where it
+    /// may not read them.
+    pub(crate) fn let_go(&self, number: usize, evidence: &Evidence) -> BTreeSet<DocumentId> {
         let readable = self.readable(number);
-        let stray = evidence
-            .documents()
-            .iter()
-            .find(|(_, found)| found.scopes().is_disjoint(&readable));
-        if let Some((document, _)) = stray {
+        let is_elsewhere = |found: &Found| found.scopes().is_disjoint(&readable);
+        let documents = evidence.documents().iter().filter(|_| number != CENTRE);
+        documents
+            .filter(|(_, found)| is_elsewhere(found))
+            .map(|(document, _)| *document)
+            .collect()
+    }
+
+    /// What a station has let go it could read once, and at rest it holds nothing of it.
+    pub(crate) fn check_scopes(&mut self, number: usize, evidence: &Evidence, at_rest: bool) {
+        let readable = self.readable(number);
+        let stray = self.let_go(number, evidence).into_iter().find(|document| {
+            let found = evidence.documents().get(document);
+            found.is_some_and(|found| {
+                let was_here = !found.ever_in().is_disjoint(&readable);
+                !was_here || (at_rest && !found.changes.is_empty())
+            })
+        });
+        if let Some(document) = stray {
             let name = station_name(number);
             self.fail(
                 Oracle::Scope,
@@ -189,6 +205,9 @@ impl World {
                     running.node.waiting()
                 ));
             }
+            if let Some(document) = self.still_held(edge + 1) {
+                return Some(format!("{name} still holds {document}"));
+            }
             if running.node.directory().digest() != centre.node.directory().digest() {
                 return Some(format!("{name} has another directory"));
             }
@@ -210,6 +229,13 @@ impl World {
         None
     }
 
+    /// Whether a station has let a document go: who gives it back to a restored centre is another.
+    fn is_let_go(&self, number: usize, document: DocumentId) -> bool {
+        let snapshot = self.stations.get(number).and_then(Station::snapshot);
+        let evidence = snapshot.and_then(|snapshot| Evidence::read(&snapshot).ok());
+        evidence.is_some_and(|evidence| self.let_go(number, &evidence).contains(&document))
+    }
+
     /// Somebody looks how far an entry has got. What is said to be at the centre is there, unless
     /// the centre's disk was replaced and the edge was not yet proved equal with it since.
     pub(crate) fn check_a_receipt(&mut self, nth: u64) {
@@ -228,6 +254,7 @@ impl World {
         let said = views::entry_state(&here, line.entry);
         if !matches!(said, Ok(Some(EntryState::AtTheCentre)))
             || self.restored.misleads(line.station)
+            || self.restored.was(CENTRE) && self.is_let_go(line.station, line.document)
         {
             return;
         }

@@ -293,7 +293,11 @@ impl<S: Store> Party<S> {
             Output::Forget(document) => self.opener.forget(document),
             Output::Answer { ticket, result } => drop(self.answers.insert(ticket, result)),
             Output::Notice(notice) => self.notices.push(notice),
-            Output::Stated { .. } | Output::Ran { .. } | Output::WakeAt(_) => {}
+            Output::Stated { .. }
+            | Output::Ran { .. }
+            | Output::Transferred { .. }
+            | Output::Rule(_)
+            | Output::WakeAt(_) => {}
         }
     }
 

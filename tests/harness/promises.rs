@@ -88,18 +88,21 @@ impl Promises {
     }
 
     /// The first promise that is not kept by what is on the disk.
-    pub fn broken(&self, evidence: &Evidence) -> Option<String> {
+    /// What it has handed over since it need not hold.
+    pub fn broken(&self, evidence: &Evidence, let_go: &BTreeSet<DocumentId>) -> Option<String> {
         for ((document, actor), seq) in &self.lines {
+            if let_go.contains(document) {
+                continue;
+            }
             let there = evidence.line(*document, *actor);
             if there < *seq {
                 let said = format!("said to hold {actor} of {document} up to {seq}");
                 return Some(format!("{said}, and holds it up to {there}"));
             }
         }
-        let gone = self
-            .changes
-            .iter()
-            .find(|(document, change)| !evidence.has(*document, *change));
+        let gone = self.changes.iter().find(|(document, change)| {
+            !let_go.contains(document) && !evidence.has(*document, *change)
+        });
         gone.map(|(document, change)| format!("gave out {change} of {document}, and has it not"))
     }
 

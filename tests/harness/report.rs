@@ -53,6 +53,10 @@ pub struct Tally {
     pub closes: BTreeMap<Reason, u64>,
     /// What nodes did not take, by reason.
     pub refused: BTreeMap<Reason, u64>,
+    /// Transfers of cases, and rulings on such as were made at the same time.
+    pub transfers: u64,
+    /// See `transfers`.
+    pub rulings: u64,
     /// Documents at the centre in the end, and changes in them.
     pub documents: u64,
     /// See `documents`.
@@ -178,6 +182,8 @@ impl fmt::Display for Totals {
         row("repairs", self.column(|t| t.repairs))?;
         row("batches of cells for them", self.column(|t| t.sketched))?;
         row("documents they named", self.column(|t| t.repaired))?;
+        row("cases transferred", self.column(|t| t.transfers))?;
+        row("rulings on transfers", self.column(|t| t.rulings))?;
         row("documents at the centre", self.column(|t| t.documents))?;
         row("changes at the centre", self.column(|t| t.changes))?;
         row("entries lost with their only disk", self.column(|t| t.gone))?;

@@ -69,7 +69,7 @@ impl World {
     pub(crate) fn put_back(&mut self, number: usize, plan: &FaultPlan) -> bool {
         let promises = self.promises.get(plan.at);
         let lacks = |(_, evidence): &&(Disk, Evidence)| {
-            promises.is_some_and(|promises| promises.broken(evidence).is_some())
+            promises.is_some_and(|promises| promises.broken(evidence, &BTreeSet::new()).is_some())
         };
         let copies = &self.restored.copies;
         let Some((copy, _)) = copies.get(&number).filter(lacks) else {
@@ -108,11 +108,14 @@ impl World {
             return;
         }
         let mut edges = Vec::new();
+        let mut let_go = BTreeSet::new();
         for number in 1..self.stations.len() {
-            edges.extend(
-                self.evidence(number)
-                    .or_else(|| self.evidence_of_stopped(number)),
-            );
+            let evidence = self.evidence(number);
+            let evidence = evidence.or_else(|| self.evidence_of_stopped(number));
+            for document in evidence.iter().flat_map(|own| self.let_go(number, own)) {
+                let_go.insert((number, document));
+            }
+            edges.extend(evidence);
         }
         let carried: BTreeMap<EntryId, ChangeHash> = self
             .population
@@ -126,7 +129,10 @@ impl World {
                 let has = |evidence: &Evidence| evidence.has(kept.document, *change);
                 has(centre) || edges.iter().any(has)
             });
-            if kept.station == CENTRE && !kept.gone && !survives {
+            // An edge lets go what the centre holds; of that the centre's disk was the only one
+            // until the other site had it.
+            let alone = kept.station == CENTRE || let_go.contains(&(kept.station, kept.document));
+            if alone && !kept.gone && !survives {
                 kept.gone = true;
                 gone += 1;
             }

@@ -174,6 +174,8 @@ impl World {
             }
             Output::Close { link, reason } => self.closed(number, WireId(link.0), reason),
             Output::Answer { ticket, result } => self.answered(number, ticket, result),
+            Output::Transferred { ticket, result } => self.transferred(number, ticket, result),
+            Output::Rule(ruling) => self.rule(ruling),
             Output::Stated { ticket, result } => self.stated(ticket, result),
             Output::Notice(notice) => self.noticed(number, &notice),
             Output::WakeAt(at) => self.wake_at(number, at),
@@ -301,7 +303,11 @@ impl World {
                 self.trace
                     .note(now, number, "wakes at", &at.0.to_le_bytes(), words);
             }
-            Output::Close { .. } | Output::Stated { .. } | Output::Ran { .. } => {
+            Output::Close { .. }
+            | Output::Stated { .. }
+            | Output::Ran { .. }
+            | Output::Transferred { .. }
+            | Output::Rule(_) => {
                 self.trace
                     .note(now, number, "says", words().as_bytes(), words);
             }

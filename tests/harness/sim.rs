@@ -104,12 +104,14 @@ impl World {
         // Faults that lie in wait for a commit need people who write.
         let acts_max = self.plan.acts * 4 + 400;
         while self.failure().is_none() {
-            if self.tally.acts >= self.plan.acts && self.mischief.is_over() {
+            let moved = self.tally.transfers > 0 || self.plan.transfer_after_act == u64::MAX;
+            if self.tally.acts >= self.plan.acts && self.mischief.is_over() && moved {
                 return;
             }
             if self.tally.acts >= acts_max {
                 let unfired = self.mischief.unfired();
-                return self.fail(Oracle::Fired, format!("never took effect: {unfired:?}"));
+                let words = format!("never took effect: {unfired:?}, or no case was transferred");
+                return self.fail(Oracle::Fired, words);
             }
             if !self.step() {
                 return;

@@ -276,6 +276,8 @@ pub fn work_of(output: Output) -> Result<(DocumentId, Work), Output> {
         other @ (Output::Send { .. }
         | Output::Close { .. }
         | Output::Answer { .. }
+        | Output::Transferred { .. }
+        | Output::Rule(_)
         | Output::Stated { .. }
         | Output::Ran { .. }
         | Output::Notice(_)

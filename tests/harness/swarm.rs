@@ -205,6 +205,11 @@ pub struct Plan {
     pub long_texts_percent: u64,
     /// How often in a hundred a person uses the site's other edge.
     pub wanders_percent: u64,
+    /// How often in a hundred a person transfers a case instead of writing in one, and after how
+    /// many acts somebody does so for the first time at the latest.
+    pub transfers_percent: u64,
+    /// See `transfers_percent`.
+    pub transfer_after_act: u64,
     /// The time a commit takes, in milliseconds: from and to, per station.
     pub commit_ms: Vec<(u64, u64)>,
     /// How wrong each station's clock is, in milliseconds.
@@ -243,6 +248,9 @@ impl Plan {
         } else {
             0
         };
+        let mut chance = Chance::new(seed, "transfers");
+        let transfers_percent = chance.between(2, 12);
+        let transfer_after_act = chance.between(acts / 10, acts / 2);
         let mut chance = Chance::new(seed, "faults");
         let faults = draw_faults(&mut chance, edges.len(), acts, pace_ms);
         Plan {
@@ -255,6 +263,8 @@ impl Plan {
             resends_percent,
             long_texts_percent,
             wanders_percent,
+            transfers_percent,
+            transfer_after_act,
             commit_ms,
             skew_ms,
             faults,
@@ -268,6 +278,14 @@ impl Plan {
         self.edges
             .iter_mut()
             .for_each(|edge| edge.enrolled_after_act = 0);
+        self
+    }
+
+    /// The same plan, in which every document stays where it was begun.
+    #[must_use]
+    pub fn without_transfers(mut self) -> Plan {
+        self.transfers_percent = 0;
+        self.transfer_after_act = u64::MAX;
         self
     }
 

@@ -17,6 +17,7 @@ mod kill;
 mod restore;
 mod revoked;
 mod sealed;
+mod transfer;
 
 use domain::{Command, ContactMode, Day, Slot, Text};
 use harness::service::{client::Client, person::Person, town::Site};

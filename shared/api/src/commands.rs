@@ -106,7 +106,7 @@ pub(crate) async fn post(
     Ok((status, axum::Json(done)).into_response())
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let said = headers
         .get(header::CONTENT_TYPE)
         .and_then(|said| said.to_str().ok());
@@ -116,7 +116,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// Where the body is wrong. What the parser says may repeat what a person typed, so only the
 /// place is passed on, and the name of a field that is missing.
-fn not_understood(error: &serde_json::Error) -> Problem {
+pub(crate) fn not_understood(error: &serde_json::Error) -> Problem {
     let words = error.to_string();
     if let Some(rest) = words.strip_prefix("missing field `") {
         let field: String = rest
@@ -196,7 +196,7 @@ fn parse_key(text: &str) -> Option<EntryId> {
 
 /// Who asks, as the directory has it. An unknown worker, a disabled one and one of another site
 /// are one answer.
-fn by(directory: &Directory, who: &Who, worker: WorkerId) -> Result<By, Problem> {
+pub(crate) fn by(directory: &Directory, who: &Who, worker: WorkerId) -> Result<By, Problem> {
     let known = directory
         .worker(&worker)
         .filter(|_| !directory.is_disabled(&worker));

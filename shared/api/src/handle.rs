@@ -6,16 +6,17 @@ use std::{
 };
 
 use node::{
-    NotDone, Progress, Request, Saved, Side,
+    NotDone, Request, Saved, Side, Transfer, Transferred,
     names::{DocumentId, EntryId, Reason, ScopeId},
     protocol::{Cursor, Directory, directory::DeviceKind},
-    views::{EntryState, PeerSync as Peer, ScopeSync as Scope},
+    views::{EntryState, HandedOver, PeerSync as Peer, ScopeSync as Scope},
 };
 use runtime::{Handle, LinkStatus, Traffic};
 
 use crate::record::{
-    Amount, Answer, Exception, LaneTally, Link, Listed, Opened, PageOf, PeerSync, Proof, Proved,
-    Reach, Record, Role, ScopeSync, Stage, SyncView, Tally, Transfer, Unreached, Who,
+    Amount, Answer, DocumentException, Exception, LaneTally, Link, Listed, Opened, PageOf,
+    PeerSync, Progress, Proof, Proved, Reach, Record, Role, ScopeSync, Stage, SyncView, Tally,
+    Unreached, Who,
 };
 
 /// The names of the lanes, in the runtime's order.
@@ -42,6 +43,14 @@ impl Record for Handle {
 
     fn perform(&self, request: Request) -> Answer<'_, Result<Saved, NotDone>> {
         Box::pin(self.command(request))
+    }
+
+    fn transfer(&self, transfer: Transfer) -> Answer<'_, Result<Transferred, NotDone>> {
+        Box::pin(Handle::transfer(self, transfer))
+    }
+
+    fn handed_over(&self) -> Answer<'_, Result<Vec<HandedOver>, Reason>> {
+        Box::pin(Handle::handed_over(self))
     }
 
     fn reach(&self, entry: EntryId) -> Answer<'_, Result<Option<Reach>, Reason>> {
@@ -174,10 +183,15 @@ impl Reading for Handle {
         let readable = Handle::directory(self).scopes_of(&self.whoami().device);
         // What was written here stays here after the right to read it has gone.
         if scopes.iter().any(|scope| readable.contains(scope)) {
-            Ok(scopes)
-        } else {
-            Err(Reason::NotFound)
+            return Ok(scopes);
         }
+        let handed = self.handed_over().await?;
+        let is_handed = handed.iter().any(|handed| handed.document == document);
+        Err(if is_handed {
+            Reason::Transferred
+        } else {
+            Reason::NotFound
+        })
     }
 
     fn scopes_read(&self, scope: Option<ScopeId>) -> Result<BTreeSet<ScopeId>, Reason> {
@@ -245,18 +259,19 @@ fn positions(cursor: &Cursor) -> BTreeMap<node::names::WriterId, u64> {
 }
 
 fn peer_sync(peer: &Peer) -> PeerSync {
-    let incoming = Transfer {
+    let incoming = Progress {
         announced: amount(peer.expected),
         done: amount(peer.received),
     };
-    let outgoing = Transfer {
+    let outgoing = Progress {
         announced: amount(peer.announced),
         done: amount(peer.given),
     };
-    let moving = |transfer: Transfer| transfer.done.changes < transfer.announced.changes;
+    let moving = |progress: Progress| progress.done.changes < progress.announced.changes;
     let stage = match (peer.trouble, peer.proved) {
         (Some(_), _) => Stage::Different,
-        (None, Some(_)) => Stage::Equal,
+        (None, Some(_)) if peer.exceptions.is_empty() => Stage::Equal,
+        (None, Some(_)) => Stage::EqualExcept,
         (None, None) if moving(incoming) || moving(outgoing) => Stage::Filling,
         (None, None) => Stage::Unproved,
     };
@@ -268,10 +283,19 @@ fn peer_sync(peer: &Peer) -> PeerSync {
         incoming,
         outgoing,
         trouble: peer.trouble.map(|reason| Exception::new(reason, 1)),
+        exceptions: peer
+            .exceptions
+            .iter()
+            .map(|(document, reason)| DocumentException {
+                document: *document,
+                reason: *reason,
+                words: reason.words(),
+            })
+            .collect(),
     }
 }
 
-fn amount(progress: Progress) -> Amount {
+fn amount(progress: node::Progress) -> Amount {
     Amount {
         documents: progress.documents,
         changes: progress.changes,

@@ -29,6 +29,7 @@ mod testing;
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests;
 pub mod token;
+mod transfers;
 mod views;
 
 use std::{fmt, sync::Arc};

@@ -179,6 +179,7 @@ impl From<Reason> for Problem {
             Reason::Stopping => ("Stopping", StatusCode::SERVICE_UNAVAILABLE),
             Reason::NotSaved => ("Perhaps not saved", StatusCode::INSUFFICIENT_STORAGE),
             Reason::CannotOpen => ("Cannot be opened", StatusCode::INTERNAL_SERVER_ERROR),
+            Reason::Transferred => ("Handed over", StatusCode::GONE),
             Reason::WrongHash
             | Reason::BadSignature
             | Reason::UnknownSigner
@@ -217,6 +218,8 @@ impl From<Refusal> for Problem {
             | Refusal::AlreadyDone
             | Refusal::AlreadyReversed
             | Refusal::SameAlready
+            | Refusal::StaysAtItsSite
+            | Refusal::NotAtThatSite
             | Refusal::TextChanged => StatusCode::CONFLICT,
             Refusal::WrongKind
             | Refusal::BeginsNothing
@@ -231,6 +234,7 @@ impl From<Refusal> for Problem {
             | Refusal::BadAmount
             | Refusal::BadNumber(_)
             | Refusal::NoSuchTotal(_)
+            | Refusal::NoSuchSite
             | Refusal::NotAField => StatusCode::UNPROCESSABLE_ENTITY,
             Refusal::NotWritten => StatusCode::INSUFFICIENT_STORAGE,
         };

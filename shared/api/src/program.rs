@@ -119,6 +119,7 @@ impl From<Reason> for Failure {
             | Reason::WrongTenant
             | Reason::NotEqual
             | Reason::NotPlaced
+            | Reason::Transferred
             | Reason::OutOfTurn
             | Reason::Revoked
             | Reason::Expired

@@ -12,13 +12,14 @@ use std::{
 };
 
 use node::{
-    NotDone, Request, Saved,
+    NotDone, Request, Saved, Transfer, Transferred,
     domain::{Conflict, Flaw},
     names::{
         DeviceId, DocumentId, EntryId, Incarnation, Kind, Mark, Moment, Reason, ScopeId, SiteId,
         StoreId, WriterId,
     },
     protocol::{Digest, Directory},
+    views::HandedOver,
 };
 use serde::Serialize;
 
@@ -38,6 +39,12 @@ pub trait Record: Send + Sync + 'static {
 
     /// Carries a person's command out. When this has answered `Ok`, it is on disk.
     fn perform(&self, request: Request) -> Answer<'_, Result<Saved, NotDone>>;
+
+    /// Hands a case over to another site. When this has answered `Ok`, that is on disk.
+    fn transfer(&self, transfer: Transfer) -> Answer<'_, Result<Transferred, NotDone>>;
+
+    /// Documents that were handed over, the latest first.
+    fn handed_over(&self) -> Answer<'_, Result<Vec<HandedOver>, Reason>>;
 
     /// How far an entry has got; `None` when there is none of that id here.
     fn reach(&self, entry: EntryId) -> Answer<'_, Result<Option<Reach>, Reason>>;
@@ -235,11 +242,25 @@ pub struct PeerSync {
     /// When both sides were last found equal, if nothing has come since.
     pub proved_at: Option<Moment>,
     /// What the peer said it would send, and what has come.
-    pub incoming: Transfer,
+    pub incoming: Progress,
     /// What this node said it would send, and what has gone.
-    pub outgoing: Transfer,
+    pub outgoing: Progress,
     /// Why the last comparison ended unequal.
     pub trouble: Option<Exception>,
+    /// The documents in which both go on to differ although all else is equal, and why.
+    pub exceptions: Vec<DocumentException>,
+}
+
+/// A document of which one of two nodes refuses something: what only the other has of it goes no
+/// further.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct DocumentException {
+    /// Which document.
+    pub document: DocumentId,
+    /// Why: the stable code.
+    pub reason: Reason,
+    /// Why: in words for a screen.
+    pub words: &'static str,
 }
 
 /// How far one scope has come with one peer.
@@ -252,13 +273,15 @@ pub enum Stage {
     Filling,
     /// Both sides were found equal, and nothing has come since.
     Equal,
+    /// Both sides were found equal except in the documents that are listed as exceptions.
+    EqualExcept,
     /// The last comparison ended unequal; another follows.
     Different,
 }
 
 /// Progress in one direction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
-pub struct Transfer {
+pub struct Progress {
     /// Known before it began.
     pub announced: Amount,
     /// So far.

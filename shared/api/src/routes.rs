@@ -14,7 +14,7 @@ use crate::{
     guard::{self, Access},
     health, openapi,
     problem::Problem,
-    sync, views,
+    sync, transfers, views,
 };
 
 /// One address, one method, and what answers.
@@ -69,6 +69,16 @@ fn closed() -> Vec<Route> {
             method: "POST",
             path: "/api/v1/commands",
             handler: post(commands::post),
+        },
+        Route {
+            method: "POST",
+            path: "/api/v1/transfers",
+            handler: post(transfers::post),
+        },
+        Route {
+            method: "GET",
+            path: "/api/v1/views/transfers",
+            handler: get(transfers::view),
         },
         Route {
             method: "GET",

@@ -12,16 +12,17 @@ use crate::record::{
     SyncView, Tally, Who,
 };
 use node::{
-    NotDone, Request, Saved, Target,
+    NotDone, Request, Saved, Target, Transfer, Transferred,
     domain::{Command, Conflict, Refusal, Role as WorkRole, Subject, Text, Version},
     names::{
         ChangeHash, DeviceId, DocumentId, EntryId, Incarnation, Kind, Moment, Reason, ScopeId,
-        SiteId, StoreId, TenantId,
+        SiteId, StoreId, TenantId, TransferReason,
     },
     protocol::{
-        DeviceKey, Digest, Directory, Rights, SignedStatement, Statement,
+        DeviceKey, Digest, Directory, PlacementId, Rights, SignedStatement, Statement,
         directory::{Device, DeviceKind, Grant, Issue, Site, Worker},
     },
+    views::HandedOver,
 };
 
 /// A folder of its own for one test; gone when dropped.
@@ -117,6 +118,35 @@ impl Record for Fake {
 
     fn perform(&self, request: Request) -> Answer<'_, Result<Saved, NotDone>> {
         Box::pin(async move { self.answer(request) })
+    }
+
+    fn transfer(&self, transfer: Transfer) -> Answer<'_, Result<Transferred, NotDone>> {
+        Box::pin(async move {
+            match transfer.document {
+                DOCUMENT if transfer.to == site("bath") => Ok(Transferred {
+                    document: DOCUMENT,
+                    placement: PlacementId([8; 16]),
+                    waiting: 2,
+                }),
+                DOCUMENT => Err(NotDone::Refused(Refusal::NoSuchSite)),
+                _ => Err(NotDone::Reason(Reason::Transferred)),
+            }
+        })
+    }
+
+    fn handed_over(&self) -> Answer<'_, Result<Vec<HandedOver>, Reason>> {
+        let row = |n: u8, to: &[&str], waiting| HandedOver {
+            document: DocumentId([n; 16]),
+            kind: Kind::CASE,
+            to: to.iter().copied().map(scope).collect(),
+            reason: Some(TransferReason::MovedHome),
+            by: None,
+            at: Moment(i64::from(n)),
+            waiting,
+            is_gone: waiting == 0,
+        };
+        let rows = vec![row(3, &[], 1), row(2, &["bath", "kent"], 0)];
+        Box::pin(async move { Ok(rows) })
     }
 
     fn reach(&self, entry: EntryId) -> Answer<'_, Result<Option<Reach>, Reason>> {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::{ObjId, ReadDoc};
-use names::{ActorId, EntryId};
+use names::{ActorId, ChangeHash, EntryId};
 
 use crate::{
     open::Document,
@@ -16,6 +16,12 @@ use crate::{
 pub type Stretch = (ActorId, u64, u64);
 
 impl Document {
+    /// How far each author's changes are among these heads or before them: the last sequence number,
+    /// 0 where none is.
+    pub fn reach(&self, heads: &[ChangeHash]) -> BTreeMap<ActorId, u64> {
+        self.history.reach(heads)
+    }
+
     /// The entries that changes of these stretches made, each with the places in `stretches` that
     /// made it. An entry that reached the document by several ways may have several.
     pub fn made_in(&self, stretches: &[Stretch]) -> BTreeMap<EntryId, BTreeSet<usize>> {

@@ -205,6 +205,21 @@ impl History {
         }
     }
 
+    /// How many of each actor's changes are these, or what these build on. One that is not here
+    /// stands for nothing.
+    pub(crate) fn reach(&self, heads: &[ChangeHash]) -> BTreeMap<ActorId, u64> {
+        let mut past = Past::default();
+        for (slot, place) in heads.iter().filter_map(|head| self.places.get(head)) {
+            if let Some(kept) = self.kept((*slot, *place)) {
+                past.join(&kept.past);
+                past.extend(*slot, place + 1);
+            }
+        }
+        let reach = |slot: &usize| past.reach(*slot) as u64;
+        let slots = self.slots.iter();
+        slots.map(|(actor, slot)| (*actor, reach(slot))).collect()
+    }
+
     /// What a change of this actor's builds on. One that has nothing new before it shares that of
     /// its actor's change before.
     fn past(&self, own: Option<usize>, deps: &[(usize, usize)]) -> Arc<Past> {

@@ -65,9 +65,22 @@ pub enum Refusal {
     TextChanged,
     /// The field is not one of this kind of document.
     NotAField,
+    /// A register belongs to its venue, and is not transferred.
+    StaysAtItsSite,
+    /// There is no such site.
+    NoSuchSite,
+    /// The case is not one of the site that hands it over, or goes to the same one.
+    NotAtThatSite,
     /// What was decided could not be written down: the document is at one of its limits.
     NotWritten,
 }
+
+const UNCLEAR_CHOICE: &str = "Two entries stand under the name of the one you chose, and it cannot \
+     be told which is meant. Enter the right value anew: it replaces them all.";
+const STAYS_AT_ITS_SITE: &str =
+    "A register belongs to its venue and stays at its site. Transfer the person's case.";
+const NOT_AT_THAT_SITE: &str = "The case is not at the site that would hand it over, or is to go \
+                                where it is. Look where it stands, then choose both sites again.";
 
 impl Refusal {
     /// The stable code, for the API and counters.
@@ -99,6 +112,9 @@ impl Refusal {
             Refusal::AlreadyReversed => "already-reversed",
             Refusal::TextChanged => "text-changed",
             Refusal::NotAField => "not-a-field",
+            Refusal::StaysAtItsSite => "stays-at-its-site",
+            Refusal::NoSuchSite => "no-such-site",
+            Refusal::NotAtThatSite => "not-at-that-site",
             Refusal::NotWritten => "not-written",
         }
     }
@@ -148,10 +164,7 @@ impl Refusal {
             Refusal::NothingToSettle => {
                 "There is nothing left to settle here, or that value was replaced. Look again."
             }
-            Refusal::UnclearChoice => {
-                "Two entries stand under the name of the one you chose, and it cannot be told which \
-                 is meant. Enter the right value anew: it replaces them all."
-            }
+            Refusal::UnclearChoice => UNCLEAR_CHOICE,
             Refusal::NotLookedAt => {
                 "It was not said which entries you looked at. Open the record, look at all that \
                  stands there, then decide again."
@@ -168,6 +181,9 @@ impl Refusal {
                 "The text changed while you were writing. Look at it again, then repeat your edit."
             }
             Refusal::NotAField => "This record has no such field.",
+            Refusal::StaysAtItsSite => STAYS_AT_ITS_SITE,
+            Refusal::NoSuchSite => "There is no such site. Choose one of the sites in the list.",
+            Refusal::NotAtThatSite => NOT_AT_THAT_SITE,
             Refusal::NotWritten => {
                 "The record has no room for this. Nothing was changed. Write less at once; if that \
                  is refused too, tell whoever looks after Ridgeway, and go on in a new record."

@@ -41,6 +41,8 @@ codes!(
         AssignLead = "assign-lead", "assign a lead worker";
         /// Become the lead worker.
         TakeLead = "take-lead", "take the lead of a case";
+        /// Hand a case over to another site.
+        TransferCase = "transfer-case", "transfer a case to another site";
         /// Plan a session.
         PlanSession = "plan-session", "plan a session";
         /// Keep a session's register, cash, checklist and notes.
@@ -62,6 +64,7 @@ impl Role {
                 matches!(self, RecoveryWorker | Senior | Coordinator | Practitioner)
             }
             Power::SteerCase => self != BankWorker,
+            Power::TransferCase => matches!(self, Senior | Coordinator),
             Power::AssignLead => matches!(self, Senior | Coordinator | Admin),
         }
     }

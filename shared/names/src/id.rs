@@ -247,6 +247,12 @@ impl Kind {
             Kind(_) => "unknown kind",
         }
     }
+
+    /// Whether a document of this kind may leave its site. A register belongs to its venue, whose
+    /// owner is part of what its id is made from: it stays there for ever.
+    pub fn may_leave_its_site(self) -> bool {
+        self == Kind::CASE
+    }
 }
 
 /// The unit of permission, subscription, digest and progress.

@@ -9,6 +9,7 @@ pub mod limits;
 mod mark;
 mod moment;
 mod reason;
+mod transfer;
 
 pub use id::{
     ActorId, ChangeHash, Code, DeviceId, DocumentId, EntryId, Incarnation, InvalidName, Kind,
@@ -17,3 +18,4 @@ pub use id::{
 pub use mark::Mark;
 pub use moment::Moment;
 pub use reason::Reason;
+pub use transfer::{TransferReason, UnknownTransferReason};

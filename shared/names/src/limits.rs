@@ -37,6 +37,9 @@ pub const PLACEMENT_SCOPES_MAX: usize = 16;
 /// Admission: a bundle as it travels and is kept. Whatever is said around it in a frame must fit
 /// beside it.
 pub const BUNDLE_ENCODED_MAX: usize = FRAME_BYTES_MAX - (4 << 10);
+/// Admission: heads that a placement says its device had seen. A document has one, and some more
+/// while several people write at once; what is left out is marked as unseen.
+pub const PLACEMENT_HEADS_MAX: usize = 64;
 /// Admission: bytes of any signed payload.
 pub const SIGNED_BYTES_MAX: usize = 16 << 10;
 
@@ -47,6 +50,9 @@ pub const FILL_FRAME_BYTES: usize = 256 << 10;
 /// Fill frames sent ahead of their acknowledgement: compressed they are a third, and keep a 300 ms
 /// link of 20 Mbit/s busy; half of them are verified while the others are made durable.
 pub const FILL_FRAMES_IN_FLIGHT: usize = 8;
+/// Documents that two sides of a scope may go on differing in because one refuses something of the
+/// other's. More are no exceptions but a disagreement that a person must look at.
+pub const EXCEPTIONS_MAX: usize = 64;
 /// Rows in one page of an exact list: 32 bytes each, so a page is 128 KiB.
 pub const LIST_ROWS_MAX: usize = 4_096;
 /// Scopes one peer may name: a site edge has its site, compartments and some dozens of caseloads.

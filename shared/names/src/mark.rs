@@ -14,15 +14,19 @@ pub enum Mark {
     WorkerDisabled,
     /// Its device claims to have seen less of the directory than it had seen before.
     SeenLess,
+    /// Its device had not seen that the case was transferred, and whoever transferred it had not seen
+    /// the entry.
+    TransferUnseen,
 }
 
 impl Mark {
     /// Every mark.
-    pub const ALL: [Mark; 4] = [
+    pub const ALL: [Mark; 5] = [
         Mark::DeviceRevoked,
         Mark::ArrivedLate,
         Mark::WorkerDisabled,
         Mark::SeenLess,
+        Mark::TransferUnseen,
     ];
 
     /// What a person is told.
@@ -33,6 +37,9 @@ impl Mark {
             Mark::WorkerDisabled => "Written for somebody who was known to work here no more.",
             Mark::SeenLess => {
                 "Written by a device that claims to have known less than it knew before."
+            }
+            Mark::TransferUnseen => {
+                "Written at the former site before it was known there that the case was transferred."
             }
         }
     }

@@ -87,6 +87,8 @@ reasons! {
     Expired = 31, "expired", "The device's certificate does not hold at this time.";
     /// A centre that may be an older copy of itself does not yet know what it has forgotten.
     NotResumed = 32, "not-resumed", "The centre has started anew and does not know yet what it may have forgotten; its operator can say `resume`.";
+    /// The document has been transferred to a site whose documents this node does not hold.
+    Transferred = 40, "transferred", "This record has been handed over to another site; ask there.";
 }
 
 impl Reason {

@@ -5,26 +5,27 @@
 //! builds on is here or comes with it, that nobody else stands in its place. Header rows tell all of it; no document is
 //! opened. The verdict is the same on every node that holds the same changes.
 
+mod footing;
+mod placed;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use document::preflight;
 use names::{ActorId, ChangeHash, DocumentId, Incarnation, Reason, limits::CHANGE_ACTORS_MAX};
-use protocol::{
-    codec,
-    directory::Directory,
-    placement::{Placement, PlacementId, SignedPlacement, standing},
-};
+use protocol::codec;
 use store::{Snapshot, StoreError, Table};
 
 use crate::{
     bundle::Packer,
-    draft::{Draft, damaged, read_row, unless_damaged},
+    draft::Draft,
     fold::fold,
     rows::{ActorRow, DocumentRow, HeadRow, IndexChange, IndexRow, LogItem},
-    verify::{VerifiedBundle, VerifiedLine, VerifiedPlacement},
+    verify::{VerifiedBundle, VerifiedLine},
 };
 
-mod footing;
+pub(crate) use placed::{
+    Judge, claim_of, kept_of, kept_placements, placement, ruled, standing_by, told_in,
+};
 
 /// What became of something that asked to be admitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,81 +38,9 @@ pub(crate) enum Verdict {
     Refused(Reason),
 }
 
-/// Placements one document may have. It is placed once, and given to another scope a few times in
-/// its life.
-const PLACEMENTS_MAX: u64 = 64;
 /// Authors' lines one document may have: one per worker and opening of a store, twenty years of a
 /// busy case.
 const ACTORS_MAX: usize = CHANGE_ACTORS_MAX;
-
-/// Admits a placement. The first one of a document makes its header row.
-pub(crate) fn placement<P: Snapshot>(
-    draft: &mut Draft<P>,
-    directory: &Directory,
-    placement: &VerifiedPlacement,
-    origin: Option<Incarnation>,
-) -> Result<Verdict, StoreError> {
-    let claim = placement.placement();
-    let document = claim.document;
-    let Some(genesis) = document::genesis::genesis(claim.kind) else {
-        return Ok(Verdict::Refused(Reason::NoCommonVersion));
-    };
-    let mut row = draft.document(document)?.unwrap_or_else(|| {
-        DocumentRow::new(
-            claim.kind,
-            HeadRow {
-                hash: genesis.hash,
-                max_op: genesis.max_op,
-            },
-        )
-    });
-    if row.kind != claim.kind {
-        return Ok(Verdict::Refused(Reason::Malformed));
-    }
-    let mut known = BTreeMap::new();
-    for number in 0..row.placement_count {
-        let kept: Option<SignedPlacement> =
-            draft.row(Table::Placement, document.as_ref(), number)?;
-        known.extend(kept.map(|kept| claim_of(&kept)).transpose()?);
-    }
-    if known.contains_key(&placement.id()) {
-        return Ok(Verdict::Held);
-    }
-    if row.placement_count >= PLACEMENTS_MAX {
-        return Ok(Verdict::Refused(Reason::TooLarge));
-    }
-    if let Some(previous) = &claim.previous {
-        let Some(before) = known.get(previous) else {
-            return Ok(Verdict::Refused(Reason::MissingDependency));
-        };
-        // Scopes can be added, by somebody who may place in those it stands in already; leaving
-        // one is not possible yet.
-        let keeps = before.scopes.is_subset(&claim.scopes);
-        if !keeps || !directory.might_place(&claim.device, &before.scopes) {
-            return Ok(Verdict::Refused(Reason::NotAllowed));
-        }
-    }
-    known.insert(placement.id(), claim.clone());
-    let number = row.placement_count;
-    row.placement_count += 1;
-    row.placements = standing(&known).into_iter().collect();
-    let scopes: BTreeSet<_> = row
-        .placements
-        .iter()
-        .filter_map(|id| known.get(id))
-        .flat_map(|placement| placement.scopes.iter().cloned())
-        .collect();
-    row.placed = scopes.into_iter().collect();
-    draft.put(Table::Placement, document.0, number, placement.signed());
-    draft.put_document(document, &row)?;
-    let item = if row.arrivals == 0 {
-        LogItem::Placement(number)
-    } else {
-        LogItem::Whole
-    };
-    draft.happened(document, item, origin, (row.changes, row.bytes));
-    Ok(Verdict::Admitted)
-}
 
 /// What became of a bundle.
 #[derive(Debug, Default)]
@@ -341,28 +270,4 @@ pub(crate) fn line<P: Snapshot>(
     };
     let line = draft.row(Table::Actor, document.as_ref(), slot as u64)?;
     Ok(line.map(|line| (slot as u64, line)))
-}
-
-/// Every placement kept of a document, by its id; a damaged one is passed over.
-pub(crate) fn placement_ids<P: Snapshot>(
-    snapshot: &P,
-    document: DocumentId,
-    row: &DocumentRow,
-) -> Result<Vec<PlacementId>, StoreError> {
-    let mut ids = Vec::new();
-    for number in 0..row.placement_count {
-        let kept = read_row(snapshot, Table::Placement, document.as_ref(), number);
-        let kept: Option<SignedPlacement> = unless_damaged(kept)?.flatten();
-        let claim = kept
-            .map(|kept| unless_damaged(claim_of(&kept)))
-            .transpose()?;
-        ids.extend(claim.flatten().map(|(id, _)| id));
-    }
-    Ok(ids)
-}
-
-/// What a placement that was admitted before says; nothing unverified ever comes to stand in a
-/// store.
-pub(crate) fn claim_of(kept: &SignedPlacement) -> Result<(PlacementId, Placement), StoreError> {
-    kept.claim().map_err(|_| damaged(Table::Placement))
 }

@@ -11,23 +11,27 @@
 //! old one, which its peers know, and is a new *incarnation* with a log of its own, so that nobody
 //! takes what it says now for what the old one said.
 
-use std::collections::BTreeSet;
-
 use minicbor::{Decode, Encode};
-use names::{DeviceId, DocumentId, Incarnation, Reason, ScopeId, StoreId, TenantId, WriterId};
-use protocol::{
-    bundle::Bundle, codec, digest::Digest, directory::SignedStatement, log::Cursor,
-    placement::SignedPlacement,
+use names::{
+    DeviceId, DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId, TenantId, WriterId,
 };
+use protocol::{bundle::Bundle, codec, digest::Digest, log::Cursor, placement::SignedPlacement};
 use store::{Batch, NAME_BYTES_MAX, Snapshot, Store, StoreError, Table};
 
 use crate::{
-    admit::{self, Verdict},
-    draft::{Draft, damaged, decode_row, read_arrivals, read_range, read_row, unless_damaged},
+    admit::{self, Judge, Verdict},
+    draft::{Draft, Settled, damaged, decode_row, read_row},
     node::{META, Node},
     review,
     rows::{MetaRow, PeerRow, ScopeRow, scope_name},
+    turn::Turn,
     verify::{VerifiedBundle, VerifiedPlacement, Verifier},
+};
+
+mod read;
+
+pub use read::{
+    documents, each_piece, each_readable_piece, each_statement, every_document, every_statement,
 };
 
 /// Scopes of one centre: sites, compartments, and a caseload for each worker. A hundred times the
@@ -184,7 +188,7 @@ pub fn manifest<P: Snapshot>(snapshot: &P) -> Result<Manifest, StoreError> {
     })?;
     let mut peers = Vec::new();
     store::each(snapshot, Table::Peer, |row| {
-        if let Ok(PeerRow { taken, given }) = decode_row(Table::Peer, &row.value) {
+        if let Ok(PeerRow { taken, given, .. }) = decode_row(Table::Peer, &row.value) {
             let name = row.name;
             peers.push(PeerStand { name, taken, given });
         }
@@ -199,186 +203,6 @@ pub fn manifest<P: Snapshot>(snapshot: &P) -> Result<Manifest, StoreError> {
         peers,
         scopes_unread: unread,
     })
-}
-
-/// Every document of which anything can be read, also where its header row cannot.
-///
-/// # Errors
-/// When the store cannot be read.
-pub fn every_document<P: Snapshot>(snapshot: &P) -> Result<BTreeSet<DocumentId>, StoreError> {
-    let mut documents = BTreeSet::new();
-    let mut named = |table| {
-        store::each(snapshot, table, |row| {
-            let id = <[u8; 16]>::try_from(row.name.as_slice());
-            documents.extend(id.map(DocumentId));
-        })
-    };
-    if named(Table::Document)? > 0 {
-        named(Table::Placement)?;
-        named(Table::Index)?;
-    }
-    Ok(documents)
-}
-
-/// Every statement that can be read, in the order in which they came, and how many cannot.
-///
-/// # Errors
-/// When the store cannot be read.
-pub fn every_statement<P: Snapshot>(
-    snapshot: &P,
-) -> Result<(Vec<SignedStatement>, u64), StoreError> {
-    let (mut statements, mut spoilt) = (Vec::new(), 0);
-    let unread = each_readable(snapshot, Table::Statement, &[], |bytes| {
-        match decode_row(Table::Statement, bytes) {
-            Ok(statement) => statements.push(statement),
-            Err(_) => spoilt += 1,
-        }
-        Ok::<_, StoreError>(())
-    })?;
-    Ok((statements, unread + spoilt))
-}
-
-/// Visits what can be read of a document, in the order in which it was admitted; answers how many
-/// rows cannot.
-///
-/// # Errors
-/// When the store cannot be read; what `visit` answers.
-pub fn each_readable_piece<P: Snapshot, E: From<StoreError>>(
-    snapshot: &P,
-    document: DocumentId,
-    mut visit: impl FnMut(Piece) -> Result<(), E>,
-) -> Result<u64, E> {
-    let name = document.as_ref();
-    let mut spoilt = 0;
-    let mut take = |piece: Result<Piece, StoreError>| match unless_damaged(piece)? {
-        Some(piece) => visit(piece),
-        None => {
-            spoilt += 1;
-            Ok(())
-        }
-    };
-    let mut unread = each_readable(snapshot, Table::Placement, name, |bytes| {
-        take(decode_row(Table::Placement, bytes).map(Piece::Placement))
-    })?;
-    let mut next = Some(0);
-    while let Some(from) = next {
-        let rows = read_arrivals(snapshot, Table::Bundle, document, from, ROWS)?;
-        next = rows.last().and_then(|(last, _)| last.checked_add(1));
-        for (_, bytes) in rows {
-            match bytes {
-                Some(bytes) => take(decode_row(Table::Bundle, &bytes).map(Piece::Bundle))?,
-                None => unread += 1,
-            }
-        }
-        if next.is_none() {
-            // Where the header row is damaged too, nobody can tell how far the rows go.
-            let rest = snapshot.range(Table::Bundle, name, from, ROWS);
-            unread += u64::from(unless_damaged(rest)?.is_none());
-        }
-    }
-    Ok(unread + spoilt)
-}
-
-/// Visits every row of a name that can be read; answers how many cannot.
-fn each_readable<P: Snapshot, E: From<StoreError>>(
-    snapshot: &P,
-    table: Table,
-    name: &[u8],
-    mut visit: impl FnMut(&[u8]) -> Result<(), E>,
-) -> Result<u64, E> {
-    let (mut next, mut unread) = (Some(0), 0);
-    while let Some(from) = next {
-        let rows = read_range(snapshot, table, name, from, ROWS)?;
-        next = rows.last().and_then(|(last, _)| last.checked_add(1));
-        for (_, bytes) in rows {
-            match bytes {
-                Some(bytes) => visit(&bytes)?,
-                None => unread += 1,
-            }
-        }
-    }
-    Ok(unread)
-}
-
-/// Every document there is, in the order of their ids.
-///
-/// # Errors
-/// When the store cannot be read, or a row of it is damaged.
-pub fn documents<P: Snapshot>(snapshot: &P) -> Result<BTreeSet<DocumentId>, StoreError> {
-    let mut documents = BTreeSet::new();
-    whole(snapshot, Table::Document, |name, _| {
-        let id = <[u8; 16]>::try_from(name).map_err(|_| damaged(Table::Document))?;
-        documents.insert(DocumentId(id));
-        Ok(())
-    })?;
-    Ok(documents)
-}
-
-/// Visits every statement, in the order in which they came.
-///
-/// # Errors
-/// When the store cannot be read, or a row of it is damaged.
-pub fn each_statement<P: Snapshot>(
-    snapshot: &P,
-    mut visit: impl FnMut(SignedStatement),
-) -> Result<(), StoreError> {
-    each_row(snapshot, Table::Statement, &[], |bytes| {
-        visit(decode_row(Table::Statement, bytes)?);
-        Ok(())
-    })
-}
-
-/// Visits what there is of a document, in the order in which it was admitted: its placements, then
-/// its bundles. What `visit` answers ends it early when it is an error.
-///
-/// # Errors
-/// When the store cannot be read, or a row of it is damaged; what `visit` answers.
-pub fn each_piece<P: Snapshot, E: From<StoreError>>(
-    snapshot: &P,
-    document: DocumentId,
-    mut visit: impl FnMut(Piece) -> Result<(), E>,
-) -> Result<(), E> {
-    each_row(snapshot, Table::Placement, document.as_ref(), |bytes| {
-        visit(Piece::Placement(decode_row(Table::Placement, bytes)?))
-    })?;
-    each_row(snapshot, Table::Bundle, document.as_ref(), |bytes| {
-        visit(Piece::Bundle(decode_row(Table::Bundle, bytes)?))
-    })
-}
-
-fn each_row<P: Snapshot, E: From<StoreError>>(
-    snapshot: &P,
-    table: Table,
-    name: &[u8],
-    mut visit: impl FnMut(&[u8]) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut next = Some(0);
-    while let Some(from) = next {
-        let rows = snapshot.range(table, name, from, ROWS)?;
-        next = rows.last().and_then(|(last, _)| last.checked_add(1));
-        for (_, bytes) in rows {
-            visit(&bytes)?;
-        }
-    }
-    Ok(())
-}
-
-/// Visits every row of a table; a damaged one is an error here.
-fn whole<P: Snapshot>(
-    snapshot: &P,
-    table: Table,
-    mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let mut so_far = Ok(());
-    let spoilt = store::each(snapshot, table, |row| {
-        if so_far.is_ok() {
-            so_far = visit(&row.name, &row.value);
-        }
-    })?;
-    if spoilt > 0 {
-        return Err(damaged(table));
-    }
-    so_far
 }
 
 /// Prepares an empty store for what a backup holds: the id of the old store, and a life of its own.
@@ -430,21 +254,31 @@ impl<S: Store> Node<S> {
     pub fn take_back(
         &mut self,
         pieces: &[VerifiedPiece],
+        now: Moment,
     ) -> Result<Vec<(DocumentId, Reason)>, StoreError> {
-        let mut draft = Draft::new(self.store.snapshot()?);
+        // Only what was dropped, or waits, needs anything of chance; nothing does here.
+        let mut turn = Turn::new(Draft::new(self.store.snapshot()?), now, [0; 32]);
         let mut refused = Vec::new();
         let directory = self.directory();
+        let judge = Judge {
+            directory: &directory,
+            is_centre: self.is_centre(),
+        };
         for piece in pieces {
             let (document, reason) = match piece {
                 VerifiedPiece::Placement(placement) => {
                     let document = placement.placement().document;
-                    match admit::placement(&mut draft, &directory, placement, None)? {
+                    match admit::placement(&mut turn.draft, &judge, placement, None)? {
                         Verdict::Refused(reason) => (document, Some(reason)),
-                        Verdict::Admitted | Verdict::Held => (document, None),
+                        Verdict::Admitted => {
+                            self.owe_rulings(&mut turn, document)?;
+                            (document, None)
+                        }
+                        Verdict::Held => (document, None),
                     }
                 }
                 VerifiedPiece::Bundle(bundle) => {
-                    let admission = admit::bundle(&mut draft, bundle, None)?;
+                    let admission = admit::bundle(&mut turn.draft, bundle, None)?;
                     let first = admission.refused.first().map(|(_, _, reason)| *reason);
                     (bundle.document(), admission.nothing.or(first))
                 }
@@ -455,9 +289,10 @@ impl<S: Store> Node<S> {
                 refused.push((document, reason));
             }
         }
-        draft.keep_quiet();
-        draft.settle(self.meta.writer)?;
-        self.commit_own(draft.into_batch())?;
+        turn.draft.keep_quiet();
+        let Settled { shifts, .. } = turn.draft.settle(self.meta.writer)?;
+        self.follow_shifts(&mut turn, shifts)?;
+        self.commit_own(turn.draft.into_batch())?;
         Ok(refused)
     }
 
@@ -497,6 +332,7 @@ impl<S: Store> Node<S> {
             let row = PeerRow {
                 taken: peer.taken.clone(),
                 given: peer.given.clone(),
+                exceptions: Vec::new(),
             };
             batch.put(Table::Peer, peer.name.clone(), 0, codec::encode(&row));
         }

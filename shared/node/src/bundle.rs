@@ -45,6 +45,14 @@ pub fn each_change(
     Ok(())
 }
 
+/// How many bytes a bundle's changes have once they are put together.
+pub(crate) fn size(bundle: &Bundle) -> usize {
+    let changes = bundle.changes.iter();
+    changes
+        .map(|change| packed::size(change.deps.len(), &change.rest))
+        .sum()
+}
+
 /// The changes of a bundle with their hashes, as they were written.
 ///
 /// # Errors
@@ -60,7 +68,7 @@ pub fn chunks(bundle: &Bundle) -> Result<Vec<(ChangeHash, Vec<u8>)>, Reason> {
 
 fn resolve(hashes: &[ChangeHash], dep: &Dep) -> Result<ChangeHash, Reason> {
     match dep {
-        Dep::Far(hash) => Ok(*hash),
+        Dep::Far(hash) => Ok(**hash),
         Dep::Near(0) => Err(Reason::Malformed),
         Dep::Near(places) => {
             let place = hashes.len().checked_sub(usize::from(*places));
@@ -82,7 +90,11 @@ pub fn of_one(document: DocumentId, chunk: &[u8], head: &SignedHead) -> Result<B
         authors: vec![parts.actor],
         changes: vec![PackedChange {
             author: 0,
-            deps: parts.deps.into_iter().map(Dep::Far).collect(),
+            deps: parts
+                .deps
+                .into_iter()
+                .map(|hash| Dep::Far(Box::new(hash)))
+                .collect(),
             rest: parts.rest.to_vec(),
         }],
         closings: vec![Closing::new(0, &hash, head)?],
@@ -123,10 +135,7 @@ impl Packer {
 
     /// Whether there is room for all changes of another bundle.
     pub(crate) fn has_room(&self, for_all_of: &Bundle) -> bool {
-        let more = for_all_of.changes.iter();
-        let bytes: usize = more
-            .map(|change| packed::size(change.deps.len(), &change.rest))
-            .sum();
+        let bytes = size(for_all_of);
         self.hashes.is_empty()
             || (self.hashes.len() + for_all_of.changes.len() <= BUNDLE_CHANGES_MAX
                 && self.bytes + bytes <= BUNDLE_BYTES_MAX)
@@ -155,7 +164,7 @@ impl Packer {
                 let hash = resolve(known, dep).ok()?;
                 let near = self.places.get(&hash).map(|place| here - place);
                 let near = near.and_then(|places| u16::try_from(places).ok());
-                Some(near.map_or(Dep::Far(hash), Dep::Near))
+                Some(near.map_or_else(|| Dep::Far(Box::new(hash)), Dep::Near))
             });
             let deps: Vec<Dep> = deps.collect();
             self.bytes += packed::size(deps.len(), &change.rest);

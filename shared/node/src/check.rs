@@ -68,7 +68,7 @@ pub fn check<P: Snapshot>(
     })?;
     let documents = backup::documents(snapshot)?;
     let of = documents.len() as u64;
-    let mut recount = Recount::default();
+    let mut recount = Recount::of_store(snapshot)?;
     for document in documents {
         progress(found.documents, of);
         backup::each_piece(snapshot, document, |piece| {

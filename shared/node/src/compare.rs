@@ -17,6 +17,7 @@ use store::{Snapshot as _, Store, StoreError, Table};
 
 use crate::{
     draft::{decode_row, read_range, unless_damaged},
+    except::{self, Exceptions},
     input::{LinkId, Side},
     link::{Due, Measure, Progress, Talk},
     node::Node,
@@ -277,6 +278,13 @@ impl<S: Store> Node<S> {
             // The peer has not yet seen all of ours; it could not have given another proof.
             return Ok(());
         }
+        if let Some(exceptions) = except::found(&turn.draft, scope, talk, &row, &proof)? {
+            // The side that leads looks exactly once before it leaves it at that.
+            let is_known = except::are_known(&talk.exceptions, &exceptions);
+            if !leads || talk.exact || is_known {
+                return self.take_equal_except(turn, id, scope, exceptions);
+            }
+        }
         if !leads {
             return Ok(());
         }
@@ -325,7 +333,7 @@ impl<S: Store> Node<S> {
         let was_proved = talk.proved.is_some();
         // Equal means that everything in the peer's logs is here, so they are taken to exactly
         // their ends: also backwards, where the peer came back from an older copy.
-        let mut is_news = talk.taken != taken || talk.has_moved();
+        let mut is_news = talk.taken != taken || talk.has_moved() || !talk.exceptions.is_empty();
         talk.taken.clone_from(&taken);
         talk.proof_due |= !talk.proof_said;
         talk.equal(turn.now);
@@ -336,14 +344,18 @@ impl<S: Store> Node<S> {
         // Equal sides commit nothing: cursors are written only where something has moved.
         if is_news {
             let name = peer_name(device, store, scope);
-            turn.draft
-                .put(Table::Peer, name, 0, &PeerRow { taken, given });
+            let row = PeerRow {
+                taken,
+                given,
+                exceptions: Vec::new(),
+            };
+            turn.draft.put(Table::Peer, name, 0, &row);
         }
         if was_proved {
             return Ok(());
         }
         let below = self.outbox.next;
-        self.note_equal(turn, id, scope, below)
+        self.note_equal(turn, id, scope, below, &Exceptions::new())
     }
 
     /// Opens a round with the peer's row and ours, both said: decides what goes to the peer.

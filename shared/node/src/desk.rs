@@ -8,13 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::Refusal;
 use names::{
-    DocumentId, Kind, Moment, Reason, ScopeId,
+    DocumentId, Kind, Moment, Reason,
     limits::{OPENINGS_MAX, WAITING_PER_DOCUMENT_MAX},
 };
-use protocol::{
-    directory::Rights,
-    signed::{Head, SignedHead, derive_actor},
-};
+use protocol::signed::{Head, SignedHead, derive_actor};
 use store::{Store, StoreError, Table};
 
 use crate::{
@@ -70,6 +67,10 @@ impl<S: Store> Node<S> {
             self.answer(turn, ticket, Err(refused));
             return Ok(());
         }
+        if let Some(saved) = self.saved_before(turn, &request)? {
+            self.answer(turn, ticket, Ok(saved));
+            return Ok(());
+        }
         match self.accept(turn, ticket, request)? {
             Ok((document, pending)) if self.is_used(turn, document, &pending)? => {
                 let refused = NotDone::Refused(Refusal::EntryIdUsed);
@@ -85,6 +86,11 @@ impl<S: Store> Node<S> {
             Err(reason) => self.answer(turn, ticket, Err(NotDone::Reason(reason))),
         }
         Ok(())
+    }
+
+    /// Whether a command or a summary of a document is under way.
+    pub(crate) fn is_at_work_on(&self, document: DocumentId) -> bool {
+        self.desk.queues.contains_key(&document) || self.desk.summarising.contains(&document)
     }
 
     /// Whether the entry's id stands for an entry in another document already: writing it again
@@ -131,13 +137,8 @@ impl<S: Store> Node<S> {
                 let Some(row) = row else {
                     return Ok(Err(Reason::NotFound));
                 };
-                let writes = |scope: &ScopeId| {
-                    self.directory
-                        .rights(&self.device, scope)
-                        .contains(Rights::WRITE)
-                };
-                if !row.placed.iter().any(writes) {
-                    return Ok(Err(Reason::NotFound));
+                if let Err(reason) = self.may_write(&row) {
+                    return Ok(Err(reason));
                 }
                 (document, row.kind, None)
             }
@@ -181,7 +182,7 @@ impl<S: Store> Node<S> {
             &self.identity.tenant,
             &self.identity.device.public(),
             &document,
-            &self.nonce,
+            &self.nonce_of(document),
             &by.worker,
         );
         let task = Task::Perform(Box::new(Performance {
@@ -299,6 +300,12 @@ impl<S: Store> Node<S> {
         if let Err(reason) = self.place(turn, document, pending)? {
             return Ok(Err(reason));
         }
+        // It may have left while it was open.
+        if let Some(row) = turn.draft.document(document)?
+            && let Err(reason) = self.may_write(&row)
+        {
+            return Ok(Err(reason));
+        }
         let bundle = match self.sign(turn, document, pending, &chunk) {
             Ok(bundle) => bundle,
             Err(reason) => return Ok(Err(reason)),
@@ -349,7 +356,7 @@ impl<S: Store> Node<S> {
         let header = document::preflight::header(chunk)?;
         let head = Head {
             device: self.device,
-            nonce: self.nonce,
+            nonce: self.nonce_of(document),
             worker: pending.request.by.worker.clone(),
             seq: header.seq,
             hash: header.hash,

@@ -4,27 +4,24 @@
 //! batch at the end. Digests, members and logs are brought up to date once per turn, in
 //! [`Draft::settle`], from what was touched.
 
+mod settle;
+
 use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
-use names::{ChangeHash, DocumentId, Incarnation, ScopeId, WriterId};
-use protocol::{
-    codec,
-    digest::{LtHash, document_element},
-    log::{Cursor, Position},
-};
+use names::{ChangeHash, DocumentId, Incarnation, ScopeId};
+use protocol::{codec, log::Cursor};
 use store::{Batch, Damage, Snapshot, StoreError, Table};
 
 use crate::repair::Restated;
-use crate::rows::{
-    DocumentRow, IndexRow, LogItem, LogRow, MemberRow, Membership, ScopeRow, log_name, scope_name,
-};
+use crate::rows::{DocumentRow, IndexRow, LogItem};
 
 /// Something that happened to a document in this turn and belongs in the logs of its scopes.
 struct Happening {
     document: DocumentId,
     item: LogItem,
     origin: Option<Incarnation>,
+    /// The changes and the bytes of what came; nothing for a placement.
     changes: u64,
     bytes: u64,
 }
@@ -46,6 +43,26 @@ pub(crate) struct Draft<P> {
     happenings: Vec<Happening>,
     /// What was read of documents in which a change was looked for.
     known: BTreeMap<DocumentId, Known>,
+    shifts: BTreeMap<DocumentId, Shift>,
+}
+
+/// The scopes that a document came into and left in this turn.
+#[derive(Debug, Default)]
+pub(crate) struct Shift {
+    pub(crate) joined: Vec<ScopeId>,
+    pub(crate) left: Vec<ScopeId>,
+    /// Whether it was here before this turn.
+    has_past: bool,
+}
+
+/// What settling a turn has come to.
+pub(crate) struct Settled {
+    /// How far the logs of the scopes concerned go now.
+    pub(crate) heads: BTreeMap<ScopeId, Cursor>,
+    /// The members that changed.
+    pub(crate) restated: Vec<Restated>,
+    /// The documents that came into a scope or left one.
+    pub(crate) shifts: BTreeMap<DocumentId, Shift>,
 }
 
 impl<P: Snapshot> Draft<P> {
@@ -57,6 +74,7 @@ impl<P: Snapshot> Draft<P> {
             touched: BTreeMap::new(),
             happenings: Vec::new(),
             known: BTreeMap::new(),
+            shifts: BTreeMap::new(),
         }
     }
 
@@ -194,6 +212,17 @@ impl<P: Snapshot> Draft<P> {
         self.put(Table::Index, document.0, arrival, index);
     }
 
+    /// Notes that a document was placed, by its placement of this number or by a ruling: scopes that
+    /// it comes into are told all that it has, those that it leaves that it has left.
+    pub(crate) fn was_placed(
+        &mut self,
+        document: DocumentId,
+        number: u64,
+        origin: Option<Incarnation>,
+    ) {
+        self.happened(document, LogItem::Placement(number), origin, (0, 0));
+    }
+
     /// Writes what a bundle holds into which others were folded.
     pub(crate) fn put_folded(&mut self, document: DocumentId, arrival: u64, index: &IndexRow) {
         // What is not read yet may stand in another place now.
@@ -206,125 +235,14 @@ impl<P: Snapshot> Draft<P> {
         self.happenings.clear();
     }
 
-    /// Brings members, digests and logs up to date with what was touched; answers how far the
-    /// logs of the scopes concerned go now, and which members changed.
-    pub(crate) fn settle(
-        &mut self,
-        writer: WriterId,
-    ) -> Result<(BTreeMap<ScopeId, Cursor>, Vec<Restated>), StoreError> {
-        let (mut scopes, mut restated) = (BTreeMap::new(), Vec::new());
-        for (document, before) in std::mem::take(&mut self.touched) {
-            self.settle_document(document, before.as_ref(), &mut scopes, &mut restated)?;
-        }
-        for happening in std::mem::take(&mut self.happenings) {
-            self.settle_log(&happening, writer, &mut scopes)?;
-        }
-        let mut heads = BTreeMap::new();
-        for (scope, row) in scopes {
-            self.put(Table::Scope, scope_name(&scope), 0, &row);
-            heads.insert(scope, row.heads);
-        }
-        Ok((heads, restated))
+    /// Destroys the key of a document: what this turn does not put anew of it can be read no more.
+    pub(crate) fn destroy_key(&mut self, document: DocumentId) {
+        self.batch.destroy_key(document);
     }
 
     /// What is to be written.
     pub(crate) fn into_batch(self) -> Batch {
         self.batch
-    }
-
-    fn scope<'m>(
-        &self,
-        scope: &ScopeId,
-        scopes: &'m mut BTreeMap<ScopeId, ScopeRow>,
-    ) -> Result<&'m mut ScopeRow, StoreError> {
-        if !scopes.contains_key(scope) {
-            let row = self
-                .row(Table::Scope, &scope_name(scope), 0)?
-                .unwrap_or_default();
-            scopes.insert(scope.clone(), row);
-        }
-        scopes.get_mut(scope).ok_or(StoreError::Dead)
-    }
-
-    fn settle_document(
-        &mut self,
-        document: DocumentId,
-        before: Option<&DocumentRow>,
-        scopes: &mut BTreeMap<ScopeId, ScopeRow>,
-        restated: &mut Vec<Restated>,
-    ) -> Result<(), StoreError> {
-        let Some(mut after) = self.document(document)? else {
-            return Ok(());
-        };
-        let new = document_element(&document, &after.hashes(), &after.placements);
-        let old = before.map(|row| document_element(&document, &row.hashes(), &row.placements));
-        let mut joined = false;
-        for scope in after.placed.clone() {
-            let row = self.scope(&scope, scopes)?;
-            let mut hash = LtHash::from_bytes(&row.digest).unwrap_or_default();
-            let mut before = None;
-            let slot = match after.memberships.iter().find(|known| known.scope == scope) {
-                Some(known) => {
-                    if let Some(old) = &old {
-                        hash.remove(old);
-                        before = Some(old.state());
-                    }
-                    known.slot
-                }
-                None => {
-                    joined = true;
-                    let slot = row.count;
-                    row.count += 1;
-                    after.memberships.push(Membership {
-                        scope: scope.clone(),
-                        slot,
-                    });
-                    slot
-                }
-            };
-            hash.add(&new);
-            row.digest = hash.to_bytes();
-            restated.push(Restated {
-                scope: scope.clone(),
-                document,
-                before,
-                after: new.state(),
-            });
-            let member = MemberRow {
-                document,
-                state: new.state(),
-            };
-            self.put(Table::Member, scope_name(&scope), slot, &member);
-        }
-        if joined {
-            self.put(Table::Document, document.0, 0, &after);
-        }
-        Ok(())
-    }
-
-    fn settle_log(
-        &mut self,
-        happening: &Happening,
-        writer: WriterId,
-        scopes: &mut BTreeMap<ScopeId, ScopeRow>,
-    ) -> Result<(), StoreError> {
-        let Some(document) = self.document(happening.document)? else {
-            return Ok(());
-        };
-        for scope in &document.placed {
-            let row = self.scope(scope, scopes)?;
-            let number = row.heads.number(&writer) + 1;
-            row.heads.advance(Position { writer, number });
-            let entry = LogRow {
-                document: happening.document,
-                item: happening.item,
-                origin: happening.origin,
-                changes: happening.changes,
-                bytes: happening.bytes,
-            };
-            self.put(Table::Log, log_name(scope, writer), number, &entry);
-        }
-        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use protocol::{codec, narrow::PART_BYTES_MAX};
 use store::{Snapshot, Store, StoreError, Table};
 
 use crate::{
-    admit::{self, Verdict},
+    admit::{self, Judge, Verdict},
     draft::unless_damaged,
     node::Node,
     review,
@@ -131,16 +131,22 @@ impl<S: Store> Node<S> {
             ran.refuse(rejected.reason);
         }
         let directory = self.directory();
+        let judge = Judge {
+            directory: &directory,
+            is_centre: self.is_centre(),
+        };
         for placement in &load.placements {
             let document = placement.placement().document;
-            let verdict = admit::placement(&mut turn.draft, &directory, placement, None);
+            let verdict = admit::placement(&mut turn.draft, &judge, placement, None);
             match unless_damaged(verdict)? {
-                Some(Verdict::Admitted) => ran.admitted += 1,
+                Some(Verdict::Admitted) => {
+                    ran.admitted += 1;
+                    unless_damaged(self.owe_rulings(turn, document))?;
+                }
                 Some(Verdict::Held) => ran.held += 1,
                 Some(Verdict::Refused(reason)) => ran.refuse(reason),
                 None => ran.refuse(Reason::CannotOpen),
             }
-            self.note_placed(turn, document)?;
         }
         for bundle in &load.bundles {
             let admission = admit::bundle(&mut turn.draft, bundle, None);

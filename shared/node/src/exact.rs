@@ -289,11 +289,15 @@ impl<S: Store> Node<S> {
         };
         let row = read_row(snapshot, Table::Document, name, 0);
         let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
-        let Some(row) = row.filter(|row| row.placed.contains(scope)) else {
+        let Some(row) = row else {
             return Ok(difference);
         };
-        difference.placements = admit::placement_ids(snapshot, document, &row)?;
-        difference.placements.truncate(LIST_ROWS_MAX);
+        // Of one that has left the scope: where it went. Who has entries of it hands them all in.
+        let told = admit::told_in(snapshot, document, &row, scope)?;
+        difference.placements = told.into_iter().take(LIST_ROWS_MAX).collect();
+        if !row.placed.contains(scope) {
+            return Ok(difference);
+        }
         // An author left out here is offered again, which costs bytes and loses nothing.
         for slot in 0..row.actors.len().min(CHANGE_ACTORS_MAX) as u64 {
             let line = read_row(snapshot, Table::Actor, name, slot);

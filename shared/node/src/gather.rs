@@ -1,5 +1,7 @@
 //! Gathering the content of one frame from what is on disk.
 
+mod departed;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use names::{
@@ -13,6 +15,8 @@ use protocol::{
     placement::{PlacementId, SignedPlacement},
 };
 use store::{Snapshot, StoreError, Table};
+
+pub(crate) use departed::Audience;
 
 use crate::{
     admit::claim_of,
@@ -37,8 +41,9 @@ const REPAIR_READS_MAX: usize = 2_048;
 pub(crate) type Lines = BTreeMap<(DocumentId, u64), u64>;
 
 /// The content of one frame while it is gathered.
-pub(crate) struct Gathering {
+pub(crate) struct Gathering<'a> {
     scope: ScopeId,
+    audience: Audience<'a>,
     /// Documents of which something was met.
     documents: BTreeSet<DocumentId>,
     placements: Vec<SignedPlacement>,
@@ -46,6 +51,8 @@ pub(crate) struct Gathering {
     /// Documents that came into the scope with all they had: too much for one frame, they are
     /// sent piece by piece, as a repair is.
     whole: Vec<DocumentId>,
+    /// Documents of which it was said that they have left the scope.
+    told: BTreeSet<DocumentId>,
     bytes: usize,
     /// Rows looked at to find what a peer lacks.
     reads: usize,
@@ -64,8 +71,13 @@ pub(crate) struct Repair {
 }
 
 impl Repair {
+    /// Of which document.
+    pub(crate) fn document(&self) -> DocumentId {
+        self.document
+    }
+
     /// Everything of a document.
-    fn whole(document: DocumentId) -> Repair {
+    pub(crate) fn whole(document: DocumentId) -> Repair {
         Repair {
             document,
             actors: BTreeMap::new(),
@@ -101,15 +113,17 @@ impl From<Difference> for Repair {
     }
 }
 
-impl Gathering {
+impl<'a> Gathering<'a> {
     /// An empty frame about a scope.
-    pub(crate) fn new(scope: &ScopeId) -> Gathering {
+    pub(crate) fn new(scope: &ScopeId, audience: Audience<'a>) -> Gathering<'a> {
         Gathering {
             scope: scope.clone(),
+            audience,
             documents: BTreeSet::new(),
             placements: Vec::new(),
             bundles: Vec::new(),
             whole: Vec::new(),
+            told: BTreeSet::new(),
             bytes: 0,
             reads: 0,
         }
@@ -180,6 +194,15 @@ impl Gathering {
     ) -> Result<bool, StoreError> {
         let document = entry.document;
         self.documents.insert(document);
+        if self.audience.parted.contains_key(&document) {
+            let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
+            let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
+            if let Some(row) = row.filter(|row| row.has_left(&self.scope))
+                && (!self.audience.is_centre || entry.item == LogItem::Left)
+            {
+                return self.take_departure(snapshot, document, &row);
+            }
+        }
         match entry.item {
             LogItem::Placement(number) => self.take_placement(snapshot, document, number),
             LogItem::Bundle(arrival) => {
@@ -201,6 +224,8 @@ impl Gathering {
                 self.whole.push(document);
                 Ok(true)
             }
+            // It has come back since, and that is told further on in the log.
+            LogItem::Left => Ok(true),
         }
     }
 
@@ -296,13 +321,13 @@ impl Gathering {
         for document in self.documents.clone() {
             let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
             let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
-            let Some(row) = row else {
+            let Some(row) = row.filter(|row| row.placed.contains(&self.scope)) else {
                 continue;
             };
             if !self.has_room_for(snapshot, document, &row)? {
                 continue;
             }
-            let mut whole = Gathering::new(&self.scope);
+            let mut whole = Gathering::new(&self.scope, self.audience);
             whole.bytes = self.bytes;
             let mut all = true;
             for number in 0..row.placement_count {
@@ -352,7 +377,10 @@ impl Gathering {
         let document = repair.document;
         let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
         let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
-        let Some(row) = row.filter(|row| row.placed.contains(&self.scope)) else {
+        let Some(row) = row else {
+            return Ok(true);
+        };
+        let Some((told, is_whole)) = self.may_tell(snapshot, document, &row)? else {
             return Ok(true);
         };
         while repair.placement < row.placement_count {
@@ -361,12 +389,17 @@ impl Gathering {
             }
             if let Some(kept) = placement_at(snapshot, document, repair.placement)? {
                 let claim = unless_damaged(claim_of(&kept))?;
-                let known = claim.is_none_or(|(id, _)| repair.placements.contains(&id));
+                let may = |id: &PlacementId| told.as_ref().is_none_or(|told| told.contains(id));
+                let known =
+                    claim.is_none_or(|(id, _)| repair.placements.contains(&id) || !may(&id));
                 if !known && !self.take_placement(snapshot, document, repair.placement)? {
                     return Ok(false);
                 }
             }
             repair.placement += 1;
+        }
+        if !is_whole {
+            return Ok(true);
         }
         let mut arrival = repair.arrival;
         let lacks = |_: &IndexRow, change: &IndexChange| repair.lacks(&row, change);

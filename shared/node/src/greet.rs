@@ -19,6 +19,7 @@ use store::{Store, StoreError, Table};
 
 use crate::{
     draft::read_row,
+    except::{self, Exceptions},
     input::{LinkId, Side},
     link::{Link, PeerStore, Said, Stage, Talk},
     node::Node,
@@ -198,8 +199,9 @@ impl<S: Store> Node<S> {
         let known = std::mem::take(&mut link.their_ids);
         let mut lacking: Vec<SignedStatement> = Vec::new();
         if self.directory.device(&link.device).is_some() {
-            let ids = self.directory.ids().filter(|id| !known.contains(id));
-            lacking.extend(ids.filter_map(|id| self.directory.statement(&id).cloned()));
+            let all = self.directory.in_order();
+            let unknown = all.filter(|(id, _)| !known.contains(id));
+            lacking.extend(unknown.map(|(_, statement)| statement.clone()));
             link.statements_told = self.statements;
         } else {
             // The directory names people. A peer that it does not know is told nothing of it
@@ -259,6 +261,7 @@ impl<S: Store> Node<S> {
             ask: false,
             said: 0,
             seen: 0,
+            except: Vec::new(),
         }))
     }
 
@@ -274,6 +277,7 @@ impl<S: Store> Node<S> {
             turn.draft
                 .put(Table::Statement, Vec::new(), place, statement.signed());
             self.statements += 1;
+            self.ruled.extend(statement.ruled());
             self.directory_changed = true;
         }
         Ok(new)
@@ -308,11 +312,7 @@ impl<S: Store> Node<S> {
         link.is_centre = kind == DeviceKind::Centre;
         let (device, said) = (link.device, link.said.clone());
         for scope in self.common_scopes(&device) {
-            let taken = self.peer_row(turn, device, them.store, &scope)?.taken;
-            let mut talk = Talk {
-                taken,
-                ..Talk::default()
-            };
+            let mut talk = self.new_talk(turn, device, them, &scope)?;
             // Equal roots say that both were equal when the greetings were made; what was
             // written since goes live, and is nobody's but ours until it is acknowledged.
             let at_greeting = said.as_ref().and_then(|said| said.heads.get(&scope));
@@ -322,7 +322,7 @@ impl<S: Store> Node<S> {
                     talk.told = Some(heads.clone());
                     talk.equal(turn.now);
                     let below = said.as_ref().map_or(0, |said| said.outbox);
-                    self.note_equal(turn, id, &scope, below)?;
+                    self.note_equal(turn, id, &scope, below, &Exceptions::new())?;
                 }
                 None => talk.begin(1),
             }
@@ -331,6 +331,22 @@ impl<S: Store> Node<S> {
             }
         }
         self.take_early(turn, id)
+    }
+
+    /// A conversation about a scope, with what is known of the peer in it.
+    fn new_talk(
+        &self,
+        turn: &Turn<S::Snapshot>,
+        device: DeviceId,
+        them: PeerStore,
+        scope: &ScopeId,
+    ) -> Result<Talk, StoreError> {
+        let peer = self.peer_row(turn, device, them.store, scope)?;
+        Ok(Talk {
+            taken: peer.taken,
+            exceptions: except::of_rows(peer.exceptions),
+            ..Talk::default()
+        })
     }
 
     /// What is known of a peer in a scope. A row that cannot be read is no more than a lost hint.
@@ -366,6 +382,7 @@ impl<S: Store> Node<S> {
         if !std::mem::take(&mut self.directory_changed) {
             return Ok(());
         }
+        self.follow_rights(turn)?;
         let ids: Vec<LinkId> = self.links.keys().copied().collect();
         for id in ids {
             let device = self.device_of(id);
@@ -386,11 +403,7 @@ impl<S: Store> Node<S> {
                 .filter(|scope| !link.scopes.contains_key(scope))
                 .collect();
             for scope in new {
-                let taken = self.peer_row(turn, device, them.store, &scope)?.taken;
-                let mut talk = Talk {
-                    taken,
-                    ..Talk::default()
-                };
+                let mut talk = self.new_talk(turn, device, them, &scope)?;
                 talk.begin(1);
                 if let Some(link) = self.links.get_mut(&id) {
                     link.scopes.insert(scope, talk);
@@ -400,27 +413,29 @@ impl<S: Store> Node<S> {
         Ok(())
     }
 
-    /// Notes that a scope was found equal with a peer: with the centre, that is where everything
-    /// written here has arrived whose number in the outbox is below `below`.
+    /// Notes that a scope was found equal with a peer, except in some documents: with the centre,
+    /// that is where everything else written here has arrived whose number in the outbox is below
+    /// `below`.
     pub(crate) fn note_equal(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
         id: LinkId,
         scope: &ScopeId,
         below: u64,
+        except: &Exceptions,
     ) -> Result<(), StoreError> {
         let row: ScopeRow = turn
             .draft
             .row(Table::Scope, &scope_name(scope), 0)?
             .unwrap_or_default();
-        let documents = row.count;
         turn.say(Output::Notice(Notice::Equal {
             link: id,
             scope: scope.clone(),
-            documents,
+            documents: row.count,
+            except: except.len(),
         }));
         if self.links.get(&id).is_some_and(|link| link.is_centre) {
-            self.arrived_in(turn, scope, below)?;
+            self.arrived_in(turn, scope, below, except)?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use store::{Store, StoreError, Table};
 
 use crate::{
     draft::unless_damaged,
+    except::Exceptions,
     input::LinkId,
     node::{Node, Waits},
     output::{Notice, Output},
@@ -31,12 +32,20 @@ impl<S: Store> Node<S> {
             return Ok(());
         };
         link.in_flight = link.in_flight.saturating_sub(held.fills as usize);
+        link.has_answered = true;
+        self.take_hand_in(id, held);
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
         let lines = held
             .number
             .and_then(|number| link.unanswered.remove(&number));
         let mut told = BTreeSet::new();
         for fault in &held.refused {
             let (document, reason) = (fault.document, fault.reason);
+            if let Some(talk) = link.scopes.get_mut(&held.scope) {
+                talk.note_refused(document, reason);
+            }
             // One line for each reason: a peer must not fill the disk with ours.
             if told.insert(reason) {
                 turn.say(Output::Notice(Notice::Declined {
@@ -129,7 +138,7 @@ impl<S: Store> Node<S> {
     }
 
     /// Notes that the centre holds an author's line up to `seq`.
-    fn arrived(
+    pub(crate) fn arrived(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
         document: DocumentId,
@@ -160,16 +169,18 @@ impl<S: Store> Node<S> {
     }
 
     /// Notes that what was written here in a scope is at the centre, up to a number of the outbox:
-    /// the two were found equal when it stood there.
+    /// the two were found equal when it stood there, except in some documents.
     pub(crate) fn arrived_in(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
         scope: &ScopeId,
         below: u64,
+        except: &Exceptions,
     ) -> Result<(), StoreError> {
         let lines = self.outbox.lines_in(scope);
         let waiting: Vec<_> = lines
             .filter(|(_, waits)| waits.number < below)
+            .filter(|((document, _), _)| !except.contains_key(document))
             .map(|(line, waits)| (line, waits.last))
             .collect();
         for ((document, slot), seq) in waiting {
@@ -208,6 +219,7 @@ impl<S: Store> Node<S> {
             .put(Table::Actor, document.0, slot, &ActorRow { centre, ..line });
         if ours {
             self.wait_for_centre(turn, document, slot, (first, last))?;
+            self.hand_in_again(document);
         }
         Ok(())
     }

@@ -39,6 +39,7 @@ impl Inbox {
             Input::LinkDown { .. } => &mut self.then,
             Input::LinkUp { .. }
             | Input::Command { .. }
+            | Input::Transfer { .. }
             | Input::Opened { .. }
             | Input::Stated { .. }
             | Input::Want(_)
@@ -97,6 +98,7 @@ fn weight(input: &Input) -> (usize, usize) {
         Input::LinkUp { .. }
         | Input::LinkDown { .. }
         | Input::Command { .. }
+        | Input::Transfer { .. }
         | Input::Opened { .. }
         | Input::Stated { .. }
         | Input::Want(_)

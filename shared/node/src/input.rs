@@ -1,7 +1,7 @@
 //! All that can happen to a node.
 
 use domain::{By, Command};
-use names::{DocumentId, EntryId, ScopeId};
+use names::{DocumentId, EntryId, ScopeId, SiteId, TransferReason};
 use protocol::signed::PublicKey;
 
 use crate::{errand::Errand, opener::Opened, verify::VerifiedFrame, verify::VerifiedStatement};
@@ -39,6 +39,21 @@ pub struct Request {
     pub by: By,
     /// What.
     pub command: Command,
+}
+
+/// A person's wish that a case be carried on at another site.
+#[derive(Clone, Debug)]
+pub struct Transfer {
+    /// Which case.
+    pub document: DocumentId,
+    /// The site that hands it over.
+    pub from: SiteId,
+    /// The site that takes it on.
+    pub to: SiteId,
+    /// Why.
+    pub reason: TransferReason,
+    /// Who asks.
+    pub by: By,
 }
 
 /// Which document a command is for.
@@ -81,6 +96,13 @@ pub enum Input {
         ticket: Ticket,
         /// What is asked.
         request: Box<Request>,
+    },
+    /// A person transfers a case to another site.
+    Transfer {
+        /// Where the answer goes.
+        ticket: Ticket,
+        /// What is asked.
+        transfer: Box<Transfer>,
     },
     /// An opening has ended.
     Opened {

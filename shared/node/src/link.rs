@@ -10,7 +10,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use names::{DeviceId, DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId};
+use names::{
+    DeviceId, DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId, limits::EXCEPTIONS_MAX,
+};
 use protocol::{
     digest::{Digest, DocState},
     directory::StatementId,
@@ -20,6 +22,7 @@ use protocol::{
 
 use crate::{
     exact,
+    except::Exceptions,
     gather::{Lines, Repair},
     input::Side,
     output::Lane,
@@ -92,6 +95,30 @@ pub(crate) struct Link {
     pub(crate) ids_answered: bool,
     /// Whether the peer is the centre, whose word makes an entry *at the centre*.
     pub(crate) is_centre: bool,
+    /// Whether it has answered a batch: then it has greeted.
+    pub(crate) has_answered: bool,
+    /// What is to be handed in to it of documents that have left, and in which scope.
+    pub(crate) hand_ins: VecDeque<(ScopeId, Repair)>,
+    /// How far each document is with that.
+    pub(crate) handed_in: BTreeMap<DocumentId, HandIn>,
+}
+
+/// How far a document is with being handed in over a conversation.
+#[derive(Debug, Default)]
+pub(crate) struct HandIn {
+    /// Batches with parts of it that were not answered yet.
+    pub(crate) unanswered: BTreeSet<u64>,
+    /// Whether all of it is out.
+    pub(crate) is_sent: bool,
+    /// Whether something of it was refused: it is tried again in the next conversation.
+    pub(crate) is_refused: bool,
+}
+
+impl HandIn {
+    /// Whether the peer has answered to hold all of it.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_sent && self.unanswered.is_empty() && !self.is_refused
+    }
 }
 
 /// What our greeting said, to be compared with theirs.
@@ -201,6 +228,10 @@ pub(crate) struct Talk {
     pub(crate) given: Moved,
     /// Why the last round ended unequal.
     pub(crate) trouble: Option<Reason>,
+    /// Documents of which something was refused in this conversation, by either side, and why.
+    pub(crate) refused: BTreeMap<DocumentId, Reason>,
+    /// What both sides last agreed to differ in.
+    pub(crate) exceptions: Exceptions,
     /// Documents of this conversation whose placement can never be taken here.
     pub(crate) unplaceable: BTreeSet<DocumentId>,
 }
@@ -276,6 +307,9 @@ impl Link {
             early_bytes: 0,
             unfinished: false,
             is_centre: false,
+            has_answered: false,
+            hand_ins: VecDeque::new(),
+            handed_in: BTreeMap::new(),
         }
     }
 
@@ -350,9 +384,29 @@ impl Talk {
         self.unequal = None;
         self.due = None;
         self.trouble = None;
+        self.exceptions.clear();
         self.ahead.clear();
         self.received.documents.clear();
         self.given.documents.clear();
+    }
+
+    /// Notes that both sides are equal but for some documents. What was not taken in order may be of
+    /// these, so the cursors stay where they are.
+    pub(crate) fn equal_except(&mut self, exceptions: Exceptions, now: Moment) {
+        self.proved = Some(now);
+        self.was_equal = true;
+        self.failures = 0;
+        self.unequal = None;
+        self.due = None;
+        self.trouble = None;
+        self.exceptions = exceptions;
+    }
+
+    /// Notes that something of a document was refused.
+    pub(crate) fn note_refused(&mut self, document: DocumentId, reason: Reason) {
+        if self.refused.len() < EXCEPTIONS_MAX && document != DocumentId::default() {
+            self.refused.insert(document, reason);
+        }
     }
 
     /// Whether a disagreement means nothing yet: the peer's proof was given before all of ours had

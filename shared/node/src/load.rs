@@ -7,7 +7,7 @@ use protocol::message::{Fault, Frame, Held};
 use store::{Store, StoreError, Table};
 
 use crate::{
-    admit::{self, Admission, Verdict},
+    admit::{self, Admission, Judge, Verdict},
     draft::unless_damaged,
     input::LinkId,
     link::{Stage, Talk},
@@ -18,7 +18,7 @@ use crate::{
     verify::{Load, VerifiedBundle, VerifiedPlacement},
 };
 
-/// Live frames that may wait for the greetings: a second's worth at the busiest site. What is
+/// Frames that may wait for the greetings: a second's worth at the busiest site. What is
 /// dropped beyond it, or beyond their bytes, is found by the proof.
 const EARLY_FRAMES_MAX: usize = 64;
 const EARLY_BYTES_MAX: usize = 1 << 20;
@@ -55,6 +55,7 @@ fn may_come(reason: Reason) -> bool {
             | Reason::WrongSequence
             | Reason::UnknownSigner
             | Reason::NotPlaced
+            | Reason::Busy
     )
 }
 
@@ -70,11 +71,12 @@ impl<S: Store> Node<S> {
             return Ok(());
         };
         let Some(them) = link.them.filter(|_| link.stage == Stage::Scopes) else {
-            // A live frame may overtake the greeting, which goes by another stream. It waits.
-            let bytes: usize = load.bundles.iter().map(VerifiedBundle::bytes).sum();
+            // What goes by another stream may overtake the greeting: live frames, and what is handed
+            // in. It waits.
+            let bytes = load.bytes;
             let has_room = link.early.len() < EARLY_FRAMES_MAX
                 && link.early_bytes.saturating_add(bytes) <= EARLY_BYTES_MAX;
-            if load.lane == Lane::Live && has_room {
+            if has_room {
                 link.early_bytes += bytes;
                 link.early.push(load.clone());
             } else {
@@ -94,6 +96,7 @@ impl<S: Store> Node<S> {
                 self.take_bundle(turn, load.lane, scope, bundle, origin, &mut outcome)?;
             }
             self.never_to_come(id, scope, &mut outcome);
+            self.came_back(turn, id, &load.bundles)?;
         } else {
             // Not allowed and not existing are one answer; the frame's credit goes back with it.
             for bundle in &load.bundles {
@@ -136,7 +139,7 @@ impl<S: Store> Node<S> {
         }
     }
 
-    /// Takes up the live frames that overtook the greetings.
+    /// Takes up the frames that overtook the greetings.
     pub(crate) fn take_early(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
@@ -168,17 +171,24 @@ impl<S: Store> Node<S> {
             .map(|claim| claim.document)
             .collect();
         let directory = self.directory();
+        let judge = Judge {
+            directory: &directory,
+            is_centre: self.is_centre(),
+        };
         for placement in placements {
             let document = placement.placement().document;
             let Some(known) = unless_damaged(turn.draft.document(document))? else {
                 outcome.fault(document, Reason::CannotOpen);
                 continue;
             };
-            let is_here = known.as_ref().is_some_and(|row| row.placed.contains(scope));
+            // A document that has left may have been placed by somebody who did not know that.
+            let is_here = known.as_ref().is_some_and(|row| row.is_known_in(scope));
             let is_hidden = known.is_some() && !is_here;
             let belongs = here.contains(&document) || is_here;
-            let verdict = if belongs {
-                let admitted = admit::placement(&mut turn.draft, &directory, placement, origin);
+            let verdict = if self.is_being_dropped(document) {
+                Verdict::Refused(Reason::Busy)
+            } else if belongs {
+                let admitted = admit::placement(&mut turn.draft, &judge, placement, origin);
                 unless_damaged(admitted)?.unwrap_or(Verdict::Refused(Reason::CannotOpen))
             } else {
                 Verdict::Refused(Reason::NotAllowed)
@@ -186,7 +196,7 @@ impl<S: Store> Node<S> {
             match verdict {
                 Verdict::Admitted => {
                     outcome.admitted += 1;
-                    self.note_placed(turn, document)?;
+                    self.owe_rulings(turn, document)?;
                 }
                 Verdict::Held => {}
                 // Of a document that stands elsewhere nothing is told, not even that it exists.
@@ -219,10 +229,14 @@ impl<S: Store> Node<S> {
             ..Admission::default()
         };
         let admission = match unless_damaged(turn.draft.document(document))? {
-            Some(Some(row)) if row.placed.contains(scope) => {
+            Some(Some(_)) if self.is_being_dropped(document) => nothing(Reason::Busy),
+            Some(Some(row))
+                if row.placed.contains(scope) || self.may_hand_in(&row, scope, bundle) =>
+            {
                 let admitted = admit::bundle(&mut turn.draft, bundle, origin);
                 unless_damaged(admitted)?.unwrap_or_else(|| nothing(Reason::CannotOpen))
             }
+            Some(Some(row)) if row.has_left(scope) => nothing(Reason::Transferred),
             Some(_) => nothing(Reason::NotPlaced),
             None => nothing(Reason::CannotOpen),
         };
@@ -270,6 +284,9 @@ impl<S: Store> Node<S> {
         }
         if outcome.admitted > 0 {
             talk.proved = None;
+        }
+        for fault in &outcome.faults {
+            talk.note_refused(fault.document, fault.reason);
         }
         talk.frames_come += 1;
         let mut moved = false;

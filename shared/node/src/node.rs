@@ -25,9 +25,9 @@ use crate::{
     input::LinkId,
     link::Link,
     repair::SKETCHED_FROM,
-    rows::{ActorRow, DocumentRow, MetaRow, OutboxRow, ScopeRow},
+    rows::{ActorRow, DocumentRow, MetaRow, OutboxRow, ScopeRow, Stage, TransferRow},
+    transfer::{Owed, read_transfers},
     trying::Trying,
-    turn::Turn,
     verify::Verifier,
 };
 
@@ -82,6 +82,17 @@ pub struct Node<S> {
     /// Documents whose summary is to be made, and those that wait until what was missed is here.
     pub(crate) stale: BTreeSet<DocumentId>,
     pub(crate) stale_later: BTreeSet<DocumentId>,
+    /// Documents that have left a scope here.
+    pub(crate) parted: BTreeMap<DocumentId, TransferRow>,
+    /// Those of them that are on their way out of this store.
+    pub(crate) leaving: BTreeSet<DocumentId>,
+    /// Documents whose chunks were dropped in this opening: their actors of this opening must not
+    /// write again, so they have a nonce of their own.
+    pub(crate) nonces: BTreeMap<DocumentId, Nonce>,
+    /// Documents on whose placements this turn has brought a ruling.
+    pub(crate) ruled: BTreeSet<DocumentId>,
+    /// What the centre still has to rule, and whether the authority was asked in this opening.
+    pub(crate) owed: BTreeMap<(DocumentId, u64), Owed>,
     pub(crate) counters: BTreeMap<Reason, u64>,
     /// Turns that wrote something, since the opening.
     pub(crate) commits: u64,
@@ -134,6 +145,12 @@ impl Outbox {
             .map(|(line, waits)| (*line, *waits))
     }
 
+    /// How much of a document waits.
+    pub(crate) fn waiting_of(&self, document: DocumentId) -> u64 {
+        let all = (document, 0)..=(document, u64::MAX);
+        self.lines.range(all).map(|(_, waits)| waits.count()).sum()
+    }
+
     /// Whether nothing of a document waits.
     pub(crate) fn waits_no_more(&self, document: DocumentId) -> bool {
         let all = (document, 0)..=(document, u64::MAX);
@@ -164,28 +181,14 @@ impl<S: Store> Node<S> {
         let snapshot = store.snapshot()?;
         let mut batch = Batch::new();
         let mut stale = BTreeSet::new();
-        let meta = match read_row::<MetaRow, _>(&snapshot, Table::Meta, META, 0)? {
-            Some(meta) if meta.tenant == identity.tenant => {
-                if meta.summaries != Some(SUMMARY_VERSION) {
-                    stale = make_stale(&snapshot, &mut batch)?;
-                }
-                MetaRow {
-                    openings: meta.openings + 1,
-                    summaries: Some(SUMMARY_VERSION),
-                    ..meta
-                }
-            }
-            Some(_) => return Err(damaged(Table::Meta)),
-            None => MetaRow {
-                tenant: identity.tenant,
-                store: StoreId(part(&entropy, 1)),
-                incarnation: Incarnation(part(&entropy, 2)),
-                writer: WriterId(part(&entropy, 3)),
-                openings: 1,
-                restored: false,
-                summaries: Some(SUMMARY_VERSION),
-            },
-        };
+        let before = read_row::<MetaRow, _>(&snapshot, Table::Meta, META, 0)?;
+        if before
+            .as_ref()
+            .is_some_and(|meta| meta.summaries != Some(SUMMARY_VERSION))
+        {
+            stale = make_stale(&snapshot, &mut batch)?;
+        }
+        let meta = opened_meta(before, &identity, &entropy)?;
         batch.put(Table::Meta, META, 0, codec::encode(&meta));
         let mut directory = Directory::new(identity.tenant, identity.authority);
         let mut kept = read_statements(&snapshot, &mut directory)?;
@@ -199,6 +202,13 @@ impl<S: Store> Node<S> {
         stale.extend(read_stale(&snapshot)?);
         let trying = Trying::read(&snapshot, &mut batch)?;
         let log_heads = read_log_heads(&snapshot)?;
+        let (parted, owed) = read_transfers(&snapshot)?;
+        // What has left is in no list.
+        stale.retain(|document| {
+            parted
+                .get(document)
+                .is_none_or(|row| row.stage == Stage::Stays)
+        });
         drop(snapshot);
         store.commit(batch)?;
         Ok(Node {
@@ -219,6 +229,15 @@ impl<S: Store> Node<S> {
             sketched_from: SKETCHED_FROM,
             stale,
             stale_later: BTreeSet::new(),
+            leaving: parted
+                .iter()
+                .filter(|(_, row)| matches!(row.stage, Stage::HandsIn | Stage::Drops(_)))
+                .map(|(document, _)| *document)
+                .collect(),
+            parted,
+            nonces: BTreeMap::new(),
+            ruled: BTreeSet::new(),
+            owed,
             counters: BTreeMap::new(),
             commits: 0,
             dead: false,
@@ -282,20 +301,6 @@ impl<S: Store> Node<S> {
     /// Gives the store back, so that it can be closed.
     pub fn into_store(self) -> S {
         self.store
-    }
-
-    /// Notes where a document stands now, if anything of it waits for the centre.
-    pub(crate) fn note_placed(
-        &mut self,
-        turn: &Turn<S::Snapshot>,
-        document: DocumentId,
-    ) -> Result<(), StoreError> {
-        if let Some(placed) = self.outbox.placed.get_mut(&document)
-            && let Some(row) = turn.draft.document(document)?
-        {
-            *placed = row.placed;
-        }
-        Ok(())
     }
 
     pub(crate) fn count(&mut self, reason: Reason) {
@@ -388,6 +393,31 @@ fn read_log_heads<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Cursor>
         }
     })?;
     Ok(heads)
+}
+
+/// Who the store is in this opening; who it will be, when it is new.
+fn opened_meta(
+    before: Option<MetaRow>,
+    identity: &Identity,
+    entropy: &[u8; 64],
+) -> Result<MetaRow, StoreError> {
+    match before {
+        Some(meta) if meta.tenant == identity.tenant => Ok(MetaRow {
+            openings: meta.openings + 1,
+            summaries: Some(SUMMARY_VERSION),
+            ..meta
+        }),
+        Some(_) => Err(damaged(Table::Meta)),
+        None => Ok(MetaRow {
+            tenant: identity.tenant,
+            store: StoreId(part(entropy, 1)),
+            incarnation: Incarnation(part(entropy, 2)),
+            writer: WriterId(part(entropy, 3)),
+            openings: 1,
+            restored: false,
+            summaries: Some(SUMMARY_VERSION),
+        }),
+    }
 }
 
 /// Marks every summary: another version of the code makes them now. They are worked off with the

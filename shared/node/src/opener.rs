@@ -22,6 +22,7 @@ use crate::{
     input::JobId,
     rows::DocumentRow,
     standing::Authored,
+    views,
 };
 
 /// Bundles read at once while a document is brought up to date: 32 MiB at the worst.
@@ -192,7 +193,9 @@ impl Opener {
     ) -> Result<DocumentView, Reason> {
         let mut view = self.view(snapshot, document)?;
         let hot = self.open_durable(snapshot, document)?;
-        view.marks = hot.authored.marks(&hot.document, directory);
+        // What cannot be read marks nothing.
+        let transfers = views::transfers_of(snapshot, document, directory).unwrap_or_default();
+        view.marks = hot.authored.marks(&hot.document, directory, &transfers);
         Ok(view)
     }
 

@@ -3,6 +3,7 @@
 
 use domain::Refusal;
 use names::{ChangeHash, DeviceId, DocumentId, EntryId, Moment, Reason, ScopeId};
+use protocol::{directory::Ruling, placement::PlacementId};
 
 use crate::{
     errand::Ran,
@@ -31,6 +32,17 @@ pub struct Saved {
     pub entry: EntryId,
     /// The change that carries it; `None` when it had been recorded before.
     pub change: Option<ChangeHash>,
+}
+
+/// A transfer that was made and is on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Transferred {
+    /// The case.
+    pub document: DocumentId,
+    /// The placement that hands it over.
+    pub placement: PlacementId,
+    /// Entries written here that the centre has not yet said it holds.
+    pub waiting: u64,
 }
 
 /// Why a command was not carried out.
@@ -69,6 +81,8 @@ pub enum Notice {
         scope: ScopeId,
         /// Documents in it.
         documents: u64,
+        /// Documents in which they go on to differ, because one side refuses something of them.
+        except: usize,
     },
     /// The cursors' hint was not enough, and an exact comparison has begun.
     Repairing {
@@ -132,6 +146,16 @@ pub enum Output {
         /// How it went.
         result: Result<Saved, NotDone>,
     },
+    /// A transfer has been made, or not.
+    Transferred {
+        /// Whose.
+        ticket: Ticket,
+        /// How it went.
+        result: Result<Transferred, NotDone>,
+    },
+    /// The authority is to say this; only at the centre. Asked once in an opening, and again in the
+    /// next one as long as it was not said.
+    Rule(Ruling),
     /// A statement has been kept, or not.
     Stated {
         /// Whose.

@@ -9,7 +9,7 @@ use protocol::placement::{Placement, PlacementId, Root, SignedPlacement};
 use store::{Store, StoreError};
 
 use crate::{
-    admit::{self, Verdict},
+    admit::{self, Judge, Verdict},
     desk::Pending,
     input::{Request, Target},
     node::{Identity, Node},
@@ -96,6 +96,7 @@ impl<S: Store> Node<S> {
             root: Some(opening.root.clone()),
             previous: None,
             reason: None,
+            heads: Vec::new(),
         };
         let placed = self.keep_placement(turn, &placement)?;
         if let (Ok(previous), true) = (placed, more) {
@@ -108,7 +109,7 @@ impl<S: Store> Node<S> {
     }
 
     /// Signs a placement and admits it like any other; answers its id.
-    fn keep_placement(
+    pub(crate) fn keep_placement(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
         placement: &Placement,
@@ -120,8 +121,16 @@ impl<S: Store> Node<S> {
             Err(reason) => return Ok(Err(reason)),
         };
         let directory = self.directory();
-        match admit::placement(&mut turn.draft, &directory, &verified, None)? {
-            Verdict::Admitted | Verdict::Held => Ok(Ok(verified.id())),
+        let judge = Judge {
+            directory: &directory,
+            is_centre: self.is_centre(),
+        };
+        match admit::placement(&mut turn.draft, &judge, &verified, None)? {
+            Verdict::Admitted => {
+                self.owe_rulings(turn, placement.document)?;
+                Ok(Ok(verified.id()))
+            }
+            Verdict::Held => Ok(Ok(verified.id())),
             Verdict::Refused(reason) => Ok(Err(reason)),
         }
     }

@@ -23,8 +23,9 @@ use store::{Snapshot, StoreError, Table};
 
 use crate::{
     draft::{Draft, decode_row, read_arrivals, read_row, unless_damaged},
-    gather::{Gathering, Repair},
+    gather::{Audience, Gathering, Repair},
     rows::{ActorRow, DocumentRow, IndexRow, KeptPart, ReviewRow},
+    transfer::read_transfers,
     verify::{Checked, VerifiedFrame},
 };
 
@@ -123,7 +124,7 @@ pub fn lacking<P: Snapshot>(snapshot: &P, lines: &[HandedInLine]) -> Result<Hand
     for (document, wanted) in wanted {
         let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
         let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
-        let placed = row.and_then(|row| Some((row.placed.first()?.clone(), row)));
+        let placed = row.and_then(|row| Some((spoken_in(&row)?, row)));
         let Some((scope, row)) = placed else {
             unread += 1;
             continue;
@@ -138,10 +139,15 @@ pub fn lacking<P: Snapshot>(snapshot: &P, lines: &[HandedInLine]) -> Result<Hand
         let repair = Repair::beyond(document, reached.collect());
         lacking.entry(scope).or_default().push_back(repair);
     }
+    let (parted, _) = read_transfers(snapshot)?;
+    let audience = Audience {
+        parted: &parted,
+        is_centre: true,
+    };
     let mut parts = Vec::new();
     for (scope, mut repairs) in lacking {
         while !repairs.is_empty() {
-            let mut gathering = Gathering::new(&scope);
+            let mut gathering = Gathering::new(&scope, audience);
             while let Some(repair) = repairs.front_mut() {
                 if !gathering.take_repair(snapshot, repair)? {
                     break;
@@ -155,6 +161,13 @@ pub fn lacking<P: Snapshot>(snapshot: &P, lines: &[HandedInLine]) -> Result<Hand
         }
     }
     Ok(HandIn { parts, unread })
+}
+
+/// A scope in which a document may be spoken of with the centre: one that it is in, or while a
+/// ruling on where that is has not come, one that it has left.
+fn spoken_in(row: &DocumentRow) -> Option<ScopeId> {
+    let left = row.left.first().map(|left| &left.scope);
+    row.placed.first().or(left).cloned()
 }
 
 /// Whether all of these stretches of a document can be read, and where it stands.

@@ -19,25 +19,31 @@
 //! | Review | device | 0, then order of arrival | [`ReviewRow`], then parts as they came |
 //! | Stale | document | 0 | empty: the summary is older than the chunks |
 //! | Job | document | 0 | [`TryingRow`]: changes are opened that never were here |
+//! | Transfer | document | 0 | [`TransferRow`]: it has left a scope here |
+//! | Transfer | document | 1, 2 ... | a ruling that the centre owes on its placements |
 //!
 //! Rows of one turn are committed together, so every invariant between them holds after any
 //! crash: a scope's digest covers exactly its members, a member's state is its document's heads,
 //! a log names nothing that is not there.
 
+mod left;
+
 use std::{collections::BTreeMap, fmt};
 
 use minicbor::{Decode, Encode};
 use names::{
-    ActorId, ChangeHash, DeviceId, DocumentId, Incarnation, Kind, Moment, ScopeId, StoreId,
+    ActorId, ChangeHash, DeviceId, DocumentId, Incarnation, Kind, Moment, Reason, ScopeId, StoreId,
     TenantId, WorkerId, WriterId,
 };
 use protocol::{
     codec,
-    digest::{Digest, DocState, LtHash},
+    digest::{Digest, DocState, Element, LtHash},
     log::Cursor,
     narrow::PartName,
     placement::PlacementId,
 };
+
+pub(crate) use left::{Left, Stage, TransferRow};
 
 /// Who this store is.
 #[derive(Clone, Debug, Encode, Decode)]
@@ -91,8 +97,11 @@ pub(crate) struct DocumentRow {
     /// Where it stands among the members of each scope it was ever in here.
     #[cbor(n(9), with = "codec::wire")]
     pub(crate) memberships: Vec<Membership>,
+    /// The scopes that its placements name and that it is not in, with what took it out.
+    #[cbor(n(10), with = "codec::wire")]
+    pub(crate) left: Vec<Left>,
     /// Bundles admitted since some were last folded.
-    #[n(10)]
+    #[n(11)]
     pub(crate) loose: u64,
 }
 
@@ -110,6 +119,7 @@ impl DocumentRow {
             placements: Vec::new(),
             placed: Vec::new(),
             memberships: Vec::new(),
+            left: Vec::new(),
             loose: 0,
         }
     }
@@ -270,12 +280,16 @@ pub(crate) struct ScopeRow {
     /// The additive digest's lanes; empty when nothing was ever added.
     #[cbor(n(0), with = "codec::wire")]
     pub(crate) digest: Vec<u8>,
-    /// Documents in it; also the next member's slot, since none leaves yet.
+    /// Documents in it.
     #[n(1)]
     pub(crate) count: u64,
     /// The last position of each writing process' log.
     #[cbor(n(2), with = "codec::wire")]
     pub(crate) heads: Cursor,
+    /// Its members, those that have left among them: the next one's slot. Who has left stays in its
+    /// slot, so that both sides of the scope agree on that too.
+    #[n(3)]
+    pub(crate) slots: u64,
 }
 
 impl ScopeRow {
@@ -285,7 +299,7 @@ impl ScopeRow {
     }
 }
 
-/// One member of a scope.
+/// One member of a scope, which may have left it.
 #[derive(Clone, Debug, Encode, Decode)]
 pub(crate) struct MemberRow {
     #[cbor(n(0), with = "codec::wire")]
@@ -306,6 +320,9 @@ pub(crate) enum LogItem {
     /// It came into this scope with all it had.
     #[n(2)]
     Whole,
+    /// It left this scope.
+    #[n(3)]
+    Left,
 }
 
 /// One entry of a scope's log.
@@ -335,7 +352,27 @@ pub(crate) struct PeerRow {
     /// How far the peer last said it had taken this store's logs.
     #[cbor(n(1), with = "codec::wire")]
     pub(crate) given: Cursor,
+    /// The documents in which both last agreed to differ.
+    #[cbor(n(2), with = "codec::wire")]
+    pub(crate) exceptions: Vec<ExceptionRow>,
 }
+
+/// A document in which two sides differ because one refuses something of the other's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub(crate) struct ExceptionRow {
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) document: DocumentId,
+    /// Why something of it was refused.
+    #[cbor(n(1), with = "codec::wire")]
+    pub(crate) reason: Reason,
+    /// How it stood here and there; none where it was not.
+    #[cbor(n(2), with = "codec::wire", has_nil)]
+    pub(crate) ours: Option<Element>,
+    #[cbor(n(3), with = "codec::wire", has_nil)]
+    pub(crate) theirs: Option<Element>,
+}
+
+codec::wire_struct!(ExceptionRow);
 
 /// A document's summary, as `domain` makes it.
 #[derive(Clone, Encode, Decode)]

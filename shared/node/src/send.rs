@@ -18,7 +18,8 @@ use store::{Store, StoreError, Table};
 
 use crate::{
     draft::{decode_row, read_range, read_row, unless_damaged},
-    gather::{Gathering, Lines},
+    except,
+    gather::{Audience, Gathering, Lines},
     greet::statement_frames,
     input::LinkId,
     link::{Due, Link, Progress, Stage, Talk},
@@ -105,9 +106,11 @@ impl<S: Store> Node<S> {
             link.unfinished |= Self::measure(snapshot, scope, talk, them.incarnation, said)?;
             self.speak_cells(link, (scope, talk), said);
             Self::speak_exact(snapshot, id, link, (scope, talk), said, outputs)?;
-            self.speak_live(snapshot, link, (scope, talk), them.incarnation, now, said)?;
+            let audience = self.audience(link.is_centre);
+            let to = (them.incarnation, audience);
+            self.speak_live(snapshot, link, (scope, talk), to, now, said)?;
             while link.in_flight < FILL_FRAMES_IN_FLIGHT && talk.has_fill() {
-                match self.fill_frame(snapshot, link, (scope, talk), them.incarnation)? {
+                match self.fill_frame(snapshot, link, (scope, talk), to)? {
                     Some(frame) => {
                         if matches!(frame, Frame::Fill(_)) {
                             link.in_flight += 1;
@@ -124,6 +127,7 @@ impl<S: Store> Node<S> {
             Self::speak_proof(snapshot, scope, talk, said)?;
         }
         link.scopes = scopes;
+        self.speak_hand_ins(snapshot, link, said)?;
         Ok(())
     }
 
@@ -174,6 +178,7 @@ impl<S: Store> Node<S> {
         let row: ScopeRow =
             read_row(snapshot, Table::Scope, &scope_name(scope), 0)?.unwrap_or_default();
         let (digest, count) = (row.value(), row.count);
+        let except = except::said(snapshot, scope, talk)?;
         let (scope, round) = (scope.clone(), talk.round);
         let done = Done {
             scope,
@@ -184,6 +189,7 @@ impl<S: Store> Node<S> {
             ask,
             said: talk.frames_said,
             seen: talk.frames_come,
+            except,
         };
         said.push((Lane::Control, Frame::Done(done)));
         Ok(())
@@ -195,7 +201,7 @@ impl<S: Store> Node<S> {
         snapshot: &S::Snapshot,
         link: &mut Link,
         (scope, talk): (&ScopeId, &mut Talk),
-        them: Incarnation,
+        (them, audience): (Incarnation, Audience<'_>),
         now: Moment,
         said: &mut Vec<(Lane, Frame)>,
     ) -> Result<(), StoreError> {
@@ -208,7 +214,7 @@ impl<S: Store> Node<S> {
                 writer: head.writer,
                 number: told.number(&head.writer),
             };
-            let mut bytes = Gathering::new(scope);
+            let mut bytes = Gathering::new(scope, audience);
             let stretch = (from, head.number);
             let end = bytes.take_log(snapshot, stretch, them, &mut BTreeMap::new())?;
             // What people write now is little. More than a frame is somebody's backlog, which goes
@@ -249,7 +255,7 @@ impl<S: Store> Node<S> {
     }
 
     /// Counts a batch, and notes how far lines that wait for the centre go in it.
-    fn await_answer(&self, link: &mut Link, mut lines: Lines) {
+    pub(crate) fn await_answer(&self, link: &mut Link, mut lines: Lines) {
         if link.is_centre {
             lines.retain(|line, _| self.outbox.lines.contains_key(line));
             link.unanswered.insert(link.batches, lines);
@@ -263,10 +269,10 @@ impl<S: Store> Node<S> {
         snapshot: &S::Snapshot,
         link: &mut Link,
         (scope, talk): (&ScopeId, &mut Talk),
-        them: Incarnation,
+        (them, audience): (Incarnation, Audience<'_>),
     ) -> Result<Option<Frame>, StoreError> {
         while let Some((from, end)) = talk.fill.ranges.pop_front() {
-            let mut bytes = Gathering::new(scope);
+            let mut bytes = Gathering::new(scope, audience);
             let reached = bytes.take_log(snapshot, (from, end), them, &mut talk.fill.done)?;
             talk.fill.repairs.extend(bytes.take_whole());
             if reached < end {
@@ -287,7 +293,7 @@ impl<S: Store> Node<S> {
                 return Ok(Some(Frame::Fill(batch)));
             }
         }
-        let mut bytes = Gathering::new(scope);
+        let mut bytes = Gathering::new(scope, audience);
         while let Some(mut repair) = talk.fill.repairs.pop_front() {
             if !bytes.take_repair(snapshot, &mut repair)? {
                 talk.fill.repairs.push_front(repair);

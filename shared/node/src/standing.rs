@@ -9,7 +9,8 @@ use document::Document;
 use names::{ActorId, ChangeHash, DocumentId, EntryId, Mark, Moment};
 use protocol::{
     bundle::Bundle,
-    directory::{Directory, Written},
+    directory::{Directory, Rights, Written},
+    placement::Placement,
     signed::Head,
 };
 
@@ -77,11 +78,13 @@ impl Authored {
         });
     }
 
-    /// The entries that bear marks.
+    /// The entries that bear marks; `transfers` are the placements that took the document from one
+    /// site to another.
     pub(crate) fn marks(
         &self,
         document: &Document,
         directory: &Directory,
+        transfers: &[Placement],
     ) -> BTreeMap<EntryId, BTreeSet<Mark>> {
         let (mut stretches, mut verdicts) = (Vec::new(), Vec::new());
         for (place, written) in self.written.iter().enumerate() {
@@ -93,6 +96,23 @@ impl Authored {
                 if !marks.is_empty() {
                     stretches.push((written.actor, written.first, written.last));
                     verdicts.push(marks);
+                }
+            }
+        }
+        for placement in transfers {
+            let seen = document.reach(&placement.heads);
+            for written in &self.written {
+                let reach = seen.get(&written.actor).copied().unwrap_or(0);
+                let writes = |scope| {
+                    directory
+                        .ever(&written.device, scope)
+                        .contains(Rights::WRITE)
+                };
+                // Who writes where it went may not have heard of it either, and need not.
+                if written.last > reach && !placement.scopes.iter().any(writes) {
+                    let first = written.first.max(reach + 1);
+                    stretches.push((written.actor, first, written.last));
+                    verdicts.push(BTreeSet::from([Mark::TransferUnseen]));
                 }
             }
         }

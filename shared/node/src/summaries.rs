@@ -161,6 +161,9 @@ impl<S: Store> Node<S> {
             return Ok(());
         }
         for (document, summary) in std::mem::take(&mut self.desk.summarised) {
+            if self.is_dropped(document) {
+                continue;
+            }
             let row = unless_damaged(turn.draft.document(document))?.flatten();
             let fresh = row.is_some_and(|row| row.arrivals == summary.arrivals);
             self.keep_summary(turn, document, &summary, summary.arrivals, fresh);

@@ -2,14 +2,17 @@
 //! through a node, before the simulator makes the world worse.
 
 mod bounds;
+mod except;
 mod fold;
 mod form;
 mod gather;
 mod handed;
+mod kept;
 mod repair;
 mod restored;
 mod review;
 mod standing;
+mod transfer;
 mod trying;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,12 +23,14 @@ use protocol::{
     directory::{Device, DeviceKind, Grant, Issue, Rights, SignedStatement, Site, Statement},
     signed::DeviceKey,
 };
-use store::{MemoryStore, Snapshot as _};
+use store::Snapshot as _;
 
 use crate::{
     Identity, Input, Lane, LinkId, Node, NotDone, Notice, Opener, Output, Ran, Request, Saved,
-    Side, Target, Ticket, views,
+    Side, Target, Ticket, Transferred, views,
 };
+
+use kept::MemoryStore;
 
 const TENANT: TenantId = TenantId([7; 16]);
 
@@ -36,6 +41,7 @@ struct Place {
     key: u8,
     notices: Vec<Notice>,
     answers: BTreeMap<Ticket, Result<Saved, NotDone>>,
+    transferred: BTreeMap<Ticket, Result<Transferred, NotDone>>,
     jobs: u64,
     ran: BTreeMap<Ticket, Result<Ran, Reason>>,
     /// Conversations that it ended with revoked devices.
@@ -53,6 +59,8 @@ struct World {
     largest: u64,
     /// Bytes that went by the live lane.
     live: u64,
+    /// Rulings made.
+    ruled: u64,
 }
 
 fn key(number: u8) -> DeviceKey {
@@ -76,11 +84,21 @@ fn device(number: u8, kind: DeviceKind, scopes: &[&str]) -> Statement {
     })
 }
 
+/// Signs a statement as the authority.
+fn issue(number: u64, statement: Statement) -> SignedStatement {
+    let issue = Issue {
+        authority: names::Incarnation([9; 16]),
+        number,
+        at: Moment(i64::try_from(number).unwrap()),
+        statement,
+    };
+    SignedStatement::sign(&key(200), &TENANT, &issue).unwrap()
+}
+
 impl World {
     fn new(edges: &[&[&str]]) -> World {
-        let authority = key(200);
         let mut what = vec![device(0, DeviceKind::Centre, &[])];
-        for site in ["bath", "devizes"] {
+        for site in ["bath", "devizes", "kent"] {
             let site = Site {
                 id: site.parse().unwrap(),
                 name: site.to_owned(),
@@ -93,15 +111,7 @@ impl World {
         let statements: Vec<_> = what
             .into_iter()
             .enumerate()
-            .map(|(number, statement)| {
-                let issue = Issue {
-                    authority: names::Incarnation([9; 16]),
-                    number: number as u64 + 1,
-                    at: Moment(number as i64 + 1),
-                    statement,
-                };
-                SignedStatement::sign(&authority, &TENANT, &issue).unwrap()
-            })
+            .map(|(number, statement)| issue(number as u64 + 1, statement))
             .collect();
         let mut world = World {
             places: Vec::new(),
@@ -112,6 +122,7 @@ impl World {
             bytes: 0,
             largest: 0,
             live: 0,
+            ruled: 0,
         };
         for number in 0..=edges.len() as u8 {
             let place = world.place(number, MemoryStore::new());
@@ -137,6 +148,7 @@ impl World {
             key: number,
             notices: Vec::new(),
             answers: BTreeMap::new(),
+            transferred: BTreeMap::new(),
             jobs: 0,
             ran: BTreeMap::new(),
             revoked: Vec::new(),
@@ -228,6 +240,16 @@ impl World {
                     place.answers.insert(ticket, result);
                 }
                 Output::Notice(notice) => place.notices.push(notice),
+                Output::Transferred { ticket, result } => {
+                    place.transferred.insert(ticket, result);
+                }
+                Output::Rule(ruling) => {
+                    self.ruled += 1;
+                    let said = issue(100 + self.ruled, Statement::Ruling(ruling));
+                    let statement = place.node.verifier().statement(said).unwrap();
+                    let ticket = Ticket(1_000_000 + self.ruled);
+                    place.inbox.push_back(Input::Stated { ticket, statement });
+                }
                 Output::Ran { ticket, result } => {
                     place.ran.insert(ticket, result);
                 }

@@ -93,6 +93,15 @@ impl Trying {
         self.under_way.is_empty()
     }
 
+    /// Notes that a document is not here any more: there is nothing to open. Its mark goes with its
+    /// other rows.
+    pub(crate) fn forget(&mut self, document: DocumentId) {
+        self.suspects.remove(&document);
+        self.aside.remove(&document);
+        self.marked.remove(&document);
+        self.ready.remove(&document);
+    }
+
     /// Notes that an opening has ended, however it did.
     pub(crate) fn ended(&mut self, document: DocumentId) {
         self.suspects.remove(&document);

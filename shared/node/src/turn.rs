@@ -5,12 +5,12 @@
 //! anything said, from what is on disk. So nothing can be said before it is durable: there is no
 //! other place in which frames are made.
 
-use names::{Moment, Reason};
+use names::{Moment, Nonce, Reason};
 use protocol::message::{Bye, Frame};
 use store::{Snapshot, Store, StoreError};
 
 use crate::{
-    draft::{Draft, unless_damaged},
+    draft::{Draft, Settled, unless_damaged},
     input::{Input, LinkId},
     link::Due,
     node::Node,
@@ -40,9 +40,29 @@ pub(crate) struct Turn<P> {
 }
 
 impl<P: Snapshot> Turn<P> {
+    /// A turn that has decided nothing yet.
+    pub(crate) fn new(draft: Draft<P>, now: Moment, entropy: [u8; 32]) -> Turn<P> {
+        Turn {
+            draft,
+            now,
+            outputs: Vec::new(),
+            entropy,
+            drawn: 0,
+        }
+    }
+
     /// Says something to the shell, once the turn is on disk.
     pub(crate) fn say(&mut self, output: Output) {
         self.outputs.push(output);
+    }
+
+    /// A nonce that no other turn has.
+    pub(crate) fn nonce(&self) -> Nonce {
+        let (_, last) = self
+            .entropy
+            .split_last_chunk()
+            .expect("32 bytes have a last 16");
+        Nonce(*last)
     }
 
     /// A delay of up to a half more than `milliseconds`, so that many nodes do not act at once.
@@ -61,7 +81,8 @@ impl<P: Snapshot> Turn<P> {
 impl<S: Store> Node<S> {
     /// Takes one turn: all of `inputs`, decided together, in one transaction of the store.
     ///
-    /// `entropy` spreads waits; it never decides what is kept.
+    /// `entropy` spreads waits, and makes new actors for documents that were dropped; it never
+    /// decides what is kept, and must never be handed in twice.
     ///
     /// # Errors
     /// When the store fails. Nothing of the turn has been said then; the node is dead and must be
@@ -86,22 +107,24 @@ impl<S: Store> Node<S> {
         entropy: [u8; 32],
         inputs: Vec<Input>,
     ) -> Result<Vec<Output>, StoreError> {
-        let mut turn = Turn {
-            draft: Draft::new(self.store.snapshot()?),
-            now,
-            outputs: Vec::new(),
-            entropy,
-            drawn: 0,
-        };
+        let mut turn = Turn::new(Draft::new(self.store.snapshot()?), now, entropy);
         for input in inputs {
             self.take(&mut turn, input)?;
         }
         self.follow_directory(&mut turn)?;
-        let (heads, restated) = turn.draft.settle(self.meta.writer)?;
+        self.follow_rulings(&mut turn)?;
+        self.drop_transferred(&mut turn)?;
+        let Settled {
+            heads,
+            restated,
+            shifts,
+        } = turn.draft.settle(self.meta.writer)?;
+        self.follow_shifts(&mut turn, shifts)?;
         self.judge_proofs(&mut turn)?;
         self.judge_directories(now);
         self.act_on_time(&mut turn);
         self.assign_openings(&mut turn)?;
+        self.plan_hand_ins(&turn)?;
         let Turn {
             draft, mut outputs, ..
         } = turn;
@@ -135,6 +158,7 @@ impl<S: Store> Node<S> {
             // Frames of a conversation that ended while they were on their way.
             Input::Frame { .. } | Input::Wake => Ok(()),
             Input::Command { ticket, request } => self.take_command(turn, ticket, *request),
+            Input::Transfer { ticket, transfer } => self.take_transfer(turn, ticket, &transfer),
             Input::Opened { job, opened } => self.take_opened(turn, job, opened),
             Input::Want(document) => {
                 self.want(document);
@@ -228,7 +252,7 @@ impl<S: Store> Node<S> {
     }
 
     fn wake_at(&self, now: Moment) -> Option<Moment> {
-        if self.links.values().any(|link| link.unfinished) {
+        if self.links.values().any(|link| link.unfinished) || self.has_to_drop() {
             return Some(now);
         }
         let talks = self.links.values().flat_map(|link| link.scopes.values());

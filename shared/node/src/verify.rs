@@ -10,15 +10,22 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use crate::{bundle, node::Identity, output::Lane};
 use document::preflight::Header;
-use names::{ActorId, DocumentId, Reason, TenantId, limits::BUNDLE_ENCODED_MAX};
+use names::{
+    ActorId, DocumentId, Reason, TenantId,
+    limits::{BUNDLE_ENCODED_MAX, FRAME_BYTES_MAX},
+};
 use protocol::{
     bundle::{Bundle, Closing},
     codec,
-    directory::{Directory, SignedStatement},
+    directory::{Directory, SignedStatement, Statement},
     message::{Batch, Frame},
     placement::{Placement, PlacementId, SignedPlacement},
     signed::{Head, PublicKey},
 };
+
+/// The changes of one frame, put together again: four times what an honest frame holds. A change
+/// names others in a byte each, which become a hash each.
+const LOAD_BYTES_MAX: usize = 4 * FRAME_BYTES_MAX;
 
 /// What verification needs to know: whose record this is, and who may sign. Cheap to copy; a
 /// shell takes a fresh one from [`Node::verifier`](crate::Node::verifier) after every turn.
@@ -62,6 +69,8 @@ pub struct VerifiedPlacement {
 #[derive(Clone, Debug)]
 pub struct VerifiedStatement {
     signed: SignedStatement,
+    /// The document on whose placements it rules, if it is a ruling.
+    ruled: Option<DocumentId>,
 }
 
 /// Something in a frame that was not taken, and why.
@@ -86,6 +95,8 @@ pub(crate) struct Load {
     pub(crate) placements: Vec<VerifiedPlacement>,
     pub(crate) bundles: Vec<VerifiedBundle>,
     pub(crate) rejected: Vec<Rejected>,
+    /// The bytes of the frame.
+    pub(crate) bytes: usize,
 }
 
 /// What a verified frame holds.
@@ -123,8 +134,12 @@ impl Verifier {
     pub fn frame(&self, bytes: &[u8]) -> Result<VerifiedFrame, Reason> {
         let checked = match Frame::decode(bytes)? {
             None => Checked::Unknown,
-            Some(Frame::Fill(batch)) => Checked::Load(Box::new(self.load(Lane::Fill, batch))),
-            Some(Frame::Live(batch)) => Checked::Load(Box::new(self.load(Lane::Live, batch))),
+            Some(Frame::Fill(batch)) => {
+                Checked::Load(Box::new(self.load(Lane::Fill, batch, bytes.len())))
+            }
+            Some(Frame::Live(batch)) => {
+                Checked::Load(Box::new(self.load(Lane::Live, batch, bytes.len())))
+            }
             Some(Frame::Statements(batch)) => {
                 let (mut statements, mut rejected) = (Vec::new(), Vec::new());
                 for signed in batch.statements {
@@ -144,7 +159,7 @@ impl Verifier {
         Ok(VerifiedFrame(checked))
     }
 
-    fn load(&self, lane: Lane, mut batch: Batch) -> Load {
+    fn load(&self, lane: Lane, mut batch: Batch, bytes: usize) -> Load {
         let mut rejected = Vec::new();
         let mut placements = Vec::new();
         for signed in std::mem::take(&mut batch.placements) {
@@ -161,10 +176,16 @@ impl Verifier {
                 }),
             }
         }
-        let mut bundles = Vec::new();
+        let (mut bundles, mut room) = (Vec::new(), LOAD_BYTES_MAX);
         for bundle in std::mem::take(&mut batch.bundles) {
             let document = bundle.document;
-            match self.bundle(bundle, &mut rejected) {
+            let left = room.checked_sub(bundle::size(&bundle));
+            room = left.unwrap_or(room);
+            let verified = match left {
+                Some(_) => self.bundle(bundle, &mut rejected),
+                None => Err(Reason::TooLarge),
+            };
+            match verified {
                 Ok(bundle) => bundles.push(bundle),
                 Err(reason) => rejected.push(Rejected {
                     document,
@@ -179,6 +200,7 @@ impl Verifier {
             placements,
             bundles,
             rejected,
+            bytes,
         }
     }
 
@@ -275,7 +297,8 @@ impl Verifier {
         }
     }
 
-    /// Verifies one placement: its signature, and that its device may place in every scope named.
+    /// Verifies one placement: its signature, and of a first one that its device may place in every
+    /// scope named. A later one needs rights where the document stands, which its rows tell.
     ///
     /// # Errors
     /// The first thing that is wrong with it.
@@ -283,10 +306,10 @@ impl Verifier {
         let (_, claim) = signed.claim()?;
         let key = self.directory.signer(&claim.device)?;
         let (id, placement) = signed.verify(&self.tenant, &key)?;
-        if !self
+        let may = self
             .directory
-            .might_place(&placement.device, &placement.scopes)
-        {
+            .might_place(&placement.device, &placement.scopes);
+        if placement.is_first() && !may {
             return Err(Reason::NotAllowed);
         }
         self.check_root(&placement)?;
@@ -328,8 +351,13 @@ impl Verifier {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn statement(&self, signed: SignedStatement) -> Result<VerifiedStatement, Reason> {
-        signed.verify(&self.tenant, &self.authority)?;
-        Ok(VerifiedStatement { signed })
+        let issue = signed.verify(&self.tenant, &self.authority)?;
+        let ruled = if let Statement::Ruling(ruling) = issue.statement {
+            Some(ruling.document)
+        } else {
+            None
+        };
+        Ok(VerifiedStatement { signed, ruled })
     }
 }
 
@@ -394,6 +422,10 @@ impl VerifiedPlacement {
 }
 
 impl VerifiedStatement {
+    pub(crate) fn ruled(&self) -> Option<DocumentId> {
+        self.ruled
+    }
+
     pub(crate) fn signed(&self) -> &SignedStatement {
         &self.signed
     }

@@ -26,6 +26,12 @@ pub use crate::recount::Recomputed;
 /// Member rows read at once.
 const MEMBER_ROWS: usize = 1_024;
 
+mod transfers;
+
+use transfers::is_dropped;
+pub(crate) use transfers::transfers_of;
+pub use transfers::{HandedOver, handed_over};
+
 /// How far an entry has travelled, from acknowledgements and never from a guess.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -73,6 +79,9 @@ pub struct PeerSync {
     pub is_centre: bool,
     /// When both sides were last found equal, if nothing has come since.
     pub proved: Option<Moment>,
+    /// The documents in which they then went on to differ, and why one side refuses something of
+    /// them; an entry of them that only one side has is on its disk and goes no further.
+    pub exceptions: BTreeMap<DocumentId, Reason>,
     /// What the peer announced, and what has come of it.
     pub expected: Progress,
     /// See `expected`.
@@ -137,6 +146,7 @@ impl<S: Store> Node<S> {
             device: link.device,
             is_centre: link.is_centre,
             proved: link.directory.proved,
+            exceptions: BTreeMap::new(),
             expected: Progress::default(),
             received: Progress::default(),
             announced: Progress::default(),
@@ -161,6 +171,11 @@ impl<S: Store> Node<S> {
                 device: link.device,
                 is_centre: link.is_centre,
                 proved: talk.proved,
+                exceptions: talk
+                    .exceptions
+                    .iter()
+                    .map(|(document, kept)| (*document, kept.reason))
+                    .collect(),
                 expected: talk.expected,
                 received: talk.received.so_far(),
                 announced: talk.announced,
@@ -202,7 +217,11 @@ pub fn documents<P: Snapshot>(snapshot: &P, scope: &ScopeId) -> Result<Vec<Liste
     while let Some(from) = next {
         let (members, more) = members_from(snapshot, scope, from, MEMBER_ROWS)?;
         for member in members {
-            listed.extend(document_of(snapshot, member.document)?);
+            // Those that have left are members still, and in no list.
+            let row = read_document(snapshot, member.document)?;
+            if let Some(row) = row.filter(|row| row.placed.contains(scope)) {
+                listed.push(listed_of(snapshot, member.document, &row)?);
+            }
         }
         next = more;
     }
@@ -217,22 +236,37 @@ pub fn document_of<P: Snapshot>(
     snapshot: &P,
     document: DocumentId,
 ) -> Result<Option<Listed>, StoreError> {
+    let row = read_document(snapshot, document)?;
+    row.map(|row| listed_of(snapshot, document, &row))
+        .transpose()
+}
+
+/// A document's header row; none when there is none, or it is damaged.
+fn read_document<P: Snapshot>(
+    snapshot: &P,
+    document: DocumentId,
+) -> Result<Option<DocumentRow>, StoreError> {
     let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
-    let Some(row) = unless_damaged::<Option<DocumentRow>>(row)?.flatten() else {
-        return Ok(None);
-    };
+    Ok(unless_damaged::<Option<DocumentRow>>(row)?.flatten())
+}
+
+fn listed_of<P: Snapshot>(
+    snapshot: &P,
+    document: DocumentId,
+    row: &DocumentRow,
+) -> Result<Listed, StoreError> {
     let summary = read_row(snapshot, Table::Summary, document.as_ref(), 0);
     let summary: Option<SummaryRow> = unless_damaged(summary)?.flatten();
     let stale = summary
         .as_ref()
         .is_none_or(|summary| summary.arrivals < row.arrivals);
     let summary = summary.map(|summary| summary.json).unwrap_or_default();
-    Ok(Some(Listed {
+    Ok(Listed {
         document,
         kind: row.kind,
         summary,
         stale,
-    }))
+    })
 }
 
 /// How a document stands with whoever wants to see it.
@@ -286,7 +320,11 @@ pub fn entry_state<P: Snapshot>(
         return Ok(None);
     };
     let line: Option<ActorRow> = read_row(snapshot, Table::Actor, row.document.as_ref(), row.slot)?;
-    let arrived = line.is_some_and(|line| line.centre >= row.seq);
+    // What was dropped here had arrived, all of it.
+    let arrived = match line {
+        Some(line) => line.centre >= row.seq,
+        None => is_dropped(snapshot, row.document)?,
+    };
     Ok(Some(if arrived {
         EntryState::AtTheCentre
     } else {
@@ -303,7 +341,7 @@ pub fn recompute<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Recomput
     store::each(snapshot, Table::Document, |row| {
         documents.extend(<[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId));
     })?;
-    let mut recount = Recount::default();
+    let mut recount = Recount::of_store(snapshot)?;
     for document in documents {
         backup::each_piece(snapshot, document, |piece| {
             recount.piece(&piece).map_err(|_| damaged(Table::Bundle))

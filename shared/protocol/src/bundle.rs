@@ -29,13 +29,14 @@ use crate::{
     signed::{Signature, SignedHead},
 };
 
-/// What a change builds on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What a change builds on. One near by takes a byte in a frame: it must not take many times that in
+/// memory.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Dep {
     /// The change that stands so many places before it in the bundle; from 1.
     Near(u16),
     /// A change that is not in the bundle.
-    Far(ChangeHash),
+    Far(Box<ChangeHash>),
 }
 
 impl Wire for Dep {
@@ -48,7 +49,7 @@ impl Wire for Dep {
 
     fn read(decoder: &mut Decoder<'_>) -> Result<Self, ReadError> {
         if decoder.datatype()? == Type::Bytes {
-            ChangeHash::read(decoder).map(Dep::Far)
+            ChangeHash::read(decoder).map(|hash| Dep::Far(Box::new(hash)))
         } else {
             decoder.u16().map(Dep::Near)
         }
@@ -212,7 +213,7 @@ mod tests {
         #[test]
         fn what_a_change_builds_on_reads_back(places: u16, hash: [u8; 32]) {
             let packed = |deps| PackedChange { author: 3, deps, rest: vec![1, 2] };
-            for deps in [vec![], vec![Dep::Near(places), Dep::Far(ChangeHash(hash))]] {
+            for deps in [vec![], vec![Dep::Near(places), Dep::Far(Box::new(ChangeHash(hash)))]] {
                 let change = packed(deps);
                 prop_assert_eq!(codec::decode(&codec::encode(&change)), Ok(change));
             }

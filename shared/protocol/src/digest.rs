@@ -67,6 +67,18 @@ pub fn document_element(
     Element(*hasher.finalize().as_bytes())
 }
 
+/// The element for a document that a placement names a scope for and that is not in it: it has
+/// left. In that scope's digest stands what took it out ([`exits`](crate::placement::exits)), and
+/// nothing of what it contains: who may no longer read it can still agree on that it went.
+pub fn left_element(document: &DocumentId, exits: &[PlacementId]) -> Element {
+    let exits: BTreeSet<&PlacementId> = exits.iter().collect();
+    let mut hasher = hash::hasher(label::LEFT_ELEMENT, &[document.as_ref()]);
+    for exit in exits {
+        hasher.update(exit.as_ref());
+    }
+    Element(*hasher.finalize().as_bytes())
+}
+
 /// The element for a statement of the directory.
 pub fn statement_element(statement: &StatementId) -> Element {
     Element(hash::hash32(
@@ -198,11 +210,14 @@ mod tests {
             document_element(&DOCUMENT, &[], &[there]),
             document_element(&DOCUMENT, &[], &[here, there]),
             document_element(&DOCUMENT, &[one], &[here]),
+            left_element(&DOCUMENT, &[]),
+            left_element(&DOCUMENT, &[here]),
+            left_element(&DOCUMENT, &[here, there]),
         ]
         .iter()
         .map(Element::state)
         .collect();
-        assert_eq!(states.len(), 8);
+        assert_eq!(states.len(), 11);
         let [forth, back] = [[one, two], [two, one]];
         let placed = |heads: &[ChangeHash]| document_element(&DOCUMENT, heads, &[there, here]);
         assert_eq!(placed(&forth), placed(&back));

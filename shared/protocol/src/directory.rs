@@ -24,14 +24,15 @@ use names::{
 
 use crate::{
     digest::{Digest, LtHash, statement_element},
+    placement::PlacementId,
     signed::{PublicKey, device_id},
 };
 pub use standing::{
     HANDED_IN_LINES_MAX, HandedIn, HandedInLine, Purge, Revocation, Revoked, Written,
 };
 pub use statement::{
-    Device, DeviceKind, Grant, Issue, Rights, Role, SignedStatement, Site, Statement, StatementId,
-    Worker,
+    Device, DeviceKind, Grant, Issue, Rights, Role, Ruling, SignedStatement, Site, Statement,
+    StatementId, Worker,
 };
 
 /// Which of two statements about one thing is the later: by moment, number, id.
@@ -55,6 +56,8 @@ pub struct Directory {
     tenant: TenantId,
     authority: PublicKey,
     statements: BTreeMap<StatementId, SignedStatement>,
+    /// The same in the order in which they were made.
+    order: BTreeSet<Rank>,
     sum: LtHash,
     numbers: BTreeMap<Incarnation, u64>,
     latest: Option<Moment>,
@@ -71,6 +74,8 @@ pub struct Directory {
     purged: BTreeMap<DeviceId, Moment>,
     /// What came here after its device was revoked: ranges of sequence numbers.
     handed_in: BTreeMap<(DeviceId, DocumentId, ActorId), BTreeSet<(u64, u64)>>,
+    /// Which placement stands of those that follow another (none: of the first ones).
+    rulings: BTreeMap<(DocumentId, Option<PlacementId>), Ranked<PlacementId>>,
 }
 
 impl Directory {
@@ -80,6 +85,7 @@ impl Directory {
             tenant,
             authority,
             statements: BTreeMap::new(),
+            order: BTreeSet::new(),
             sum: LtHash::new(),
             numbers: BTreeMap::new(),
             latest: None,
@@ -92,6 +98,7 @@ impl Directory {
             revoked: BTreeMap::new(),
             purged: BTreeMap::new(),
             handed_in: BTreeMap::new(),
+            rulings: BTreeMap::new(),
         }
     }
 
@@ -111,14 +118,13 @@ impl Directory {
         let newest = self.numbers.entry(issue.authority).or_default();
         *newest = issue.number.max(*newest);
         self.latest = self.latest.max(Some(issue.at));
-        self.take_effect(
-            Rank {
-                at: issue.at,
-                number: issue.number,
-                id,
-            },
-            issue.statement,
-        );
+        let rank = Rank {
+            at: issue.at,
+            number: issue.number,
+            id,
+        };
+        self.order.insert(rank);
+        self.take_effect(rank, issue.statement);
         Ok(true)
     }
 
@@ -151,7 +157,17 @@ impl Directory {
                 keep_first(&mut self.purged, device, rank.at);
             }
             Statement::HandedIn(handed_in) => self.hand_in(handed_in),
+            Statement::Ruling(ruling) => self.rule(rank, ruling),
             Statement::Unknown => {}
+        }
+    }
+
+    /// What was ruled first stands: a centre that came back without its ruling may make another.
+    fn rule(&mut self, rank: Rank, ruling: Ruling) {
+        let (key, value) = ((ruling.document, ruling.previous), ruling.stands);
+        let standing = self.rulings.get(&key);
+        if standing.is_none_or(|standing| rank < standing.rank) {
+            self.rulings.insert(key, Ranked { rank, value });
         }
     }
 
@@ -188,6 +204,14 @@ impl Directory {
     /// All statements, by id.
     pub fn statements(&self) -> impl ExactSizeIterator<Item = &SignedStatement> {
         self.statements.values()
+    }
+
+    /// All statements in the order in which they were made. Whoever is told them must be told them so:
+    /// having seen one means having seen all before it ([`Directory::latest`]).
+    pub fn in_order(&self) -> impl Iterator<Item = (StatementId, &SignedStatement)> {
+        self.order
+            .iter()
+            .filter_map(|rank| Some((rank.id, self.statements.get(&rank.id)?)))
     }
 
     /// The number after the newest that the authority's `incarnation` has given out, from 1.
@@ -290,22 +314,35 @@ impl Directory {
                 .all(|scope| self.rights(device, scope).contains(Rights::PLACE))
     }
 
-    /// Whether a device may place in all of these scopes, or once might: what it placed then
-    /// stays placed, on every node alike, whenever the node learned of the change. That the device
-    /// was revoked since makes no difference here either: admission is not standing.
+    /// What a device may do in a scope, or once might: what it did then stays done, on every node
+    /// alike, whenever the node learned of the change. That the device was revoked since makes no
+    /// difference here either: admission is not standing.
+    pub fn ever(&self, device: &DeviceId, scope: &ScopeId) -> Rights {
+        let grants = self.granted.get(device).into_iter().flatten();
+        grants
+            .filter(|grant| grant.scope == *scope)
+            .fold(self.given(device, scope), |rights, grant| {
+                rights.with(grant.rights)
+            })
+    }
+
+    /// Whether a device may place in all of these scopes, or once might.
     pub fn might_place(&self, device: &DeviceId, scopes: &BTreeSet<ScopeId>) -> bool {
-        let ever = |scope: &ScopeId| {
-            let grants = self.granted.get(device).into_iter().flatten();
-            grants
-                .filter(|grant| grant.scope == *scope)
-                .fold(self.given(device, scope), |rights, grant| {
-                    rights.with(grant.rights)
-                })
-        };
         !scopes.is_empty()
             && scopes
                 .iter()
-                .all(|scope| ever(scope).contains(Rights::PLACE))
+                .all(|scope| self.ever(device, scope).contains(Rights::PLACE))
+    }
+
+    /// Which of the placements of a document that follow another (none: of its first ones) stands,
+    /// if the authority has ruled on them.
+    pub fn ruling(
+        &self,
+        document: DocumentId,
+        previous: Option<PlacementId>,
+    ) -> Option<PlacementId> {
+        let ruling = self.rulings.get(&(document, previous));
+        ruling.map(|ranked| ranked.value)
     }
 
     /// The scopes whose documents a device may read, without the directory itself. For the centre

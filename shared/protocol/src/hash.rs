@@ -12,6 +12,7 @@ pub(crate) mod label {
     pub(crate) const ROOT: &str = "ridgeway root v1";
     pub(crate) const STATEMENT: &str = "ridgeway statement v1";
     pub(crate) const DOCUMENT_ELEMENT: &str = "ridgeway element document v1";
+    pub(crate) const LEFT_ELEMENT: &str = "ridgeway element left v1";
     pub(crate) const STATEMENT_ELEMENT: &str = "ridgeway element statement v1";
     pub(crate) const LANES: &str = "ridgeway lthash lanes v1";
     pub(crate) const LTHASH: &str = "ridgeway lthash value v1";

@@ -15,7 +15,7 @@ use minicbor::Encode;
 use names::{Reason, limits::FRAME_BYTES_MAX};
 
 pub use body::{
-    Batch, Bye, Cells, Differ, Difference, Done, Fault, Held, Hello, List, Ping, Sent,
+    Batch, Bye, Cells, Differ, Difference, Done, Excepted, Fault, Held, Hello, List, Ping, Sent,
     StatementBatch, StatementIds, Table, TableRow, Totals, Wanted, table_root,
 };
 

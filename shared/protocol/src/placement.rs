@@ -2,18 +2,19 @@
 //!
 //! Nobody opens a document to route it, and nobody pulls another site's document by writing a
 //! field. A document's first placement creates it; each later one names the placement that it
-//! supersedes. Those that no other supersedes are *standing*; more than one means that two people
-//! placed the document at the same time.
+//! supersedes, and may take the document out of scopes it was in: a *transfer*. Those that no other
+//! supersedes are *standing*; more than one means that two people placed the document at the same
+//! time, and [`stands`] says where it is then.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+mod stands;
+
+use std::{collections::BTreeSet, fmt};
 
 use minicbor::{Decode, Encode};
 use names::{
-    DeviceId, DocumentId, Kind, Moment, Reason, ScopeId, SiteId, TenantId, WorkerId,
-    limits::{LINE_BYTES_MAX, PLACEMENT_SCOPES_MAX, SIGNED_BYTES_MAX},
+    ChangeHash, DeviceId, DocumentId, Kind, Moment, Reason, ScopeId, SiteId, TenantId,
+    TransferReason, WorkerId,
+    limits::{LINE_BYTES_MAX, PLACEMENT_HEADS_MAX, PLACEMENT_SCOPES_MAX, SIGNED_BYTES_MAX},
 };
 
 use crate::{
@@ -22,6 +23,8 @@ use crate::{
     hash::{self, label},
     signed::{DeviceKey, PublicKey, Signature, device_id},
 };
+
+pub use stands::{Fork, Stands, exits, left, standing, stands, told_in};
 
 byte_value!(
     /// A placement: 16 bytes of a hash. For the root of a derived document it is a hash of
@@ -84,15 +87,27 @@ pub struct Placement {
     /// The placement that this one supersedes; none when it creates the document.
     #[cbor(n(7), with = "codec::wire", has_nil)]
     pub previous: Option<PlacementId>,
-    /// Why, in a person's words. Only a later placement needs it.
+    /// Why the document leaves a scope. Only a later placement has it; one that adds scopes alone
+    /// needs none.
+    #[cbor(n(8), with = "codec::wire", has_nil)]
+    pub reason: Option<TransferReason>,
+    /// The heads of the document that the device had seen when it said this: what is not among
+    /// them, or before them, it did not know of. At most [`PLACEMENT_HEADS_MAX`]; only a later
+    /// placement has them.
     #[cbor(
-        n(8),
+        n(9),
         encode_with = "codec::wire::encode",
-        decode_with = "codec::line",
-        nil = "codec::wire::nil",
-        is_nil = "codec::wire::is_nil"
+        decode_with = "codec::at_most::<PLACEMENT_HEADS_MAX, _, _>",
+        nil = "no_heads",
+        is_nil = "Vec::is_empty"
     )]
-    pub reason: Option<String>,
+    pub heads: Vec<ChangeHash>,
+}
+
+/// What a placement without heads leaves out.
+#[expect(clippy::unnecessary_wraps, reason = "the form that the codec asks for")]
+fn no_heads() -> Option<Vec<ChangeHash>> {
+    Some(Vec::new())
 }
 
 impl Placement {
@@ -105,18 +120,20 @@ impl Placement {
     ///
     /// # Errors
     /// [`Reason::TooLarge`] beyond a limit; [`Reason::Malformed`] when it names no scope, the
-    /// directory, or a root that is not first or names another site than its scopes.
+    /// directory, a root that is not first or names another site than its scopes, or what only a
+    /// later one may have.
     pub fn check(&self) -> Result<(), Reason> {
         let texts = self
             .root
             .iter()
             .flat_map(|root| [&root.venue, &root.date, &root.start]);
-        let long = texts
-            .chain(&self.reason)
-            .any(|text| text.len() > LINE_BYTES_MAX);
-        if long || self.scopes.len() > PLACEMENT_SCOPES_MAX {
+        let long = texts.into_iter().any(|text| text.len() > LINE_BYTES_MAX);
+        let many =
+            self.scopes.len() > PLACEMENT_SCOPES_MAX || self.heads.len() > PLACEMENT_HEADS_MAX;
+        if long || many {
             return Err(Reason::TooLarge);
         }
+        let premature = self.is_first() && (self.reason.is_some() || !self.heads.is_empty());
         let nowhere = self.scopes.is_empty() || self.scopes.contains(&ScopeId::Directory);
         let misplaced_root = self.root.as_ref().is_some_and(|root| {
             !self.is_first()
@@ -125,11 +142,29 @@ impl Placement {
                     .iter()
                     .any(|scope| !belongs_to(scope, &root.site))
         });
-        if nowhere || misplaced_root {
+        if nowhere || misplaced_root || premature {
             Err(Reason::Malformed)
         } else {
             Ok(())
         }
+    }
+
+    /// Whether it may follow `before`, which the document's `root` began: what leaves a scope says
+    /// why, and a register leaves none of its own site.
+    ///
+    /// # Errors
+    /// [`Reason::Malformed`] when it gives no reason, [`Reason::NotAllowed`] when a document of its
+    /// kind may not leave.
+    pub fn check_leaving(&self, before: &Placement, root: Option<&Root>) -> Result<(), Reason> {
+        let mut left = before.scopes.difference(&self.scopes).peekable();
+        if left.peek().is_some() && self.reason.is_none() {
+            return Err(Reason::Malformed);
+        }
+        let is_own = |scope: &ScopeId| root.is_none_or(|root| belongs_to(scope, &root.site));
+        if !self.kind.may_leave_its_site() && left.any(is_own) {
+            return Err(Reason::NotAllowed);
+        }
+        Ok(())
     }
 
     fn id(&self, payload: &[u8]) -> PlacementId {
@@ -158,6 +193,7 @@ impl fmt::Debug for Placement {
             .field("worker", &self.worker)
             .field("root", &self.root)
             .field("previous", &self.previous)
+            .field("reason", &self.reason)
             .finish_non_exhaustive()
     }
 }
@@ -253,222 +289,6 @@ impl fmt::Debug for SignedPlacement {
 
 codec::wire_struct!(Root, Placement, SignedPlacement);
 
-/// The placements of one document that no other of them supersedes: what the digest covers.
-pub fn standing(placements: &BTreeMap<PlacementId, Placement>) -> BTreeSet<PlacementId> {
-    let superseded: BTreeSet<&PlacementId> = placements
-        .values()
-        .filter_map(|placement| placement.previous.as_ref())
-        .collect();
-    placements
-        .keys()
-        .filter(|id| !superseded.contains(id))
-        .copied()
-        .collect()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::testing::{TENANT, key, placement, scope};
-
-    fn derived(by: &DeviceKey, at: i64) -> Placement {
-        Placement {
-            kind: Kind::SESSION,
-            at: Moment(at),
-            root: Some(Root {
-                site: "devizes".parse().unwrap(),
-                venue: "town-hall".to_owned(),
-                date: "2026-11-24".to_owned(),
-                start: "14:00".to_owned(),
-            }),
-            ..placement(by)
-        }
-    }
-
-    fn id(key: &DeviceKey, placement: &Placement) -> PlacementId {
-        SignedPlacement::sign(key, &TENANT, placement)
-            .claim()
-            .unwrap()
-            .0
-    }
-
-    #[test]
-    fn a_placement_proves_what_it_says() {
-        let [mine, theirs] = [key(1), key(2)];
-        let said = placement(&mine);
-        let signed = SignedPlacement::sign(&mine, &TENANT, &said);
-        let proven = signed.verify(&TENANT, &mine.public()).unwrap();
-        assert_eq!(proven, (id(&mine, &said), said));
-        assert_eq!(
-            signed.verify(&TENANT, &theirs.public()),
-            Err(Reason::UnknownSigner)
-        );
-        let stranger = TenantId([0; 16]);
-        assert_eq!(
-            signed.verify(&stranger, &mine.public()),
-            Err(Reason::BadSignature)
-        );
-        let forged = SignedPlacement::sign(&theirs, &TENANT, &placement(&mine));
-        assert_eq!(
-            forged.verify(&TENANT, &mine.public()),
-            Err(Reason::BadSignature)
-        );
-    }
-
-    #[test]
-    fn two_sites_that_create_one_register_make_one_placement() {
-        let [here, there] = [key(1), key(2)];
-        assert_eq!(
-            id(&here, &derived(&here, 1)),
-            id(&there, &derived(&there, 2))
-        );
-        let mut elsewhere = derived(&here, 1);
-        elsewhere.scopes.insert(scope("site:devizes/safeguarding"));
-        assert_ne!(id(&here, &derived(&here, 1)), id(&here, &elsewhere));
-        // What is not derived is two documents' worth of placements.
-        let later = Placement {
-            at: Moment(0),
-            ..placement(&here)
-        };
-        assert_ne!(id(&here, &placement(&here)), id(&here, &later));
-    }
-
-    fn check(placement: &Placement, answer: Result<(), Reason>) {
-        assert_eq!(placement.check(), answer, "{placement:?}");
-        let signed = SignedPlacement::sign(&key(1), &TENANT, placement);
-        assert_eq!(
-            signed.verify(&TENANT, &key(1).public()).is_ok(),
-            answer.is_ok()
-        );
-    }
-
-    #[test]
-    fn a_placement_names_scopes_that_its_root_allows() {
-        let with_scopes = |scopes: &[&str]| Placement {
-            scopes: scopes.iter().map(|text| scope(text)).collect(),
-            ..derived(&key(1), 1)
-        };
-        check(&derived(&key(1), 1), Ok(()));
-        check(
-            &with_scopes(&["site:devizes", "site:devizes/safeguarding"]),
-            Ok(()),
-        );
-        check(
-            &Placement {
-                root: None,
-                ..with_scopes(&["site:bath", "caseload:w-17"])
-            },
-            Ok(()),
-        );
-        for scopes in [
-            &[][..],
-            &["directory"],
-            &["site:devizes", "site:bath"],
-            &["site:bath/safeguarding"],
-            &["caseload:w-17"],
-        ] {
-            check(&with_scopes(scopes), Err(Reason::Malformed));
-        }
-        let later = Placement {
-            previous: Some(PlacementId([0; 16])),
-            ..derived(&key(1), 1)
-        };
-        check(&later, Err(Reason::Malformed));
-    }
-
-    #[test]
-    fn a_placement_is_bounded() {
-        let many = (0..=PLACEMENT_SCOPES_MAX)
-            .map(|n| scope(&format!("site:s{n}")))
-            .collect();
-        check(
-            &Placement {
-                scopes: many,
-                ..placement(&key(1))
-            },
-            Err(Reason::TooLarge),
-        );
-        let long = "x".repeat(LINE_BYTES_MAX + 1);
-        let wordy = Placement {
-            reason: Some(long.clone()),
-            ..placement(&key(1))
-        };
-        check(&wordy, Err(Reason::TooLarge));
-        let mut far = derived(&key(1), 1);
-        far.root = far.root.map(|root| Root {
-            venue: long,
-            ..root
-        });
-        check(&far, Err(Reason::TooLarge));
-    }
-
-    #[test]
-    fn scopes_out_of_order_are_refused() {
-        let device = key(1);
-        let scopes = BTreeSet::from([scope("site:bath"), scope("site:kent")]);
-        let payload = codec::encode(&Placement {
-            scopes,
-            ..placement(&device)
-        });
-        let mut swapped = payload.clone();
-        for (place, window) in payload.windows(4).enumerate() {
-            let other: &[u8] = match window {
-                b"bath" => b"kent",
-                b"kent" => b"bath",
-                _ => continue,
-            };
-            swapped.splice(place..place + 4, other.iter().copied());
-        }
-        assert_ne!(swapped, payload);
-        let payload = swapped;
-        let message = hash::message(label::PLACEMENT, &TENANT, &[], &payload);
-        let forged = SignedPlacement {
-            signature: device.sign(&message),
-            payload,
-        };
-        assert_eq!(
-            forged.verify(&TENANT, &device.public()),
-            Err(Reason::Malformed)
-        );
-    }
-
-    #[test]
-    fn what_no_other_supersedes_stands() {
-        let device = key(1);
-        let first = placement(&device);
-        let first_id = id(&device, &first);
-        let after = |at| Placement {
-            at: Moment(at),
-            previous: Some(first_id),
-            ..first.clone()
-        };
-        let [one, two] = [after(2), after(3)];
-        let mut known = BTreeMap::from([(first_id, first.clone())]);
-        assert_eq!(standing(&known), BTreeSet::from([first_id]));
-        known.insert(id(&device, &one), one.clone());
-        assert_eq!(standing(&known), BTreeSet::from([id(&device, &one)]));
-        known.insert(id(&device, &two), two.clone());
-        assert_eq!(
-            standing(&known),
-            BTreeSet::from([id(&device, &one), id(&device, &two)])
-        );
-    }
-
-    #[test]
-    fn what_people_wrote_is_not_printed() {
-        let device = key(1);
-        let said = Placement {
-            reason: Some("moved in with Aunt Mabel".to_owned()),
-            ..derived(&device, 1)
-        };
-        let printed = format!(
-            "{said:?} {:?}",
-            SignedPlacement::sign(&device, &TENANT, &said)
-        );
-        assert!(
-            !printed.contains("Mabel") && !printed.contains("town-hall"),
-            "{printed}"
-        );
-    }
-}
+mod tests;

@@ -11,12 +11,12 @@ use names::{
 
 use crate::{
     bundle::{Bundle, Closing, Dep, PackedChange},
-    digest::{Digest, DocState},
+    digest::{Digest, DocState, Element},
     directory::{Issue, SignedStatement, Statement, StatementId},
     log::{Cursor, Position},
     message::{
-        Batch, Bye, Cells, Differ, Difference, Done, Fault, Frame, Held, Hello, List, Ping, Sent,
-        StatementBatch, StatementIds, Table, TableRow, Totals, Wanted,
+        Batch, Bye, Cells, Differ, Difference, Done, Excepted, Fault, Frame, Held, Hello, List,
+        Ping, Sent, StatementBatch, StatementIds, Table, TableRow, Totals, Wanted,
     },
     placement::{Placement, PlacementId, SignedPlacement},
     signed::{DeviceKey, Head, SignedHead, derive_actor},
@@ -68,6 +68,7 @@ pub(crate) fn placement(key: &DeviceKey) -> Placement {
         root: None,
         previous: None,
         reason: None,
+        heads: Vec::new(),
     }
 }
 
@@ -170,7 +171,7 @@ fn bundle() -> Bundle {
         document: DOCUMENT,
         authors: vec![ACTOR, ActorId([0xBC; 16])],
         changes: vec![
-            change(0, vec![Dep::Far(ChangeHash([0x44; 32]))]),
+            change(0, vec![Dep::Far(Box::new(ChangeHash([0x44; 32])))]),
             change(1, vec![Dep::Near(1)]),
         ],
         closings: closing.into_iter().collect(),
@@ -212,6 +213,10 @@ fn fill_frames() -> Vec<Frame> {
             ask: true,
             said: 3,
             seen: 5,
+            except: vec![Excepted {
+                document: DOCUMENT,
+                element: Some(Element([0xEE; 32])),
+            }],
         }),
     ]
 }

@@ -210,29 +210,54 @@ pub enum BackupError {
     Io(PathBuf, io::ErrorKind),
 }
 
+impl BackupError {
+    /// What is told where nothing more is to be named.
+    fn words(&self) -> Option<&'static str> {
+        Some(match self {
+            BackupError::NotABackup => {
+                "this is not a backup: name the file that `backup` has written"
+            }
+            BackupError::TooNew => {
+                "the backup was written by a newer version: install that version or a later one"
+            }
+            BackupError::CutOff => {
+                "the backup ends too early: it was cut off while it was copied; take another copy \
+                 or an older backup"
+            }
+            BackupError::WrongKey => {
+                "this recovery key does not open the backup: use the one that was made with the \
+                 organisation"
+            }
+            BackupError::OtherOrganisation => {
+                "the backup is another organisation's than the recovery key: nothing was restored"
+            }
+            BackupError::NoRecoveryKey => {
+                "this store has no recovery key: only a centre's is backed up"
+            }
+            BackupError::TooDamaged => {
+                "more of the store is damaged than a backup can name: restore an older backup"
+            }
+            BackupError::Interrupted => "it was interrupted; nothing is left of it",
+            BackupError::Damaged(_)
+            | BackupError::NotARecoveryKey(_)
+            | BackupError::Secret(_)
+            | BackupError::There(_)
+            | BackupError::Refused(..)
+            | BackupError::Incomplete(_)
+            | BackupError::Statements(_)
+            | BackupError::Differs(_)
+            | BackupError::Store(_)
+            | BackupError::Io(..) => return None,
+        })
+    }
+}
+
 impl fmt::Display for BackupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BackupError::NotABackup => {
-                f.write_str("this is not a backup: name the file that `backup` has written")
-            }
-            BackupError::TooNew => f.write_str(
-                "the backup was written by a newer version: install that version or a later one",
-            ),
-            BackupError::CutOff => f.write_str(
-                "the backup ends too early: it was cut off while it was copied; take another copy \
-                 or an older backup",
-            ),
             BackupError::Damaged(record) => write!(
                 f,
                 "the backup is damaged (record {record}): take another copy or an older backup"
-            ),
-            BackupError::WrongKey => f.write_str(
-                "this recovery key does not open the backup: use the one that was made with the \
-                 organisation",
-            ),
-            BackupError::OtherOrganisation => f.write_str(
-                "the backup is another organisation's than the recovery key: nothing was restored",
             ),
             BackupError::NotARecoveryKey(path) => write!(
                 f,
@@ -240,53 +265,50 @@ impl fmt::Display for BackupError {
                 path.display()
             ),
             BackupError::Secret(error) => error.fmt(f),
-            BackupError::NoRecoveryKey => {
-                f.write_str("this store has no recovery key: only a centre's is backed up")
-            }
             BackupError::There(path) => write!(
                 f,
                 "there is a file {} already: choose another name",
                 path.display()
             ),
-            BackupError::Refused(document, reason) => {
-                write!(
-                    f,
-                    "document {document} of the backup was refused ({reason}): take another \
-                     backup, or bring the rest of this one back by --without-refused"
-                )
-            }
+            BackupError::Refused(document, reason) => write!(
+                f,
+                "document {document} of the backup was refused ({reason}): take another backup, \
+                 or bring the rest of this one back by --without-refused"
+            ),
             BackupError::Incomplete(documents) => write!(
                 f,
                 "the backup was made of a damaged store and lacks something, of {documents} \
                  documents: take an older one, or bring back what is in it by --without-refused"
             ),
-            BackupError::TooDamaged => f.write_str(
-                "more of the store is damaged than a backup can name: restore an older backup",
-            ),
             BackupError::Statements(reason) => write!(
                 f,
                 "a statement in the backup is not the authority's: {reason}"
             ),
-            BackupError::Differs(scopes) => differs(scopes, f),
-            BackupError::Interrupted => f.write_str("it was interrupted; nothing is left of it"),
+            BackupError::Differs(scopes) => {
+                let names: Vec<String> = scopes.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "what was read back is not what the store's digests say, in {}: keep the \
+                     store as it is, and run `verify`",
+                    names.join(", ")
+                )
+            }
             BackupError::Store(error) => error.fmt(f),
             BackupError::Io(path, kind) => write!(
                 f,
                 "{} cannot be used ({kind}): check its owner and disk",
                 path.display()
             ),
+            BackupError::NotABackup
+            | BackupError::TooNew
+            | BackupError::CutOff
+            | BackupError::WrongKey
+            | BackupError::OtherOrganisation
+            | BackupError::NoRecoveryKey
+            | BackupError::TooDamaged
+            | BackupError::Interrupted => f.write_str(self.words().unwrap_or_default()),
         }
     }
-}
-
-fn differs(scopes: &[ScopeId], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let names: Vec<String> = scopes.iter().map(ToString::to_string).collect();
-    write!(
-        f,
-        "what was read back is not what the store's digests say, in {}: keep the store as it is, \
-         and run `verify`",
-        names.join(", ")
-    )
 }
 
 impl std::error::Error for BackupError {}

@@ -19,7 +19,7 @@ use std::{
 };
 
 use node::{
-    Inbox, Input, LinkId, Node, NotDone, Notice, Output, Ran, Saved, Ticket,
+    Inbox, Input, LinkId, Node, NotDone, Notice, Output, Ran, Saved, Ticket, Transferred,
     names::{Moment, Reason, ScopeId},
     store::{Store, StoreError},
     views::ScopeSync,
@@ -39,10 +39,7 @@ use crate::{
 pub(crate) type Shown<S> = Arc<Mutex<Arc<<S as Store>::Snapshot>>>;
 
 /// A person who waits for an answer, and the place taken while waiting.
-type Asker = (
-    oneshot::Sender<Result<Saved, NotDone>>,
-    OwnedSemaphorePermit,
-);
+type Asker<T> = (oneshot::Sender<Result<T, NotDone>>, OwnedSemaphorePermit);
 
 /// The node's thread.
 pub(crate) struct Driver<S: Store> {
@@ -54,7 +51,8 @@ pub(crate) struct Driver<S: Store> {
     /// Bytes of frames taken into the inbox since it was last empty.
     held: usize,
     links: BTreeMap<LinkId, Arc<Outgoing>>,
-    commands: BTreeMap<Ticket, Asker>,
+    commands: BTreeMap<Ticket, Asker<Saved>>,
+    transfers: BTreeMap<Ticket, Asker<Transferred>>,
     statements: BTreeMap<Ticket, oneshot::Sender<Result<(), Reason>>>,
     errands: BTreeMap<Ticket, oneshot::Sender<Result<Ran, Reason>>>,
     tickets: u64,
@@ -84,6 +82,7 @@ impl<S: Store> Driver<S> {
             held: 0,
             links: BTreeMap::new(),
             commands: BTreeMap::new(),
+            transfers: BTreeMap::new(),
             statements: BTreeMap::new(),
             errands: BTreeMap::new(),
             tickets: 0,
@@ -125,7 +124,8 @@ impl<S: Store> Driver<S> {
                 break Err(error);
             }
             let late = stop_by.is_some_and(|by| Instant::now() > by);
-            let done = self.inbox.is_empty() && self.commands.is_empty();
+            let done =
+                self.inbox.is_empty() && self.commands.is_empty() && self.transfers.is_empty();
             if stop_by.is_some() && (done || late) {
                 break Ok(());
             }
@@ -147,7 +147,8 @@ impl<S: Store> Driver<S> {
             }
         };
         // Whoever still waits hears that nothing is known, by losing its other end.
-        drop((self.commands, self.statements, self.errands));
+        drop((self.commands, self.transfers));
+        drop((self.statements, self.errands));
         // The store is closed before anybody is told that the node has ended.
         drop(self.node);
         self.hub.life.send_replace(life);
@@ -204,6 +205,15 @@ impl<S: Store> Driver<S> {
                 let ticket = self.ticket();
                 self.commands.insert(ticket, (answer, permit));
                 self.inbox.push(Input::Command { ticket, request });
+            }
+            Arrival::Transfer {
+                transfer,
+                answer,
+                permit,
+            } => {
+                let ticket = self.ticket();
+                self.transfers.insert(ticket, (answer, permit));
+                self.inbox.push(Input::Transfer { ticket, transfer });
             }
             Arrival::State { statement, answer } => {
                 let ticket = self.ticket();
@@ -311,6 +321,12 @@ impl<S: Store> Driver<S> {
                     let _ = asker.send(result);
                 }
             }
+            Output::Transferred { ticket, result } => {
+                if let Some((asker, _)) = self.transfers.remove(&ticket) {
+                    let _ = asker.send(result);
+                }
+            }
+            Output::Rule(ruling) => self.hub.owe(ruling),
             Output::Stated { ticket, result } => {
                 if let Some(asker) = self.statements.remove(&ticket) {
                     let _ = asker.send(result);
@@ -357,9 +373,20 @@ fn log(notice: &Notice) {
             link,
             scope,
             documents,
+            except,
         } => {
             let scope = told(scope);
-            tracing::debug!(link = link.0, scope, documents, "proved equal");
+            if *except > 0 {
+                tracing::warn!(
+                    link = link.0,
+                    scope,
+                    documents,
+                    except,
+                    "proved equal, except in some documents"
+                );
+            } else {
+                tracing::debug!(link = link.0, scope, documents, "proved equal");
+            }
         }
         Notice::Repairing { link, scope } => {
             let scope = told(scope);

@@ -18,6 +18,7 @@ use node::{
 use tokio::sync::{broadcast, oneshot, watch};
 
 mod errands;
+mod transfers;
 
 use crate::{
     backup::{Backed, BackupError},

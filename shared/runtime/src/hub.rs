@@ -2,7 +2,7 @@
 //! of the last turn, who is in touch, and whether it lives.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -14,12 +14,12 @@ use std::{
 use node::{
     Lane, LinkId, Notice, Side, VerifiedFrame, Verifier,
     names::{DeviceId, Incarnation, Moment, Reason, StoreId, limits::FRAME_BYTES_MAX},
-    protocol::{Directory, PublicKey, signed::device_id},
+    protocol::{Directory, PublicKey, directory::Ruling, signed::device_id},
     store::StoreError,
     views::ScopeSync,
 };
 use tokio::{
-    sync::{Semaphore, broadcast, watch},
+    sync::{Notify, Semaphore, broadcast, watch},
     task::JoinHandle,
 };
 
@@ -127,6 +127,9 @@ pub(crate) struct Hub {
     in_turn: Mutex<Option<Instant>>,
     synced: Mutex<Option<Synced>>,
     unreached: Mutex<Option<Unreached>>,
+    /// What the authority is to rule, and whoever waits for that.
+    owed: Mutex<VecDeque<Ruling>>,
+    pub(crate) is_owed: Notify,
     links: Mutex<Links>,
     next_link: AtomicU64,
     /// Bytes received that wait for their turn: of live frames, and of all others.
@@ -153,6 +156,8 @@ impl Hub {
             in_turn: Mutex::default(),
             synced: Mutex::default(),
             unreached: Mutex::default(),
+            owed: Mutex::default(),
+            is_owed: Notify::new(),
             links: Mutex::default(),
             next_link: AtomicU64::new(1),
             inbox: [(); 2].map(|()| Arc::new(Semaphore::new(INBOX_BYTES_MAX))),
@@ -239,6 +244,17 @@ impl Hub {
     pub(crate) fn note_dial(&self, failed: Option<&'static str>) {
         let at = shell::now();
         *lock(&self.unreached) = failed.map(|why| Unreached { at, why });
+    }
+
+    /// Asks the authority for a ruling.
+    pub(crate) fn owe(&self, ruling: Ruling) {
+        lock(&self.owed).push_back(ruling);
+        self.is_owed.notify_one();
+    }
+
+    /// A ruling that the authority was asked for.
+    pub(crate) fn next_owed(&self) -> Option<Ruling> {
+        lock(&self.owed).pop_front()
     }
 
     /// Shows what a turn has changed, before anything of the turn is said: whoever answers a

@@ -14,8 +14,8 @@ use std::{
 };
 
 use node::{
-    Errand, JobId, LinkId, NotDone, Opened, Ran, Request, Saved, Side, VerifiedFrame,
-    VerifiedStatement,
+    Errand, JobId, LinkId, NotDone, Opened, Ran, Request, Saved, Side, Transfer, Transferred,
+    VerifiedFrame, VerifiedStatement,
     names::{DocumentId, Reason, limits::TURN_BYTES_MAX},
     protocol::PublicKey,
     views::ScopeSync,
@@ -54,6 +54,12 @@ pub(crate) enum Arrival {
         answer: oneshot::Sender<Result<Saved, NotDone>>,
         permit: OwnedSemaphorePermit,
     },
+    /// A person transfers a case.
+    Transfer {
+        transfer: Box<Transfer>,
+        answer: oneshot::Sender<Result<Transferred, NotDone>>,
+        permit: OwnedSemaphorePermit,
+    },
     /// The authority has made a statement.
     State {
         statement: VerifiedStatement,
@@ -83,6 +89,7 @@ impl fmt::Debug for Arrival {
             Arrival::Down { .. } => "Down",
             Arrival::Frame { .. } => "Frame",
             Arrival::Command { .. } => "Command",
+            Arrival::Transfer { .. } => "Transfer",
             Arrival::State { .. } => "State",
             Arrival::Errand { .. } => "Errand",
             Arrival::Opened { .. } => "Opened",
@@ -101,6 +108,7 @@ impl Arrival {
             Arrival::Up { .. }
             | Arrival::Down { .. }
             | Arrival::Command { .. }
+            | Arrival::Transfer { .. }
             | Arrival::State { .. }
             | Arrival::Opened { .. }
             | Arrival::Want(_)

@@ -12,7 +12,7 @@ use node::{
     Checked, DocumentView,
     names::{DocumentId, EntryId, Reason, ScopeId},
     store::{self, Snapshot, StoreError, Table},
-    views::{self, EntryState, Listed, Opening, Recomputed},
+    views::{self, EntryState, HandedOver, Listed, Opening, Recomputed},
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -42,6 +42,7 @@ pub(crate) trait Reads: Send + Sync {
     fn opening_of(&self, document: DocumentId) -> Soon<'_, Result<Opening, Reason>>;
     fn entry_states(&self, entries: Vec<EntryId>) -> Soon<'_, Result<States, Reason>>;
     fn recompute(&self) -> Soon<'_, Result<BTreeMap<ScopeId, Recomputed>, Reason>>;
+    fn handed_over(&self) -> Soon<'_, Result<Vec<HandedOver>, Reason>>;
     fn check(&self, progress: Steps) -> Soon<'_, Result<Checked, Reason>>;
     fn backup(&self, path: PathBuf, progress: Steps) -> Soon<'_, Result<Backed, BackupError>>;
 }
@@ -191,6 +192,11 @@ impl<P: Snapshot> Reads for Shelf<P> {
 
     fn recompute(&self) -> Soon<'_, Result<BTreeMap<ScopeId, Recomputed>, Reason>> {
         self.scan(|snapshot| views::recompute(snapshot))
+    }
+
+    fn handed_over(&self) -> Soon<'_, Result<Vec<HandedOver>, Reason>> {
+        let directory = self.hub.directory();
+        self.scan(move |snapshot| views::handed_over(snapshot, &directory))
     }
 
     fn check(&self, mut progress: Steps) -> Soon<'_, Result<Checked, Reason>> {

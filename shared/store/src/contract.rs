@@ -133,6 +133,8 @@ tables! {
     Stale = 16, "stale", of Document;
     /// The keys of documents, which a sealed store keeps for itself: nobody else has rows here.
     Key = 17, "key", of Store;
+    /// Documents that have left a scope here, and rulings that the centre still owes.
+    Transfer = 24, "transfer", of Store;
     /// What a revoked device has handed in, unread, until a person has looked.
     Review = 30, "review", of Store;
 }

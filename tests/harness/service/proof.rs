@@ -118,7 +118,9 @@ pub fn read(host: &Host, allowed: &BTreeSet<ScopeId>) -> Result<Proof, String> {
     }
     add_up(&snapshot, &evidence, &mut proof).map_err(wrong)?;
     let documents = evidence.documents().iter();
-    let strays = documents.filter(|(_, found)| found.scopes().is_disjoint(allowed));
+    // Of what was handed over the placements stay, and nothing that anybody wrote.
+    let strays = documents
+        .filter(|(_, found)| found.scopes().is_disjoint(allowed) && !found.changes.is_empty());
     proof.strays = strays.map(|(document, _)| *document).collect();
     read_documents(&snapshot, &evidence, &mut proof).map_err(wrong)?;
     Ok(proof)
@@ -128,7 +130,7 @@ pub fn read(host: &Host, allowed: &BTreeSet<ScopeId>) -> Result<Proof, String> {
 /// the same rows must be the same.
 fn add_up<P: Snapshot>(snapshot: &P, evidence: &Evidence, proof: &mut Proof) -> Result<(), String> {
     let found = evidence.documents().values();
-    let scopes: BTreeSet<ScopeId> = found.flat_map(|found| found.scopes()).collect();
+    let scopes: BTreeSet<ScopeId> = found.flat_map(|found| found.scopes().clone()).collect();
     let recomputed = views::recompute(snapshot).map_err(|error| error.to_string())?;
     for scope in scopes.iter().chain(recomputed.keys()) {
         let (digest, count) = evidence.digest(scope);
@@ -199,7 +201,9 @@ fn read_documents<P: Snapshot>(
     proof: &mut Proof,
 ) -> Result<(), String> {
     let mut opener = Opener::new(OPEN_MAX);
-    for document in evidence.documents().keys().copied() {
+    let held = evidence.documents().iter();
+    let held = held.filter(|(_, found)| !found.changes.is_empty());
+    for document in held.map(|(document, _)| *document) {
         let file = opener.export(snapshot, document);
         let file = file.map_err(|reason| format!("{document} cannot be exported: {reason}"))?;
         let public = Automerge::load(&file);

@@ -80,9 +80,10 @@ fn is_tests(name: &str) -> bool {
 /// Lines before the tests at the end of a file.
 fn lines_of_code(text: &str) -> usize {
     let lines: Vec<&str> = text.lines().collect();
-    let tests = lines.windows(2).position(|pair| match pair {
-        [first, second] => *first == "#[cfg(test)]" && second.starts_with("mod "),
-        _ => false,
+    let tests = lines.iter().enumerate().position(|(at, line)| {
+        let after = lines.iter().skip(at + 1);
+        let mut after = after.skip_while(|line| line.starts_with("#["));
+        *line == "#[cfg(test)]" && after.next().is_some_and(|line| line.starts_with("mod "))
     });
     tests.unwrap_or(lines.len())
 }
@@ -107,6 +108,10 @@ fn no_file_is_longer_than_a_person_reads() {
 #[test]
 fn tests_at_the_end_do_not_count() {
     assert_eq!(lines_of_code("a\nb\n#[cfg(test)]\nmod tests {\n}\n"), 2);
+    assert_eq!(
+        lines_of_code("a\n#[cfg(test)]\n#[allow(b)]\nmod tests {\n}\n"),
+        1
+    );
     assert_eq!(lines_of_code("#[cfg(test)]\nuse a;\nb\nc\n"), 4);
 }
 

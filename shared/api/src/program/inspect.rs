@@ -130,12 +130,16 @@ pub fn status_text(view: &Value) -> String {
     text
 }
 
-fn write_status(out: &mut String, view: &Value) -> std::fmt::Result {
-    let said = |value: &Value, key: &str| match value.get(key) {
+/// A field as a person reads it.
+fn said(value: &Value, key: &str) -> String {
+    match value.get(key) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Null) | None => "-".to_owned(),
         Some(other) => other.to_string(),
-    };
+    }
+}
+
+fn write_status(out: &mut String, view: &Value) -> std::fmt::Result {
     let node = view.get("node").unwrap_or(&Value::Null);
     writeln!(
         out,
@@ -166,24 +170,46 @@ fn write_status(out: &mut String, view: &Value) -> std::fmt::Result {
         writeln!(out, "{warning}")?;
     }
     for scope in list("scopes") {
-        let digest: String = said(scope, "digest").chars().take(16).collect();
-        let peers = scope
-            .get("peers")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
-        let stages: Vec<String> = peers.map(|peer| said(peer, "stage")).collect();
-        let stages = if stages.is_empty() {
-            "not in touch".to_owned()
-        } else {
-            stages.join(", ")
-        };
-        let (name, count) = (said(scope, "scope"), said(scope, "count"));
-        writeln!(out, "  {name:<32} {count:>7}  {digest}  {stages}")?;
+        write_scope(out, scope)?;
     }
     for exception in list("exceptions") {
         let (reason, count) = (said(exception, "reason"), said(exception, "count"));
         writeln!(out, "  {count} x {reason}: {}", said(exception, "words"))?;
+    }
+    Ok(())
+}
+
+/// How one scope stands with everybody who is in touch.
+fn write_scope(out: &mut String, scope: &Value) -> std::fmt::Result {
+    let digest: String = said(scope, "digest").chars().take(16).collect();
+    let peers = scope
+        .get("peers")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let excepted = |peer: &Value| {
+        let list = peer.get("exceptions").and_then(Value::as_array);
+        list.cloned().unwrap_or_default()
+    };
+    let (mut stages, mut exceptions): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
+    for peer in peers {
+        let of_peer = excepted(peer);
+        stages.push(match of_peer.len() {
+            0 => said(peer, "stage"),
+            count => format!("equal except {count}"),
+        });
+        exceptions.extend(of_peer);
+    }
+    let stages = if stages.is_empty() {
+        "not in touch".to_owned()
+    } else {
+        stages.join(", ")
+    };
+    let (name, count) = (said(scope, "scope"), said(scope, "count"));
+    writeln!(out, "  {name:<32} {count:>7}  {digest}  {stages}")?;
+    for exception in exceptions {
+        let (document, words) = (said(&exception, "document"), said(&exception, "words"));
+        writeln!(out, "    not in document {document}: {words}")?;
     }
     Ok(())
 }

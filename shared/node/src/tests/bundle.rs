@@ -125,7 +125,7 @@ fn a_bundle_that_refers_to_what_it_has_not_is_refused() {
     assert_eq!(damaged(&|bundle| bundle.authors.truncate(1)), malformed);
     for dep in [Dep::Near(0), Dep::Near(3), Dep::Near(u16::MAX)] {
         assert_eq!(
-            damaged(&|bundle| bundle.changes[2].deps = vec![dep]),
+            damaged(&|bundle| bundle.changes[2].deps = vec![dep.clone()]),
             malformed
         );
     }

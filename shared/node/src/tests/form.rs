@@ -1,10 +1,15 @@
 //! Bundles of a bad form: what is kept is passed on and backed up as it came.
 
 use names::{ActorId, Reason};
-use protocol::{bundle::Bundle, codec};
+use protocol::{
+    bundle::{Bundle, Dep},
+    codec,
+    message::{Batch, Frame},
+};
 use store::Table;
 
 use super::*;
+use crate::verify::{Checked, Rejected};
 
 /// A good bundle of one note, and whoever would verify it.
 fn good() -> (Bundle, crate::Verifier) {
@@ -54,4 +59,32 @@ fn a_bundle_leaves_room_for_what_is_said_around_it() {
         bundle.closings = vec![long; 80];
     });
     assert_eq!(refused, Err(Reason::TooLarge));
+}
+
+/// Changes name one another in a byte, and are put together with a hash each: a small frame took
+/// thirty times its size.
+#[test]
+fn a_frame_is_bounded_by_what_becomes_of_it() {
+    let (bundle, verifier) = good();
+    let mut change = bundle.changes[0].clone();
+    change.deps = vec![Dep::Near(1); 4_000];
+    let large = Bundle {
+        changes: vec![change; 8],
+        ..bundle.clone()
+    };
+    let frame = Frame::Fill(Batch {
+        scope: "site:bath".parse().unwrap(),
+        placements: Vec::new(),
+        bundles: vec![large; 30],
+        number: 1,
+        after: None,
+        from: None,
+    });
+    let bytes = frame.encode();
+    assert!(bytes.len() <= names::limits::FRAME_BYTES_MAX);
+    let Checked::Load(load) = verifier.frame(&bytes).unwrap().0 else {
+        panic!("a load");
+    };
+    let too_large = |rejected: &&Rejected| rejected.reason == Reason::TooLarge;
+    assert!(load.rejected.iter().filter(too_large).count() >= 20);
 }

@@ -42,7 +42,8 @@ fn a_frame_names_no_line_further_than_it_goes() {
         writer: head.writer,
         number: head.number - 1,
     };
-    let mut frame = Gathering::new(&bath());
+    let audience = world.places[1].node.audience(true);
+    let mut frame = Gathering::new(&bath(), audience);
     let them = names::Incarnation([1; 16]);
     let reached = frame.take_log(&snapshot, (before, head.number), them, &mut BTreeMap::new());
     assert_eq!(reached, Ok(head.number));

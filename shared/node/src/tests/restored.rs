@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// All pieces of a state, and what a backup says of it.
-fn read(place: &Place) -> (Manifest, Vec<Piece>) {
+pub(super) fn read(place: &Place) -> (Manifest, Vec<Piece>) {
     let snapshot = place.node.snapshot().unwrap();
     let mut pieces = Vec::new();
     for document in backup::documents(&snapshot).unwrap() {
@@ -24,7 +24,7 @@ fn read(place: &Place) -> (Manifest, Vec<Piece>) {
 }
 
 /// Brings the centre back from what was read of it.
-fn restore(world: &mut World, manifest: &Manifest, pieces: Vec<Piece>) {
+pub(super) fn restore(world: &mut World, manifest: &Manifest, pieces: Vec<Piece>) {
     let mut store = MemoryStore::new();
     let (incarnation, writer) = (Incarnation([77; 16]), WriterId([78; 16]));
     backup::begin(&mut store, manifest, incarnation, writer).unwrap();
@@ -35,7 +35,7 @@ fn restore(world: &mut World, manifest: &Manifest, pieces: Vec<Piece>) {
         .map(|piece| verifier.piece(piece).unwrap())
         .collect();
     for some in pieces.chunks(3) {
-        assert_eq!(place.node.take_back(some), Ok(Vec::new()));
+        assert_eq!(place.node.take_back(some, Moment(1_000)), Ok(Vec::new()));
     }
     place.node.end_take_back(manifest).unwrap();
     world.places[0] = place;
@@ -173,7 +173,7 @@ fn a_backup_passes_the_one_door() {
         .iter()
         .find(|piece| matches!(piece, Piece::Bundle(_)));
     let unplaced = verifier.piece(bundle.unwrap().clone()).unwrap();
-    let refused = place.node.take_back(&[unplaced]).unwrap();
+    let refused = place.node.take_back(&[unplaced], Moment(1_000)).unwrap();
     assert!(matches!(refused[..], [(_, Reason::NotPlaced)]));
 }
 

@@ -7,7 +7,7 @@ use minicbor::{
 };
 use names::{
     ActorId, ChangeHash, DeviceId, DocumentId, EntryId, Incarnation, Kind, Moment, Nonce, Reason,
-    ScopeId, SiteId, StoreId, TenantId, WorkerId, WriterId,
+    ScopeId, SiteId, StoreId, TenantId, TransferReason, WorkerId, WriterId,
 };
 
 use super::Wire;
@@ -116,6 +116,17 @@ impl Wire for Reason {
 
     fn read(decoder: &mut Decoder<'_>) -> Result<Self, ReadError> {
         decoder.u16().map(Reason::from_code)
+    }
+}
+
+/// A reason of a newer node that is unknown here reads as [`TransferReason::Other`].
+impl Wire for TransferReason {
+    fn write<W: Write>(&self, encoder: &mut Encoder<W>) -> Result<(), WriteError<W::Error>> {
+        encoder.u16(self.code())?.ok()
+    }
+
+    fn read(decoder: &mut Decoder<'_>) -> Result<Self, ReadError> {
+        decoder.u16().map(TransferReason::from_code)
     }
 }
 

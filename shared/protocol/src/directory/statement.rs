@@ -8,7 +8,7 @@ use minicbor::{
     encode::{Error as WriteError, Write},
 };
 use names::{
-    Incarnation, InvalidName, Moment, Reason, ScopeId, SiteId, TenantId, WorkerId,
+    DocumentId, Incarnation, InvalidName, Moment, Reason, ScopeId, SiteId, TenantId, WorkerId,
     limits::{SCOPES_MAX, SIGNED_BYTES_MAX},
 };
 
@@ -17,6 +17,7 @@ use crate::{
     bytes::byte_value,
     codec::{self, Wire},
     hash::{self, label},
+    placement::PlacementId,
     signed::{DeviceKey, PublicKey, Signature},
 };
 
@@ -249,7 +250,7 @@ impl fmt::Debug for Device {
     }
 }
 
-codec::wire_struct!(Grant, Site, Worker, Device, SignedStatement);
+codec::wire_struct!(Grant, Site, Worker, Device, Ruling, SignedStatement);
 
 /// What the authority says.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -276,8 +277,25 @@ pub enum Statement {
     DevicePurged(Purge),
     /// This came from a device after it was revoked, and a person has let it in.
     HandedIn(HandedIn),
+    /// Of placements made at the same time this one stands.
+    Ruling(Ruling),
     /// Something that this version cannot read; kept and passed on, without effect.
     Unknown,
+}
+
+/// Which of a document's placements stands, of those that follow one and the same: the first that
+/// the centre witnessed. The others wait for a person. What was ruled first stands for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Ruling {
+    /// The document.
+    #[cbor(n(0), with = "codec::wire")]
+    pub document: DocumentId,
+    /// What they follow; none when they are first ones.
+    #[cbor(n(1), with = "codec::wire", has_nil)]
+    pub previous: Option<PlacementId>,
+    /// The one that stands.
+    #[cbor(n(2), with = "codec::wire")]
+    pub stands: PlacementId,
 }
 
 #[derive(Encode, Decode)]
@@ -310,6 +328,7 @@ impl Statement {
             Statement::DeviceRevoked(revocation) => (10, codec::encode(revocation)),
             Statement::DevicePurged(purge) => (11, codec::encode(purge)),
             Statement::HandedIn(handed_in) => (12, codec::encode(handed_in)),
+            Statement::Ruling(ruling) => (16, codec::encode(ruling)),
         }
     }
 
@@ -325,6 +344,7 @@ impl Statement {
             10 => codec::decode(body).map(Statement::DeviceRevoked),
             11 => codec::decode(body).map(Statement::DevicePurged),
             12 => codec::decode(body).map(Statement::HandedIn),
+            16 => codec::decode(body).map(Statement::Ruling),
             _ => Ok(Statement::Unknown),
         };
         read.unwrap_or(Statement::Unknown)
@@ -415,16 +435,14 @@ impl SignedStatement {
         StatementId(hash::hash16(label::STATEMENT, &[&self.payload]))
     }
 
-    /// What it says, proven: the authority signed it for this tenant.
+    /// What it says, unproven: for what was admitted before.
     ///
     /// # Errors
-    /// [`Reason::TooLarge`], [`Reason::BadSignature`] or [`Reason::Malformed`].
-    pub fn verify(&self, tenant: &TenantId, authority: &PublicKey) -> Result<Issue, Reason> {
+    /// [`Reason::TooLarge`] or [`Reason::Malformed`].
+    pub fn claim(&self) -> Result<Issue, Reason> {
         if self.payload.len() > SIGNED_BYTES_MAX {
             return Err(Reason::TooLarge);
         }
-        let message = hash::message(label::STATEMENT, tenant, &[], &self.payload);
-        authority.verify(&message, &self.signature)?;
         let Payload {
             authority,
             number,
@@ -438,6 +456,19 @@ impl SignedStatement {
             at,
             statement: Statement::from_parts(what, &body),
         })
+    }
+
+    /// What it says, proven: the authority signed it for this tenant.
+    ///
+    /// # Errors
+    /// [`Reason::TooLarge`], [`Reason::BadSignature`] or [`Reason::Malformed`].
+    pub fn verify(&self, tenant: &TenantId, authority: &PublicKey) -> Result<Issue, Reason> {
+        if self.payload.len() > SIGNED_BYTES_MAX {
+            return Err(Reason::TooLarge);
+        }
+        let message = hash::message(label::STATEMENT, tenant, &[], &self.payload);
+        authority.verify(&message, &self.signature)?;
+        self.claim()
     }
 }
 

@@ -496,3 +496,46 @@ proptest! {
         prop_assert_eq!(directory.rights(&edge, &scope("directory")), Rights::NONE);
     }
 }
+
+/// Whoever was told half of the directory said that it had seen all up to the latest of it.
+#[test]
+fn statements_are_passed_on_in_the_order_in_which_they_were_made() {
+    let made: Vec<SignedStatement> = (1..=20i64)
+        .map(|at| statement(at.unsigned_abs(), at, site("bath", &format!("Bath {at}"))))
+        .collect();
+    let ids: Vec<StatementId> = made.iter().map(SignedStatement::id).collect();
+    assert!(!ids.is_sorted(), "their ids are in another order");
+    let mut last_first = made.clone();
+    last_first.reverse();
+    let directory = directory(&last_first);
+    let told: Vec<StatementId> = directory.in_order().map(|(id, _)| id).collect();
+    assert_eq!(told, ids);
+}
+
+#[test]
+fn the_first_ruling_on_concurrent_placements_stands() {
+    let (document, previous) = (DocumentId([1; 16]), Some(PlacementId([2; 16])));
+    let ruling = |previous, stands: u8| {
+        Statement::Ruling(Ruling {
+            document,
+            previous,
+            stands: PlacementId([stands; 16]),
+        })
+    };
+    let said = [
+        statement(4, 50, ruling(previous, 3)),
+        // A centre that came back from before that ruled again.
+        statement(1, 60, ruling(previous, 4)),
+        statement(2, 60, ruling(None, 5)),
+    ];
+    let mut reversed = said.clone();
+    reversed.reverse();
+    for said in [said, reversed] {
+        let known = directory(&said);
+        let stands = |previous| known.ruling(document, previous);
+        assert_eq!(stands(previous), Some(PlacementId([3; 16])));
+        assert_eq!(stands(None), Some(PlacementId([5; 16])));
+        assert_eq!(stands(Some(PlacementId([9; 16]))), None);
+        assert_eq!(known.ruling(DocumentId([2; 16]), previous), None);
+    }
+}

@@ -3,13 +3,13 @@
 use minicbor::{Decode, Encode};
 use names::{
     ActorId, DeviceId, DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId, TenantId,
-    limits::{CHANGE_ACTORS_MAX, LIST_ROWS_MAX, SCOPES_MAX},
+    limits::{CHANGE_ACTORS_MAX, EXCEPTIONS_MAX, LIST_ROWS_MAX, SCOPES_MAX},
 };
 
 use crate::{
     bundle::Bundle,
     codec,
-    digest::{Digest, DocState},
+    digest::{Digest, DocState, Element},
     directory::{SignedStatement, StatementId},
     hash::{self, label},
     log::{Cursor, Position},
@@ -234,7 +234,28 @@ pub struct Done {
     /// Fill and live frames of this scope and round that had come, and are in the digest.
     #[n(7)]
     pub seen: u64,
+    /// How this side has the documents of which one of both refuses something: at most
+    /// [`EXCEPTIONS_MAX`]. With them the other can tell whether all else is equal.
+    #[cbor(
+        n(8),
+        encode_with = "codec::wire::encode",
+        decode_with = "codec::at_most::<EXCEPTIONS_MAX, _, _>"
+    )]
+    pub except: Vec<Excepted>,
 }
+
+/// How a side has a document that the two do not agree on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Excepted {
+    /// Which document.
+    #[cbor(n(0), with = "codec::wire")]
+    pub document: DocumentId,
+    /// Its element in the digest; none when it is not there.
+    #[cbor(n(1), with = "codec::wire", has_nil)]
+    pub element: Option<Element>,
+}
+
+codec::wire_struct!(Excepted);
 
 /// The exact state of a scope, a page of it.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]

@@ -8,8 +8,8 @@ use crate::{
     directory::SignedStatement,
     log::{Cursor, Position},
     message::{
-        Batch, Bye, Cells, Differ, Difference, Done, Fault, Frame, Held, Hello, List, Ping, Sent,
-        StatementBatch, StatementIds, Table, TableRow, Totals, Wanted,
+        Batch, Bye, Cells, Differ, Difference, Done, Excepted, Fault, Frame, Held, Hello, List,
+        Ping, Sent, StatementBatch, StatementIds, Table, TableRow, Totals, Wanted,
     },
     placement::SignedPlacement,
     signed::Signature,
@@ -47,7 +47,7 @@ fn payloads() -> impl Strategy<Value = Vec<u8>> {
 fn bundles() -> impl Strategy<Value = Bundle> {
     let dep = prop_oneof![
         any::<u16>().prop_map(Dep::Near),
-        bytes::<32, names::ChangeHash>().prop_map(Dep::Far)
+        bytes::<32, names::ChangeHash>().prop_map(|hash| Dep::Far(Box::new(hash)))
     ];
     let change = (any::<u16>(), vec(dep, 0..3), payloads())
         .prop_map(|(author, deps, rest)| PackedChange { author, deps, rest });
@@ -220,12 +220,9 @@ fn cells() -> impl Strategy<Value = Frame> {
     ]
 }
 
-/// Any frame.
-pub(crate) fn frames() -> impl Strategy<Value = Frame> {
-    let statement = (payloads(), bytes::<64, Signature>())
-        .prop_map(|(payload, signature)| SignedStatement { payload, signature });
-    let statements = (vec(statement, 0..3), any::<bool>());
-    let totals = (scopes(), any::<[u64; 3]>(), any::<u32>());
+fn dones() -> impl Strategy<Value = Frame> {
+    let excepted = (bytes(), option::of(bytes()))
+        .prop_map(|(document, element)| Excepted { document, element });
     let done = (
         scopes(),
         bytes(),
@@ -234,7 +231,31 @@ pub(crate) fn frames() -> impl Strategy<Value = Frame> {
         any::<u32>(),
         any::<bool>(),
         any::<(u64, u64)>(),
+        vec(excepted, 0..4),
     );
+    done.prop_map(
+        |(scope, digest, count, logs, round, ask, (said, seen), except)| {
+            Frame::Done(Done {
+                scope,
+                digest,
+                count,
+                logs,
+                round,
+                ask,
+                said,
+                seen,
+                except,
+            })
+        },
+    )
+}
+
+/// Any frame.
+pub(crate) fn frames() -> impl Strategy<Value = Frame> {
+    let statement = (payloads(), bytes::<64, Signature>())
+        .prop_map(|(payload, signature)| SignedStatement { payload, signature });
+    let statements = (vec(statement, 0..3), any::<bool>());
+    let totals = (scopes(), any::<[u64; 3]>(), any::<u32>());
     let list = (
         scopes(),
         vec((bytes(), bytes()), 0..5),
@@ -261,18 +282,7 @@ pub(crate) fn frames() -> impl Strategy<Value = Frame> {
         batches().prop_map(Frame::Fill),
         batches().prop_map(Frame::Live),
         helds(),
-        done.prop_map(|(scope, digest, count, logs, round, ask, (said, seen))| {
-            Frame::Done(Done {
-                scope,
-                digest,
-                count,
-                logs,
-                round,
-                ask,
-                said,
-                seen,
-            })
-        }),
+        dones(),
         list.prop_map(|(scope, rows, last, round)| {
             Frame::List(List {
                 scope,

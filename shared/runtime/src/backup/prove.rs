@@ -26,13 +26,14 @@ pub(super) fn file(
     if !stand_alike(&said.scopes, &of.scopes) {
         return Err(backup.damaged());
     }
-    let mut recount = Recount::default();
+    let mut recount = Recount::at_the_centre();
     let mut document: Option<DocumentId> = None;
     let mut read = 0;
     loop {
         match backup.next()? {
             Next::Manifest(_) => return Err(backup.damaged()),
-            Next::Authority(_) | Next::Statements(_) | Next::Part(..) => {}
+            Next::Authority(_) | Next::Part(..) => {}
+            Next::Statements(some) => some.iter().for_each(|said| recount.statement(said)),
             Next::Document => {
                 recount.close(document.take().unwrap_or_default());
                 if !progress(read, of.documents) {

@@ -77,11 +77,13 @@ pub fn restore<S: Store>(
     check_statements(&material.identity(), &statements)?;
     let (identity, now) = (material.identity(), shell::now());
     let node = Node::open(store, identity, &statements, now, shell::entropy())?;
+    let mut read = Recount::default();
+    statements.iter().for_each(|said| read.statement(said));
     let mut taking = Taking {
         node,
         pieces: Vec::new(),
         bytes: 0,
-        read: Recount::default(),
+        read,
         document: None,
         documents: 0,
         parts: 0,
@@ -178,7 +180,7 @@ impl<S: Store> Taking<S> {
     }
 
     fn take_back(&mut self) -> Result<(), BackupError> {
-        let refused = self.node.take_back(&self.pieces)?;
+        let refused = self.node.take_back(&self.pieces, shell::now())?;
         self.pieces.clear();
         self.bytes = 0;
         for (document, why) in refused {

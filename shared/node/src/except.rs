@@ -1,0 +1,143 @@
+//! Exceptions: documents in which two sides of a scope go on differing, because one of them refuses
+//! something of the other's.
+//!
+//! Each side says, with its digest, how it has the documents of which anything was refused. The
+//! other takes its own elements of them out of its sum and puts these in: if the digests are the
+//! same then, the two are proved equal except in these documents. The bad change costs its
+//! document, and everything else of the scope is as good as ever; which document, and why, is kept
+//! on both sides, so that the next greeting does not look for it again.
+
+use std::collections::BTreeMap;
+
+use names::{DocumentId, Reason, ScopeId, limits::EXCEPTIONS_MAX};
+use protocol::{
+    digest::{Element, LtHash},
+    message::{Done, Excepted},
+};
+use store::{Snapshot, Store, StoreError, Table};
+
+use crate::{
+    draft::{Draft, read_row, unless_damaged},
+    input::LinkId,
+    link::Talk,
+    node::Node,
+    rows::{DocumentRow, ExceptionRow, PeerRow, ScopeRow, peer_name},
+    turn::Turn,
+};
+
+/// The documents that two sides differ in, and how.
+pub(crate) type Exceptions = BTreeMap<DocumentId, ExceptionRow>;
+
+/// What was kept of them.
+pub(crate) fn of_rows(rows: Vec<ExceptionRow>) -> Exceptions {
+    rows.into_iter().map(|row| (row.document, row)).collect()
+}
+
+/// What stands for a document in the digest of a scope; none if nothing does.
+fn element(
+    document: DocumentId,
+    row: Result<Option<DocumentRow>, StoreError>,
+    scope: &ScopeId,
+) -> Result<Option<Element>, StoreError> {
+    let row = unless_damaged(row)?.flatten();
+    Ok(row.and_then(|row| row.element_in(&document, scope)))
+}
+
+/// How this side has the documents of which anything was refused, to be said with its digest.
+pub(crate) fn said<P: Snapshot>(
+    snapshot: &P,
+    scope: &ScopeId,
+    talk: &Talk,
+) -> Result<Vec<Excepted>, StoreError> {
+    let documents = talk.refused.keys().chain(talk.exceptions.keys());
+    let documents: std::collections::BTreeSet<_> = documents.copied().collect();
+    let mut said = Vec::new();
+    for document in documents.into_iter().take(EXCEPTIONS_MAX) {
+        let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
+        let element = element(document, row, scope)?;
+        said.push(Excepted { document, element });
+    }
+    Ok(said)
+}
+
+/// Whether both sides are equal but for documents that the peer has named with its digest: which,
+/// if there are any.
+pub(crate) fn found<P: Snapshot>(
+    draft: &Draft<P>,
+    scope: &ScopeId,
+    talk: &Talk,
+    kept: &ScopeRow,
+    proof: &Done,
+) -> Result<Option<Exceptions>, StoreError> {
+    let mut exceptions = Exceptions::new();
+    let mut sum = LtHash::from_bytes(&kept.digest).unwrap_or_default();
+    for Excepted {
+        document,
+        element: theirs,
+    } in proof.except.iter().copied()
+    {
+        let ours = element(document, draft.document(document), scope)?;
+        if ours == theirs || exceptions.contains_key(&document) {
+            continue;
+        }
+        if let Some(ours) = &ours {
+            sum.remove(ours);
+        }
+        if let Some(theirs) = &theirs {
+            sum.add(theirs);
+        }
+        let before = talk.exceptions.get(&document).map(|kept| kept.reason);
+        let reason = talk.refused.get(&document).copied().or(before);
+        let row = ExceptionRow {
+            document,
+            reason: reason.unwrap_or(Reason::NotEqual),
+            ours,
+            theirs,
+        };
+        exceptions.insert(document, row);
+    }
+    let is_equal = !exceptions.is_empty() && sum.value() == proof.digest;
+    Ok(is_equal.then_some(exceptions))
+}
+
+/// Whether these are the exceptions that were agreed on before, and nothing of them has changed.
+pub(crate) fn are_known(before: &Exceptions, now: &Exceptions) -> bool {
+    let same = |(document, now): (&DocumentId, &ExceptionRow)| {
+        let before = before.get(document);
+        before.is_some_and(|before| (before.ours, before.theirs) == (now.ours, now.theirs))
+    };
+    now.iter().all(same)
+}
+
+impl<S: Store> Node<S> {
+    /// Both sides of a scope are equal except in some documents.
+    pub(crate) fn take_equal_except(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        id: LinkId,
+        scope: &ScopeId,
+        exceptions: Exceptions,
+    ) -> Result<(), StoreError> {
+        let Some(link) = self.links.get_mut(&id) else {
+            return Ok(());
+        };
+        let device = link.device;
+        let store = link.them.map(|them| them.store).unwrap_or_default();
+        let Some(talk) = link.scopes.get_mut(scope) else {
+            return Ok(());
+        };
+        talk.equal_except(exceptions.clone(), turn.now);
+        let peer = self.peer_row(turn, device, store, scope)?;
+        let rows: Vec<ExceptionRow> = exceptions.values().copied().collect();
+        if peer.exceptions != rows {
+            let row = PeerRow {
+                exceptions: rows,
+                ..peer
+            };
+            let name = peer_name(device, store, scope);
+            turn.draft.put(Table::Peer, name, 0, &row);
+        }
+        let below = self.outbox.next;
+        self.note_equal(turn, id, scope, below, &exceptions)
+    }
+}
