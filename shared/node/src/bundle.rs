@@ -7,12 +7,16 @@ use std::collections::BTreeMap;
 use document::packed::{self, Whole};
 use names::{
     ActorId, ChangeHash, DocumentId, Moment, Reason,
-    limits::{BUNDLE_BYTES_MAX, BUNDLE_CHANGES_MAX},
+    limits::{BUNDLE_BYTES_MAX, BUNDLE_CHANGES_MAX, BUNDLE_ENCODED_MAX},
 };
 use protocol::{
     bundle::{Bundle, Closing, Dep, PackedChange},
+    codec,
     signed::SignedHead,
 };
+
+/// What naming a change in full takes, with its head.
+const FAR_BYTES: usize = 34;
 
 /// Goes through the changes of a bundle, each put together again, in its order. Nothing in them is
 /// judged but what the bundle itself says.
@@ -51,6 +55,14 @@ pub(crate) fn size(bundle: &Bundle) -> usize {
     changes
         .map(|change| packed::size(change.deps.len(), &change.rest))
         .sum()
+}
+
+/// Whether a bundle, and every part of it, fits a frame with what is said around it. In a part a
+/// change may have to name in full what stands near it in the whole.
+pub(crate) fn may_travel(bundle: &Bundle) -> bool {
+    let deps = bundle.changes.iter().flat_map(|change| &change.deps);
+    let near = deps.filter(|dep| matches!(dep, Dep::Near(_))).count();
+    codec::encode(bundle).len() + near * FAR_BYTES <= BUNDLE_ENCODED_MAX
 }
 
 /// The changes of a bundle with their hashes, as they were written.

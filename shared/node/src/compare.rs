@@ -264,6 +264,23 @@ impl<S: Store> Node<S> {
             return self.take_equal(turn, id, scope, row.heads, proof.logs);
         }
         talk.proved = None;
+        // The side that leads looks exactly before it leaves it at that, and again once a day.
+        let has_looked = !leads || (talk.exact && !talk.was_equal);
+        if talk.they_sent
+            && talk.proof_said
+            && talk.sent
+            && let Some(exceptions) = except::found(
+                &turn.draft,
+                scope,
+                talk,
+                &row,
+                &proof,
+                (has_looked, turn.now),
+            )?
+            && (has_looked || except::are_known(&talk.exceptions, &exceptions, turn.now))
+        {
+            return self.take_equal_except(turn, id, scope, exceptions);
+        }
         if matches!(talk.due, Some((_, Due::Round))) {
             // Found unequal before, and looked at again in its time; a peer that goes on asking does
             // not put that off.
@@ -278,13 +295,6 @@ impl<S: Store> Node<S> {
             // The peer has not yet seen all of ours; it could not have given another proof.
             return Ok(());
         }
-        if let Some(exceptions) = except::found(&turn.draft, scope, talk, &row, &proof)? {
-            // The side that leads looks exactly once before it leaves it at that.
-            let is_known = except::are_known(&talk.exceptions, &exceptions);
-            if !leads || talk.exact || is_known {
-                return self.take_equal_except(turn, id, scope, exceptions);
-            }
-        }
         if !leads {
             return Ok(());
         }
@@ -298,15 +308,15 @@ impl<S: Store> Node<S> {
             }
             // What is missing comes by itself; then this proof may hold.
             talk.their_proof = Some(proof);
+        } else if talk.was_equal {
+            // They were equal, and live frames went astray: the cursors know where.
+            talk.begin(talk.round.saturating_add(1));
         } else if talk.exact {
             talk.failures += 1;
             talk.trouble = Some(Reason::NotEqual);
             let wait = Self::unequal_wait_ms(talk.failures);
             talk.due = Some((turn.soon(wait), Due::Round));
             self.refuse(turn, id, Reason::NotEqual);
-        } else if talk.was_equal {
-            // They were equal, and live frames went astray: the cursors know where.
-            talk.begin(talk.round.saturating_add(1));
         } else {
             return self.begin_repair(turn, id, scope, row.count);
         }

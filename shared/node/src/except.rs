@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use names::{DocumentId, Reason, ScopeId, limits::EXCEPTIONS_MAX};
+use names::{DocumentId, Moment, Reason, ScopeId, limits::EXCEPTIONS_MAX};
 use protocol::{
     digest::{Element, LtHash},
     message::{Done, Excepted},
@@ -20,12 +20,18 @@ use crate::{
     draft::{Draft, read_row, unless_damaged},
     input::LinkId,
     link::Talk,
+    load::may_come,
     node::Node,
     rows::{DocumentRow, ExceptionRow, PeerRow, ScopeRow, peer_name},
     turn::Turn,
 };
 
-/// The documents that two sides differ in, and how.
+/// How long an exception is left at that before the two sides look exactly again.
+const LOOK_AGAIN_MS: i64 = 24 * 3_600_000;
+/// How long it is left where something that is still to come may end it.
+const COMES_MS: i64 = 600_000;
+
+/// The documents that two sides differ in, and why.
 pub(crate) type Exceptions = BTreeMap<DocumentId, ExceptionRow>;
 
 /// What was kept of them.
@@ -68,6 +74,7 @@ pub(crate) fn found<P: Snapshot>(
     talk: &Talk,
     kept: &ScopeRow,
     proof: &Done,
+    (has_looked, now): (bool, Moment),
 ) -> Result<Option<Exceptions>, StoreError> {
     let mut exceptions = Exceptions::new();
     let mut sum = LtHash::from_bytes(&kept.digest).unwrap_or_default();
@@ -86,13 +93,16 @@ pub(crate) fn found<P: Snapshot>(
         if let Some(theirs) = &theirs {
             sum.add(theirs);
         }
-        let before = talk.exceptions.get(&document).map(|kept| kept.reason);
-        let reason = talk.refused.get(&document).copied().or(before);
+        let before = talk.exceptions.get(&document);
+        let reason = talk.refused.get(&document).copied();
+        let reason = reason.or(before.map(|kept| kept.reason));
+        let looked = before
+            .filter(|_| !has_looked)
+            .map_or(now, |kept| kept.looked);
         let row = ExceptionRow {
             document,
             reason: reason.unwrap_or(Reason::NotEqual),
-            ours,
-            theirs,
+            looked,
         };
         exceptions.insert(document, row);
     }
@@ -100,13 +110,13 @@ pub(crate) fn found<P: Snapshot>(
     Ok(is_equal.then_some(exceptions))
 }
 
-/// Whether these are the exceptions that were agreed on before, and nothing of them has changed.
-pub(crate) fn are_known(before: &Exceptions, now: &Exceptions) -> bool {
-    let same = |(document, now): (&DocumentId, &ExceptionRow)| {
-        let before = before.get(document);
-        before.is_some_and(|before| (before.ours, before.theirs) == (now.ours, now.theirs))
-    };
-    now.iter().all(same)
+/// Whether these documents were agreed on before, and it is not time to look again: a limit may be
+/// another by now, or a version, or what was damaged is whole again.
+pub(crate) fn are_known(before: &Exceptions, exceptions: &Exceptions, now: Moment) -> bool {
+    exceptions.keys().all(|document| {
+        let kept = before.get(document);
+        kept.is_some_and(|kept| now < kept.looked.plus_ms(LOOK_AGAIN_MS) && now >= kept.looked)
+    })
 }
 
 impl<S: Store> Node<S> {
@@ -127,6 +137,10 @@ impl<S: Store> Node<S> {
             return Ok(());
         };
         talk.equal_except(exceptions.clone(), turn.now);
+        if exceptions.values().any(|row| may_come(row.reason)) {
+            // What it builds on may be here by then.
+            talk.look_again = Some(turn.soon(COMES_MS));
+        }
         let peer = self.peer_row(turn, device, store, scope)?;
         let rows: Vec<ExceptionRow> = exceptions.values().copied().collect();
         if peer.exceptions != rows {

@@ -8,13 +8,13 @@
 
 use names::{
     ChangeHash, DocumentId,
-    limits::{BUNDLE_BYTES_MAX, BUNDLE_CHANGES_MAX, BUNDLE_ENCODED_MAX},
+    limits::{BUNDLE_BYTES_MAX, BUNDLE_CHANGES_MAX},
 };
 use protocol::{bundle::Bundle, codec};
 use store::{Snapshot, StoreError, Table};
 
 use crate::{
-    bundle::{Packer, each_change},
+    bundle::{Packer, each_change, may_travel},
     draft::{Draft, unless_damaged},
     rows::{DocumentRow, IndexRow},
 };
@@ -52,10 +52,6 @@ pub(crate) fn fold<P: Snapshot>(
     let Some((bundle, index)) = put_together(document, &parts) else {
         return Ok(());
     };
-    let bundle = codec::encode(&bundle);
-    if bundle.len() > BUNDLE_ENCODED_MAX {
-        return Ok(());
-    }
     let mut positions = parts.iter().map(|part| part.position);
     let Some(newest) = positions.next() else {
         return Ok(());
@@ -64,7 +60,7 @@ pub(crate) fn fold<P: Snapshot>(
         draft.delete(Table::Bundle, document.0, position);
         draft.delete(Table::Index, document.0, position);
     }
-    draft.put_bytes(Table::Bundle, document.0, newest, bundle);
+    draft.put_bytes(Table::Bundle, document.0, newest, codec::encode(&bundle));
     draft.put_folded(document, newest, &index);
     Ok(())
 }
@@ -122,5 +118,6 @@ fn put_together(document: DocumentId, parts: &[Part]) -> Option<(Bundle, IndexRo
         hashes.push(whole.hash());
         Ok(())
     });
-    (sound.is_ok() && hashes == index.hashes()).then_some((bundle, index))
+    let is_whole = sound.is_ok() && hashes == index.hashes();
+    (is_whole && may_travel(&bundle)).then_some((bundle, index))
 }

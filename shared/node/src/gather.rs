@@ -197,7 +197,11 @@ impl<'a> Gathering<'a> {
         if self.audience.parted.contains_key(&document) {
             let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
             let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
-            if let Some(row) = row.filter(|row| row.has_left(&self.scope))
+            // Whether it has left cannot be told of a row that cannot be read: so nothing is told.
+            let Some(row) = row else {
+                return Ok(true);
+            };
+            if row.has_left(&self.scope)
                 && (!self.audience.is_centre || entry.item == LogItem::Left)
             {
                 return self.take_departure(snapshot, document, &row);

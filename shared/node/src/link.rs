@@ -232,6 +232,8 @@ pub(crate) struct Talk {
     pub(crate) refused: BTreeMap<DocumentId, Reason>,
     /// What both sides last agreed to differ in.
     pub(crate) exceptions: Exceptions,
+    /// When to look whether an exception has ended that something still to come may end.
+    pub(crate) look_again: Option<Moment>,
     /// Documents of this conversation whose placement can never be taken here.
     pub(crate) unplaceable: BTreeSet<DocumentId>,
 }
@@ -362,6 +364,7 @@ impl Talk {
         self.ask_due = false;
         self.proof_said = false;
         self.was_equal = false;
+        self.look_again = None;
         self.due = None;
         self.proved = None;
         self.expected = Progress::default();
@@ -385,6 +388,8 @@ impl Talk {
         self.due = None;
         self.trouble = None;
         self.exceptions.clear();
+        self.refused.clear();
+        self.look_again = None;
         self.ahead.clear();
         self.received.documents.clear();
         self.given.documents.clear();
@@ -399,6 +404,8 @@ impl Talk {
         self.unequal = None;
         self.due = None;
         self.trouble = None;
+        self.refused
+            .retain(|document, _| exceptions.contains_key(document));
         self.exceptions = exceptions;
     }
 

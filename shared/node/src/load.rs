@@ -48,7 +48,7 @@ impl Outcome {
 }
 
 /// Whether something refused for this reason may be taken once more has arrived.
-fn may_come(reason: Reason) -> bool {
+pub(crate) fn may_come(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::MissingDependency
@@ -200,7 +200,7 @@ impl<S: Store> Node<S> {
                 }
                 Verdict::Held => {}
                 // Of a document that stands elsewhere nothing is told, not even that it exists.
-                Verdict::Refused(_) if is_hidden => {
+                Verdict::Refused(_) if is_hidden || !belongs => {
                     outcome.fault(document, Reason::MissingDependency);
                 }
                 Verdict::Refused(reason) => {

@@ -139,13 +139,93 @@ pub fn lacking<P: Snapshot>(snapshot: &P, lines: &[HandedInLine]) -> Result<Hand
         let repair = Repair::beyond(document, reached.collect());
         lacking.entry(scope).or_default().push_back(repair);
     }
+    let parts = pack(snapshot, lacking)?;
+    Ok(HandIn { parts, unread })
+}
+
+/// What this device wrote and no answer is known of, and the cases that it placed anew, beyond what
+/// the centre has said that it lacks. By the numbers of their lines the centre cannot tell a branch
+/// that it refused from the one that it holds, nor see a transfer at all.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn unanswered<P: Snapshot>(
+    snapshot: &P,
+    device: DeviceId,
+    asked_for: &[HandedInLine],
+) -> Result<HandIn, StoreError> {
+    let mut waiting: BTreeSet<(DocumentId, u64)> = BTreeSet::new();
+    let mut unread = store::each(snapshot, Table::Outbox, |row| {
+        let document = <[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId);
+        waiting.extend(document.map(|document| (document, row.position)));
+    })?;
+    let mut placed: BTreeSet<DocumentId> = BTreeSet::new();
+    unread += store::each(snapshot, Table::Placement, |row| {
+        let claim = codec::decode::<SignedPlacement>(&row.value).and_then(|kept| kept.claim());
+        let own = claim.map(|(_, claim)| claim).ok();
+        let own = own.filter(|claim| claim.device == device && !claim.is_first());
+        placed.extend(own.map(|claim| claim.document));
+    })?;
+    let mut lines = Vec::new();
+    for (document, slot) in waiting {
+        let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
+        let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
+        let actor = usize::try_from(slot).ok();
+        let actor = row.and_then(|row| row.actors.get(actor?).copied());
+        let Some(actor) = actor else {
+            unread += 1;
+            continue;
+        };
+        let line = read_row(snapshot, Table::Actor, document.as_ref(), slot);
+        let line: Option<ActorRow> = unless_damaged(line)?.flatten();
+        let (first, last) = line.map_or((1, NOT_KNOWN), |line| (line.centre + 1, line.seq));
+        let is_asked_for = asked_for.iter().any(|asked| {
+            (asked.document, asked.actor) == (document, actor) && asked.first <= first
+        });
+        if !is_asked_for {
+            lines.push(HandedInLine {
+                document,
+                actor,
+                first,
+                last,
+            });
+        }
+    }
+    let whole: BTreeSet<DocumentId> = asked_for
+        .iter()
+        .chain(&lines)
+        .map(|line| line.document)
+        .collect();
+    let mut handed = lacking(snapshot, &lines)?;
+    let mut repairs: BTreeMap<ScopeId, VecDeque<Repair>> = BTreeMap::new();
+    for document in placed.difference(&whole).copied() {
+        let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
+        let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
+        let Some((scope, row)) = row.and_then(|row| Some((spoken_in(&row)?, row))) else {
+            unread += 1;
+            continue;
+        };
+        let nothing = row.actors.iter().map(|actor| (*actor, u64::MAX));
+        let repair = Repair::beyond(document, nothing.collect());
+        repairs.entry(scope).or_default().push_back(repair);
+    }
+    handed.parts.extend(pack(snapshot, repairs)?);
+    handed.unread += unread;
+    Ok(handed)
+}
+
+/// Repairs in parts.
+fn pack<P: Snapshot>(
+    snapshot: &P,
+    repairs: BTreeMap<ScopeId, VecDeque<Repair>>,
+) -> Result<Vec<Vec<u8>>, StoreError> {
     let (parted, _) = read_transfers(snapshot)?;
     let audience = Audience {
         parted: &parted,
         is_centre: true,
     };
     let mut parts = Vec::new();
-    for (scope, mut repairs) in lacking {
+    for (scope, mut repairs) in repairs {
         while !repairs.is_empty() {
             let mut gathering = Gathering::new(&scope, audience);
             while let Some(repair) = repairs.front_mut() {
@@ -160,7 +240,7 @@ pub fn lacking<P: Snapshot>(snapshot: &P, lines: &[HandedInLine]) -> Result<Hand
             }
         }
     }
-    Ok(HandIn { parts, unread })
+    Ok(parts)
 }
 
 /// A scope in which a document may be spoken of with the centre: one that it is in, or while a

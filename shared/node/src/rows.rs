@@ -37,7 +37,7 @@ use names::{
 };
 use protocol::{
     codec,
-    digest::{Digest, DocState, Element, LtHash},
+    digest::{Digest, DocState, LtHash},
     log::Cursor,
     narrow::PartName,
     placement::PlacementId,
@@ -365,11 +365,9 @@ pub(crate) struct ExceptionRow {
     /// Why something of it was refused.
     #[cbor(n(1), with = "codec::wire")]
     pub(crate) reason: Reason,
-    /// How it stood here and there; none where it was not.
-    #[cbor(n(2), with = "codec::wire", has_nil)]
-    pub(crate) ours: Option<Element>,
-    #[cbor(n(3), with = "codec::wire", has_nil)]
-    pub(crate) theirs: Option<Element>,
+    /// When the two sides last looked exactly whether it could be mended.
+    #[cbor(n(2), with = "codec::wire")]
+    pub(crate) looked: Moment,
 }
 
 codec::wire_struct!(ExceptionRow);

@@ -31,13 +31,20 @@ const FILL_PATIENCE_MS: i64 = 30_000;
 
 impl<S: Store> Node<S> {
     /// Has a document opened before others, if anything of it never was: somebody wants to see it.
-    pub(crate) fn want(&mut self, document: DocumentId) {
-        if self.stale_later.remove(&document) {
+    pub(crate) fn want(
+        &mut self,
+        turn: &Turn<S::Snapshot>,
+        document: DocumentId,
+    ) -> Result<(), StoreError> {
+        // What another version of the program opened is in no list of what is stale.
+        let is_unopened = trying::has_unopened(&turn.draft, document)?;
+        if self.stale_later.remove(&document) || is_unopened {
             self.stale.insert(document);
         }
         if self.stale.contains(&document) {
             self.desk.wanted.insert(document);
         }
+        Ok(())
     }
 
     /// Opens the next document that may have brought the program down, on its own. Answers whether

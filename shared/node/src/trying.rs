@@ -195,7 +195,10 @@ impl<S: Store> Node<S> {
 
 /// Whether changes are here that this program never opened here. What a person writes is opened
 /// where it is written.
-fn has_unopened<P: Snapshot>(draft: &Draft<P>, document: DocumentId) -> Result<bool, StoreError> {
+pub(crate) fn has_unopened<P: Snapshot>(
+    draft: &Draft<P>,
+    document: DocumentId,
+) -> Result<bool, StoreError> {
     let row = unless_damaged(draft.document(document))?.flatten();
     let summary = draft.row::<SummaryRow>(Table::Summary, document.as_ref(), 0);
     let summary = unless_damaged(summary)?.flatten();

@@ -160,10 +160,7 @@ impl<S: Store> Node<S> {
             Input::Command { ticket, request } => self.take_command(turn, ticket, *request),
             Input::Transfer { ticket, transfer } => self.take_transfer(turn, ticket, &transfer),
             Input::Opened { job, opened } => self.take_opened(turn, job, opened),
-            Input::Want(document) => {
-                self.want(document);
-                Ok(())
-            }
+            Input::Want(document) => self.want(turn, document),
             Input::TryAgain => {
                 self.try_again(turn);
                 Ok(())
@@ -232,6 +229,9 @@ impl<S: Store> Node<S> {
         let now = turn.now;
         for link in self.links.values_mut() {
             for talk in link.scopes.values_mut() {
+                if talk.look_again.is_some_and(|at| at <= now) {
+                    talk.begin(talk.round.saturating_add(1));
+                }
                 match talk.due {
                     Some((at, Due::Round)) if at <= now => talk.begin(talk.round.saturating_add(1)),
                     Some((at, Due::Proof)) if at <= now => {
@@ -256,7 +256,8 @@ impl<S: Store> Node<S> {
             return Some(now);
         }
         let talks = self.links.values().flat_map(|link| link.scopes.values());
-        let due = talks.filter_map(|talk| talk.due.map(|(at, _)| at));
+        let due = talks.flat_map(|talk| [talk.due.map(|(at, _)| at), talk.look_again]);
+        let due = due.flatten();
         due.chain(self.release_at()).min()
     }
 

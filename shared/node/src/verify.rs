@@ -10,13 +10,9 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use crate::{bundle, node::Identity, output::Lane};
 use document::preflight::Header;
-use names::{
-    ActorId, DocumentId, Reason, TenantId,
-    limits::{BUNDLE_ENCODED_MAX, FRAME_BYTES_MAX},
-};
+use names::{ActorId, DocumentId, Reason, TenantId, limits::FRAME_BYTES_MAX};
 use protocol::{
     bundle::{Bundle, Closing},
-    codec,
     directory::{Directory, SignedStatement, Statement},
     message::{Batch, Frame},
     placement::{Placement, PlacementId, SignedPlacement},
@@ -376,7 +372,7 @@ fn check_form(bundle: &Bundle) -> Result<(), Reason> {
     {
         return Err(Reason::Malformed);
     }
-    if codec::encode(bundle).len() > BUNDLE_ENCODED_MAX {
+    if !bundle::may_travel(bundle) {
         return Err(Reason::TooLarge);
     }
     Ok(())

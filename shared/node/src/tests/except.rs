@@ -115,3 +115,36 @@ fn an_exception_ends_when_what_was_lost_is_back() {
     world.assert_equal("site:bath");
     assert_eq!(world.places[1].node.waiting(), 0);
 }
+
+/// The cursor is past what was refused, so nothing would ever offer it again.
+#[test]
+fn an_exception_is_looked_at_again_after_a_day() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let case = world.open_case(1, "site:bath");
+    world.note(1, case, "before");
+    world.connect(1);
+    let row = |world: &World| {
+        let snapshot = world.places[0].node.snapshot().unwrap();
+        snapshot
+            .get(Table::Actor, case.as_ref(), 0)
+            .unwrap()
+            .unwrap()
+    };
+    let put = |world: &mut World, bytes: Vec<u8>| {
+        let mut batch = store::Batch::new();
+        batch.put(Table::Actor, case.0, 0, bytes);
+        store::Store::commit(&mut world.places[0].node.store, batch).unwrap();
+    };
+    let whole = row(&world);
+    put(&mut world, vec![0xFF; 3]);
+    world.note(1, case, "refused while a row is damaged");
+    world.run();
+    assert_eq!(stands(&world, 1), [(true, vec![case]), (true, vec![case])]);
+    put(&mut world, whole);
+    world.cut(1);
+    world.now = world.now.plus_ms(25 * 3_600_000);
+    world.connect(1);
+    assert_eq!(stands(&world, 1), [(true, vec![]), (true, vec![])]);
+    world.assert_equal("site:bath");
+    assert_eq!(world.places[1].node.waiting(), 0);
+}

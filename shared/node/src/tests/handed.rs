@@ -32,7 +32,11 @@ impl World {
         let [here, there] = [edge, 0].map(|index| self.places[index].node.snapshot().unwrap());
         let holding = review::holding(&here).unwrap();
         let lacking = review::beyond(&there, &holding.lines).unwrap();
+        let device = self.places[edge].node.device();
+        let more = review::unanswered(&here, device, &lacking).unwrap();
         let mut lacking = review::lacking(&here, &lacking).unwrap();
+        lacking.parts.extend(more.parts);
+        lacking.unread = lacking.unread.max(more.unread);
         lacking.unread += holding.unread;
         lacking
     }
@@ -250,4 +254,44 @@ fn a_queue_for_review_is_bounded_and_unread() {
         world.hand_in(1, b"one more".to_vec()),
         Err(Reason::TooLarge)
     );
+}
+
+/// A transfer is no change, so no line tells of it: it died with the device that had made it.
+#[test]
+fn a_transfer_made_offline_is_handed_in() {
+    let mut world = World::new(&[&["site:bath", "site:devizes"], &["site:devizes"]]);
+    let case = world.open_case(1, "site:bath");
+    world.connect(1);
+    world.connect(2);
+    assert_eq!(world.lacking(1), HandIn::default());
+    world.cut(1);
+    world.transfer(1, case, "bath", "devizes").unwrap();
+    world.say(LATER, revocation(1));
+    world.run();
+    let HandIn { parts, unread } = world.lacking(1);
+    assert!(!parts.is_empty() && unread == 0);
+    for part in parts {
+        assert_eq!(world.hand_in(1, part), Ok(Ran::default()));
+    }
+    for ran in world.let_in(1) {
+        assert!(ran.unwrap().refused.is_empty());
+    }
+    world.run();
+    let snapshot = world.places[0].node.snapshot().unwrap();
+    let scopes = views::scopes_of(&snapshot, case).unwrap();
+    assert_eq!(scopes, ["site:devizes".parse().unwrap()]);
+}
+
+/// By its number alone a line that the centre refused is one that it holds.
+#[test]
+fn what_waits_for_an_answer_is_handed_in_whatever_the_centre_has() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let case = world.open_case(1, "site:bath");
+    world.connect(1);
+    world.cut(1);
+    world.note(1, case, "it took another under this number");
+    let here = world.places[1].node.snapshot().unwrap();
+    let device = key(1).device_id();
+    let more = review::unanswered(&here, device, &[]).unwrap();
+    assert_eq!((more.parts.len(), more.unread), (1, 0));
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{Recount, Transfer, views::HandedOver};
 
 impl World {
-    fn transfer(
+    pub(super) fn transfer(
         &mut self,
         index: usize,
         document: DocumentId,

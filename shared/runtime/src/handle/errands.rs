@@ -22,6 +22,11 @@ use crate::{
 pub(super) trait Keeps: Send + Sync {
     fn holding(&self) -> Soon<'_, Result<Holding, Reason>>;
     fn lacking(&self, lines: Vec<HandedInLine>) -> Soon<'_, Result<HandIn, Reason>>;
+    fn unanswered(
+        &self,
+        device: DeviceId,
+        asked_for: Vec<HandedInLine>,
+    ) -> Soon<'_, Result<HandIn, Reason>>;
     fn waiting(&self, devices: Vec<DeviceId>) -> Soon<'_, Result<Vec<Waiting>, Reason>>;
     fn handed_in(&self, device: DeviceId) -> Soon<'_, Result<Kept, Reason>>;
     fn beyond(&self, lines: Vec<HandedInLine>) -> Soon<'_, Result<Vec<HandedInLine>, Reason>>;
@@ -35,6 +40,14 @@ impl<P: Snapshot> Keeps for Shelf<P> {
 
     fn lacking(&self, lines: Vec<HandedInLine>) -> Soon<'_, Result<HandIn, Reason>> {
         self.scan(move |snapshot| review::lacking(snapshot, &lines))
+    }
+
+    fn unanswered(
+        &self,
+        device: DeviceId,
+        asked_for: Vec<HandedInLine>,
+    ) -> Soon<'_, Result<HandIn, Reason>> {
+        self.scan(move |snapshot| review::unanswered(snapshot, device, &asked_for))
     }
 
     fn waiting(&self, devices: Vec<DeviceId>) -> Soon<'_, Result<Vec<Waiting>, Reason>> {
@@ -105,6 +118,19 @@ impl Handle {
     /// [`Reason::CannotOpen`] when the store cannot be read.
     pub async fn lacking(&self, lines: Vec<HandedInLine>) -> Result<HandIn, Reason> {
         self.keeps.lacking(lines).await
+    }
+
+    /// What a device wrote and knows no answer to, and the cases that it placed anew, beyond what it
+    /// was asked for.
+    ///
+    /// # Errors
+    /// [`Reason::CannotOpen`] when the store cannot be read.
+    pub async fn unanswered(
+        &self,
+        device: DeviceId,
+        asked_for: Vec<HandedInLine>,
+    ) -> Result<HandIn, Reason> {
+        self.keeps.unanswered(device, asked_for).await
     }
 
     /// How much of each of these devices waits for a person.

@@ -196,31 +196,48 @@ impl Consult {
     ) -> Result<u64, &'static str> {
         let holding = self.handle.holding().await.map_err(Reason::words)?;
         let mut unread = holding.unread;
+        let mut asked_for = Vec::new();
         for lines in questions(&holding.lines) {
             let lacking = match narrow::ask(connection, &Ask::Lacking(lines)).await {
                 Some(Answer::Lacking(lacking)) => lacking,
                 other => return Err(not_done(other)),
             };
+            asked_for.extend_from_slice(&lacking);
             let lacking = self.handle.lacking(lacking).await.map_err(Reason::words)?;
             unread += lacking.unread;
-            for part in lacking.parts {
-                let (name, bytes) = (PartName::of(&part), part.len() as u64);
-                match narrow::ask(connection, &Ask::HandIn(part)).await {
-                    Some(Answer::Received(received)) if received == name => {}
-                    Some(Answer::Refused(Reason::TooLarge)) => {
-                        return Err(
-                            "the centre keeps no more of this device unread: it goes on \
-                                    when somebody there has said `device accept`",
-                        );
-                    }
-                    other => return Err(not_done(other)),
-                }
-                leaving.parts += 1;
-                leaving.bytes += bytes;
-            }
+            hand_over(connection, lacking.parts, leaving).await?;
         }
-        Ok(unread)
+        let device = self.hub.whoami.device;
+        let more = self.handle.unanswered(device, asked_for).await;
+        let more = more.map_err(Reason::words)?;
+        hand_over(connection, more.parts, leaving).await?;
+        // Both count the same damage; more than nothing is what matters.
+        Ok(unread.max(more.unread))
     }
+}
+
+/// Hands in these parts, one after another.
+async fn hand_over(
+    connection: &Connection,
+    parts: Vec<Vec<u8>>,
+    leaving: &mut Leaving,
+) -> Result<(), &'static str> {
+    for part in parts {
+        let (name, bytes) = (PartName::of(&part), part.len() as u64);
+        match narrow::ask(connection, &Ask::HandIn(part)).await {
+            Some(Answer::Received(received)) if received == name => {}
+            Some(Answer::Refused(Reason::TooLarge)) => {
+                return Err(
+                    "the centre keeps no more of this device unread: it goes on when somebody \
+                     there has said `device accept`",
+                );
+            }
+            other => return Err(not_done(other)),
+        }
+        leaving.parts += 1;
+        leaving.bytes += bytes;
+    }
+    Ok(())
 }
 
 /// As many lines as a question may have, those of one document together: what is handed in of it
