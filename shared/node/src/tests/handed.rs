@@ -36,8 +36,7 @@ impl World {
         let more = review::unanswered(&here, device, &lacking).unwrap();
         let mut lacking = review::lacking(&here, &lacking).unwrap();
         lacking.parts.extend(more.parts);
-        lacking.unread = lacking.unread.max(more.unread);
-        lacking.unread += holding.unread;
+        lacking.unread = (lacking.unread + holding.unread).max(more.unread);
         lacking
     }
 
