@@ -6,11 +6,12 @@ use std::{
     fs,
     path::Path,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
 };
 
 use harness::{
     report::say,
-    service::{Service, person::Person},
+    service::{Service, person::Person, wait},
 };
 use names::DocumentId;
 use serde_json::Value;
@@ -21,6 +22,9 @@ use super::{TOWN, begin_case, document, list, note};
 const CASES: usize = 12;
 /// Notes that are on disk while the backup is made, before it is looked at.
 const NOTES_MEANWHILE: u64 = 5;
+
+/// How long an edge may take to dial again that found no centre for a while.
+const HEARD_MAX: Duration = Duration::from_secs(90);
 
 /// Backs the running centre up while a person types, until some of it fell into the backup.
 fn back_up_under_load(
@@ -130,8 +134,11 @@ fn act_again(service: &Service) {
     assert!(refused.contains("resume"), "{refused}");
     let revoke = ["device", "revoke", &bath, "--lost"];
     service.centre.command(&revoke).unwrap();
-    // Everybody else has been heard, so that nothing is left to wait for.
-    assert!(service.centre.command(&invite).unwrap()["code"].is_string());
+    // Once everybody else has been in touch, nothing is left to wait for.
+    let code = wait::for_it("every other edge is heard", HEARD_MAX, || {
+        service.centre.command(&invite)
+    });
+    assert!(code.unwrap()["code"].is_string());
     let resumed = service.centre.command(&["resume"]).unwrap();
     assert_eq!(resumed["unheard"], serde_json::json!([]));
 }

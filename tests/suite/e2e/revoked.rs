@@ -80,7 +80,7 @@ fn what_a_revoked_edge_wrote_offline_is_handed_in_and_marked_and_its_keys_are_de
 
     let mut gone = service.edges.remove("kent-a").unwrap();
     gone.relay.mend();
-    assert_gone(&mut gone.host, "handed in to the centre");
+    assert_gone(&mut gone.host, "was handed in to it");
     let listed = row(&service, &device);
     assert!(
         listed["purged"].is_i64() && listed["lost"] == json!(false),
