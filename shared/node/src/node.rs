@@ -202,7 +202,8 @@ impl<S: Store> Node<S> {
         stale.extend(read_stale(&snapshot)?);
         let trying = Trying::read(&snapshot, &mut batch)?;
         let log_heads = read_log_heads(&snapshot)?;
-        let (parted, owed) = read_transfers(&snapshot)?;
+        let readable = directory.scopes_of(&identity.device.device_id());
+        let (parted, owed) = read_transfers(&snapshot, |scope| readable.contains(scope))?;
         // What has left is in no list.
         stale.retain(|document| {
             parted

@@ -62,7 +62,7 @@ impl Recount {
     /// For what this store holds, whose statements and owed rulings are taken up.
     pub(crate) fn of_store<P: Snapshot>(snapshot: &P) -> Result<Recount, StoreError> {
         let mut recount = Recount::default();
-        let (_, owed) = read_transfers(snapshot)?;
+        let (_, owed) = read_transfers(snapshot, |_| true)?;
         for ruling in owed.values().map(|owed| owed.ruling()) {
             let ruled = (ruling.document, ruling.previous);
             recount.owed.insert(ruled, ruling.stands);

@@ -15,7 +15,7 @@ mod writing;
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{Power, Refusal};
-use names::{DocumentId, Kind, Reason, ScopeId, SiteId, limits::PLACEMENT_HEADS_MAX};
+use names::{DocumentId, Kind, Moment, Reason, ScopeId, SiteId, limits::PLACEMENT_HEADS_MAX};
 use protocol::{codec, directory::Ruling, placement::Placement};
 use store::{Snapshot, Store, StoreError, Table};
 
@@ -25,7 +25,7 @@ use crate::{
     input::{Ticket, Transfer},
     node::Node,
     output::{NotDone, Output, Transferred},
-    rows::TransferRow,
+    rows::{DocumentRow, Stage, TransferRow},
     turn::Turn,
 };
 pub(crate) use ruling::Owed;
@@ -171,23 +171,56 @@ pub(crate) type Transfers = (
     BTreeMap<(DocumentId, u64), Owed>,
 );
 
-/// Reads the documents that have left a scope, and the rulings that are owed. What is damaged is
-/// found again: by the next placement, or by the proof.
-pub(crate) fn read_transfers<P: Snapshot>(snapshot: &P) -> Result<Transfers, StoreError> {
-    let (mut parted, mut owed) = (BTreeMap::new(), BTreeMap::new());
-    store::each(snapshot, Table::Transfer, |row| {
+/// Reads the documents that have left a scope, and the rulings that are owed; `reads` tells which
+/// scopes this node may read. Where a row is damaged, what it said is worked out again from the
+/// documents themselves: who has left must not be told of, whatever became of one row. A ruling
+/// is owed again by the next placement.
+pub(crate) fn read_transfers<P: Snapshot>(
+    snapshot: &P,
+    reads: impl Fn(&ScopeId) -> bool,
+) -> Result<Transfers, StoreError> {
+    let (mut parted, mut owed, mut spoilt) = (BTreeMap::new(), BTreeMap::new(), 0);
+    let unread = store::each(snapshot, Table::Transfer, |row| {
         let Ok(id) = <[u8; 16]>::try_from(row.name.as_slice()) else {
             return;
         };
         let document = DocumentId(id);
         if row.position == 0 {
-            let kept = codec::decode::<TransferRow>(&row.value);
-            parted.extend(kept.map(|kept| (document, kept)));
+            match codec::decode::<TransferRow>(&row.value) {
+                Ok(kept) => drop(parted.insert(document, kept)),
+                Err(_) => spoilt += 1,
+            }
         } else {
             let kept = codec::decode::<Ruling>(&row.value);
             let kept = kept.map(|ruling| ((document, row.position), Owed::new(ruling)));
             owed.extend(kept);
         }
     })?;
+    if unread + spoilt > 0 {
+        store::each(snapshot, Table::Document, |row| {
+            let id = <[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId);
+            let kept = codec::decode::<DocumentRow>(&row.value);
+            let (Ok(document), Ok(kept)) = (id, kept) else {
+                return;
+            };
+            if !kept.left.is_empty() {
+                parted.entry(document).or_insert_with(|| TransferRow {
+                    at: Moment::default(),
+                    stage: stage_of(&kept, &reads),
+                });
+            }
+        })?;
+    }
     Ok((parted, owed))
+}
+
+/// How far a document is with leaving, by what there is of it.
+fn stage_of(row: &DocumentRow, reads: impl Fn(&ScopeId) -> bool) -> Stage {
+    if row.placed.iter().any(reads) {
+        Stage::Stays
+    } else if row.changes == 0 && row.arrivals > 0 {
+        Stage::Gone
+    } else {
+        Stage::HandsIn
+    }
 }

@@ -432,3 +432,30 @@ fn who_may_read_where_a_case_went_has_it_back() {
     assert_settled(&world);
     assert_eq!((world.entries(0, case), world.entries(2, case)), (4, 4));
 }
+
+/// What was written at the new site was told to the former one, once a row of the centre's that says
+/// that the case has left could not be read.
+#[test]
+fn no_damaged_row_tells_a_site_of_a_case_that_has_left_it() {
+    for table in [store::Table::Transfer, store::Table::Document] {
+        let mut world = four_edges();
+        (1..=4).for_each(|edge| world.connect(edge));
+        let case = world.open_case(1, "site:devizes");
+        world.run();
+        world.cut(3);
+        world.transfer(1, case, "devizes", "bath").unwrap();
+        world.run();
+        let before = world.entries(3, case);
+        world.note(2, case, "written at Bath");
+        world.run();
+        (1..=4)
+            .filter(|edge| *edge != 3)
+            .for_each(|edge| world.cut(edge));
+        let mut batch = store::Batch::new();
+        batch.put(table, case.0, 0, vec![0xFF; 3]);
+        store::Store::commit(&mut world.places[0].node.store, batch).unwrap();
+        world.reopen(0);
+        world.connect(3);
+        assert!(world.entries(3, case) <= before, "{}", table.name());
+    }
+}
