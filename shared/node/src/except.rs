@@ -119,6 +119,29 @@ pub(crate) fn are_known(before: &Exceptions, exceptions: &Exceptions, now: Momen
     })
 }
 
+impl Talk {
+    /// Notes that both sides are equal but for some documents. What was not taken in order may be of
+    /// these, so the cursors stay where they are.
+    pub(crate) fn equal_except(&mut self, exceptions: Exceptions, now: Moment) {
+        self.proved = Some(now);
+        self.was_equal = true;
+        self.failures = 0;
+        self.unequal = None;
+        self.due = None;
+        self.trouble = None;
+        self.refused
+            .retain(|document, _| exceptions.contains_key(document));
+        self.exceptions = exceptions;
+    }
+
+    /// Notes that something of a document was refused.
+    pub(crate) fn note_refused(&mut self, document: DocumentId, reason: Reason) {
+        if self.refused.len() < EXCEPTIONS_MAX && document != DocumentId::default() {
+            self.refused.insert(document, reason);
+        }
+    }
+}
+
 impl<S: Store> Node<S> {
     /// Both sides of a scope are equal except in some documents.
     pub(crate) fn take_equal_except(

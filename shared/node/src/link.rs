@@ -10,9 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use names::{
-    DeviceId, DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId, limits::EXCEPTIONS_MAX,
-};
+use names::{DeviceId, DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId};
 use protocol::{
     digest::{Digest, DocState},
     directory::StatementId,
@@ -393,27 +391,6 @@ impl Talk {
         self.ahead.clear();
         self.received.documents.clear();
         self.given.documents.clear();
-    }
-
-    /// Notes that both sides are equal but for some documents. What was not taken in order may be of
-    /// these, so the cursors stay where they are.
-    pub(crate) fn equal_except(&mut self, exceptions: Exceptions, now: Moment) {
-        self.proved = Some(now);
-        self.was_equal = true;
-        self.failures = 0;
-        self.unequal = None;
-        self.due = None;
-        self.trouble = None;
-        self.refused
-            .retain(|document, _| exceptions.contains_key(document));
-        self.exceptions = exceptions;
-    }
-
-    /// Notes that something of a document was refused.
-    pub(crate) fn note_refused(&mut self, document: DocumentId, reason: Reason) {
-        if self.refused.len() < EXCEPTIONS_MAX && document != DocumentId::default() {
-            self.refused.insert(document, reason);
-        }
     }
 
     /// Whether a disagreement means nothing yet: the peer's proof was given before all of ours had
