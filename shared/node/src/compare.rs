@@ -265,7 +265,7 @@ impl<S: Store> Node<S> {
         }
         talk.proved = None;
         // The side that leads looks exactly before it leaves it at that, and again once a day.
-        let has_looked = !leads || (talk.exact && !talk.was_equal);
+        let has_looked = talk.exact && !talk.was_equal;
         if talk.they_sent
             && talk.proof_said
             && talk.sent
@@ -277,7 +277,7 @@ impl<S: Store> Node<S> {
                 &proof,
                 (has_looked, turn.now),
             )?
-            && (has_looked || except::are_known(&talk.exceptions, &exceptions, turn.now))
+            && (!leads || has_looked || except::are_known(&talk.exceptions, &exceptions, turn.now))
         {
             return self.take_equal_except(turn, id, scope, exceptions);
         }

@@ -28,8 +28,9 @@ use crate::{
 
 /// How long an exception is left at that before the two sides look exactly again.
 const LOOK_AGAIN_MS: i64 = 24 * 3_600_000;
-/// How long it is left where something that is still to come may end it.
-const COMES_MS: i64 = 600_000;
+/// How long it is left where something that is still to come may end it: what follows it in the log
+/// is offered again with it.
+const COMES_MS: i64 = 3_600_000;
 
 /// The documents that two sides differ in, and why.
 pub(crate) type Exceptions = BTreeMap<DocumentId, ExceptionRow>;
