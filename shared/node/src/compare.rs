@@ -277,7 +277,9 @@ impl<S: Store> Node<S> {
                 &proof,
                 (has_looked, turn.now),
             )?
-            && (!leads || has_looked || except::are_known(&talk.exceptions, &exceptions, turn.now))
+            && (!leads
+                || (has_looked && except::may_rest(&exceptions, talk.failures))
+                || except::are_known(&talk.exceptions, &exceptions, turn.now))
         {
             return self.take_equal_except(turn, id, scope, exceptions);
         }

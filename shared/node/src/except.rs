@@ -30,7 +30,10 @@ use crate::{
 const LOOK_AGAIN_MS: i64 = 24 * 3_600_000;
 /// How long it is left where something that is still to come may end it: what follows it in the log
 /// is offered again with it.
-const COMES_MS: i64 = 3_600_000;
+const COMES_MS: i64 = 300_000;
+
+/// Exact looks at what may still pass before it is left at that: some seconds' worth.
+const LOOKS_AT_PASSING: u32 = 3;
 
 /// The documents that two sides differ in, and why.
 pub(crate) type Exceptions = BTreeMap<DocumentId, ExceptionRow>;
@@ -118,6 +121,13 @@ pub(crate) fn are_known(before: &Exceptions, exceptions: &Exceptions, now: Momen
         let kept = before.get(document);
         kept.is_some_and(|kept| now < kept.looked.plus_ms(LOOK_AGAIN_MS) && now >= kept.looked)
     })
+}
+
+/// Whether it may be left at these after so many exact looks, one after another: what may still pass
+/// is looked at some times more, as every disagreement is.
+pub(crate) fn may_rest(exceptions: &Exceptions, failures: u32) -> bool {
+    let mut reasons = exceptions.values().map(|row| row.reason);
+    failures >= LOOKS_AT_PASSING || !reasons.any(may_come)
 }
 
 impl Talk {

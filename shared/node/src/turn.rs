@@ -230,6 +230,8 @@ impl<S: Store> Node<S> {
         for link in self.links.values_mut() {
             for talk in link.scopes.values_mut() {
                 if talk.look_again.is_some_and(|at| at <= now) {
+                    // What is no longer known is looked at exactly.
+                    talk.exceptions.clear();
                     talk.begin(talk.round.saturating_add(1));
                 }
                 match talk.due {
