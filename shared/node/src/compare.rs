@@ -264,23 +264,8 @@ impl<S: Store> Node<S> {
             return self.take_equal(turn, id, scope, row.heads, proof.logs);
         }
         talk.proved = None;
-        // The side that leads looks exactly before it leaves it at that, and again once a day.
-        let has_looked = talk.exact && !talk.was_equal;
-        if talk.they_sent
-            && talk.proof_said
-            && talk.sent
-            && let Some(exceptions) = except::found(
-                &turn.draft,
-                scope,
-                talk,
-                &row,
-                &proof,
-                (has_looked, turn.now),
-            )?
-            && (!leads
-                || (has_looked && except::may_rest(&exceptions, talk.failures))
-                || except::are_known(&talk.exceptions, &exceptions, turn.now))
-        {
+        let known = (&proof, leads, turn.now);
+        if let Some(exceptions) = except::agreed(&turn.draft, scope, talk, &row, known)? {
             return self.take_equal_except(turn, id, scope, exceptions);
         }
         if matches!(talk.due, Some((_, Due::Round))) {

@@ -70,9 +70,31 @@ pub(crate) fn said<P: Snapshot>(
     Ok(said)
 }
 
+/// The documents at which this side leaves it: both sides are equal but for these, and it has
+/// looked at them exactly, now or not long ago. The side that follows takes the other's word that
+/// they have been looked at.
+pub(crate) fn agreed<P: Snapshot>(
+    draft: &Draft<P>,
+    scope: &ScopeId,
+    talk: &Talk,
+    kept: &ScopeRow,
+    (proof, leads, now): (&Done, bool, Moment),
+) -> Result<Option<Exceptions>, StoreError> {
+    if !talk.they_sent || !talk.proof_said || !talk.sent {
+        return Ok(None);
+    }
+    let has_looked = talk.exact && !talk.was_equal;
+    let exceptions = found(draft, scope, talk, kept, proof, (has_looked, now))?;
+    Ok(exceptions.filter(|exceptions| {
+        !leads
+            || (has_looked && may_rest(exceptions, talk.failures))
+            || are_known(&talk.exceptions, exceptions, now)
+    }))
+}
+
 /// Whether both sides are equal but for documents that the peer has named with its digest: which,
 /// if there are any.
-pub(crate) fn found<P: Snapshot>(
+fn found<P: Snapshot>(
     draft: &Draft<P>,
     scope: &ScopeId,
     talk: &Talk,
@@ -116,7 +138,7 @@ pub(crate) fn found<P: Snapshot>(
 
 /// Whether these documents were agreed on before, and it is not time to look again: a limit may be
 /// another by now, or a version, or what was damaged is whole again.
-pub(crate) fn are_known(before: &Exceptions, exceptions: &Exceptions, now: Moment) -> bool {
+fn are_known(before: &Exceptions, exceptions: &Exceptions, now: Moment) -> bool {
     exceptions.keys().all(|document| {
         let kept = before.get(document);
         kept.is_some_and(|kept| now < kept.looked.plus_ms(LOOK_AGAIN_MS) && now >= kept.looked)
@@ -125,7 +147,7 @@ pub(crate) fn are_known(before: &Exceptions, exceptions: &Exceptions, now: Momen
 
 /// Whether it may be left at these after so many exact looks, one after another: what may still pass
 /// is looked at some times more, as every disagreement is.
-pub(crate) fn may_rest(exceptions: &Exceptions, failures: u32) -> bool {
+fn may_rest(exceptions: &Exceptions, failures: u32) -> bool {
     let mut reasons = exceptions.values().map(|row| row.reason);
     failures >= LOOKS_AT_PASSING || !reasons.any(may_come)
 }
