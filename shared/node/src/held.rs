@@ -55,16 +55,16 @@ impl<S: Store> Node<S> {
                 }));
             }
         }
-        let Some(lines) = lines else {
-            return Ok(());
-        };
-        for ((document, slot), seq) in lines {
+        // An answer to a page of a list names no batch, and still frees the credit that others wait
+        // for: what was answered before it is written down with it.
+        let is_of_a_batch = lines.is_some();
+        for ((document, slot), seq) in lines.unwrap_or_default() {
             if !Self::is_refused(turn, held, document, slot)? {
                 let arrived = link.arrived.entry((document, slot)).or_default();
                 *arrived = seq.max(*arrived);
             }
         }
-        if let Some(after) = held.after {
+        if let Some(after) = held.after.filter(|_| is_of_a_batch) {
             let given = link.given.entry(held.scope.clone()).or_default();
             given.advance(after);
         }
