@@ -294,6 +294,9 @@ impl fmt::Display for BackupError {
                 )
             }
             BackupError::Store(error) => error.fmt(f),
+            BackupError::Io(path, io::ErrorKind::NotFound) => {
+                write!(f, "{} is not there: check its name", path.display())
+            }
             BackupError::Io(path, kind) => write!(
                 f,
                 "{} cannot be used ({kind}): check its owner and disk",
