@@ -64,6 +64,8 @@ struct Job {
     looked: Mutex<Instant>,
     full: AtomicBool,
     ended: OnceLock<Result<Backed, Failure>>,
+    /// Its number, once it is written and lacks nothing.
+    number: OnceLock<u64>,
     /// Whether whoever asked has heard how it ended.
     told: AtomicBool,
 }
@@ -94,6 +96,7 @@ impl Backups {
             looked: Mutex::new(Instant::now()),
             full: AtomicBool::new(false),
             ended: OnceLock::new(),
+            number: OnceLock::new(),
             told: AtomicBool::new(false),
         });
         *current = Some(Arc::clone(&job));
@@ -106,7 +109,13 @@ impl Backups {
                 true => Err(no_room()),
                 false => written.map_err(failure),
             };
-            // It is set here alone.
+            let ended = ended.map(|(backed, number)| {
+                if let Some(number) = number {
+                    let _ = job.number.set(number);
+                }
+                backed
+            });
+            // Both are set here alone.
             let _ = job.ended.set(ended);
             while job.is_asked_about() {
                 tokio::time::sleep(ASK_EVERY).await;
@@ -115,6 +124,12 @@ impl Backups {
             let _ = fs::remove_file(&path);
         });
         Ok(json!({ "state": "running" }))
+    }
+
+    /// The number of a backup that lies where it was wanted, and lacks nothing.
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        let job = lock(&self.0).clone().filter(|job| job.name == name)?;
+        job.number.get().copied()
     }
 
     /// How far it has got.
@@ -200,6 +215,8 @@ pub(crate) fn backup(place: &Place, file: &Path) -> Result<(), Failure> {
         Reached::Told(_) => {
             let done = wait(place, &name, &mut told)?;
             move_to(&place.data.join(&name), &file)?;
+            // Where the centre was stopped meanwhile, the next backup is told of.
+            let _ = folder::reach(&place.data, &Ask::BackupKept { name });
             done
         }
     };

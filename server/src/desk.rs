@@ -66,6 +66,8 @@ pub(crate) enum Ask {
     Backup { name: String },
     /// How far it has got.
     BackupState { name: String },
+    /// It lies where it was wanted.
+    BackupKept { name: String },
     /// One document, under this name in the folder.
     Export { document: DocumentId, name: String },
 }
@@ -125,6 +127,12 @@ impl Desk {
             Ask::Verify => inspect::verify(&self.node).await,
             Ask::Backup { name } => self.backups.begin(&self.node, &self.data, &name),
             Ask::BackupState { name } => self.backups.state(&name),
+            Ask::BackupKept { name } => {
+                if let Some(number) = self.backups.number(&name) {
+                    self.node.keep_backup(number).await?;
+                }
+                Ok(json!({ "state": "kept" }))
+            }
             Ask::Export { document, name } => {
                 let bytes = export::to_spool(&self.node, &self.data, document, &name).await?;
                 Ok(json!({ "document": document, "bytes": bytes }))

@@ -17,7 +17,7 @@ use protocol::{
 use store::{Row, Snapshot, StoreError, Table};
 
 /// A document as its chunks and placements tell it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Found {
     placements: BTreeMap<PlacementId, Placement>,
     /// Where these put it, with the rulings that are on the same disk.
@@ -32,7 +32,7 @@ pub struct Found {
 }
 
 /// Everything on one disk.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Evidence {
     documents: BTreeMap<DocumentId, Found>,
     /// What could not be read.

@@ -110,7 +110,7 @@ impl World {
     pub(crate) fn plan_what_follows_act(&mut self, acts: u64) {
         for (number, state) in self.mischief.faults.iter().enumerate() {
             if state.plan.kind == FaultKind::Restore && state.plan.copied_after_act + 1 == acts {
-                self.agenda.after(0, Event::CopyDisk(number));
+                self.agenda.after(0, Event::BackUp(number));
             }
             if state.plan.after_act == acts {
                 self.agenda.after(0, Event::Fault(number));

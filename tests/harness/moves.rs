@@ -122,6 +122,18 @@ impl World {
         }
     }
 
+    /// Whether a station waits for a backup of the centre to let something go.
+    pub(crate) fn awaits_backup(&self) -> bool {
+        let running = self.stations.iter().filter_map(|s| s.running.as_ref());
+        running.into_iter().any(|running| {
+            let snapshot = running.node.snapshot().ok();
+            let handed = snapshot
+                .and_then(|snapshot| views::handed_over(&snapshot, &running.node.directory()).ok());
+            let mut handed = handed.into_iter().flatten();
+            handed.any(|handed| handed.awaits_backup)
+        })
+    }
+
     /// A document that a station should have let go by now.
     pub(crate) fn still_held(&self, number: usize) -> Option<DocumentId> {
         let running = self.stations.get(number)?.running.as_ref()?;

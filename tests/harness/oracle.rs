@@ -229,13 +229,6 @@ impl World {
         None
     }
 
-    /// Whether a station has let a document go: who gives it back to a restored centre is another.
-    fn is_let_go(&self, number: usize, document: DocumentId) -> bool {
-        let snapshot = self.stations.get(number).and_then(Station::snapshot);
-        let evidence = snapshot.and_then(|snapshot| Evidence::read(&snapshot).ok());
-        evidence.is_some_and(|evidence| self.let_go(number, &evidence).contains(&document))
-    }
-
     /// Somebody looks how far an entry has got. What is said to be at the centre is there, unless
     /// the centre's disk was replaced and the edge was not yet proved equal with it since.
     pub(crate) fn check_a_receipt(&mut self, nth: u64) {
@@ -254,7 +247,6 @@ impl World {
         let said = views::entry_state(&here, line.entry);
         if !matches!(said, Ok(Some(EntryState::AtTheCentre)))
             || self.restored.misleads(line.station)
-            || self.restored.was(CENTRE) && self.is_let_go(line.station, line.document)
         {
             return;
         }

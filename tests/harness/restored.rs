@@ -1,10 +1,10 @@
-//! A centre whose disk is replaced by an older copy: what is gone with the old one, and for how
-//! long its edges cannot know.
+//! Backups of the centre, and a centre whose disk is replaced by an older copy: what is gone with the
+//! old one, and for how long its edges cannot know.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use names::{ChangeHash, EntryId, ScopeId};
-use node::LinkId;
+use node::{Errand, Input, LinkId, Ran, Ticket};
 
 use crate::{
     disk::Disk,
@@ -12,14 +12,20 @@ use crate::{
     network::WireId,
     oracle::Oracle,
     swarm::{CENTRE, FaultPlan},
-    world::World,
+    world::{Event, World},
 };
+
+/// How often the centre is backed up.
+const BACKUP_EVERY_MS: i64 = 120_000;
 
 /// What restores have left open.
 #[derive(Debug, Default)]
 pub(crate) struct Restored {
     /// Copies of the centre's disk, and what is on each, by the fault that will put it back.
     copies: BTreeMap<usize, (Disk, Evidence)>,
+    /// Backups that were begun, and the faults that will put them back.
+    begun: BTreeMap<Ticket, Option<usize>>,
+    backups: u64,
     /// Whether the centre's disk was ever replaced.
     ever: bool,
     /// It was, and has not started since.
@@ -50,14 +56,55 @@ impl Restored {
 }
 
 impl World {
+    /// The centre is backed up, and again after a while. While a fault waits to put an older copy
+    /// back, no further backup is made: whoever restores takes the last one.
+    pub(crate) fn back_up_again(&mut self) {
+        self.agenda.after(BACKUP_EVERY_MS, Event::BackUpAgain);
+        if self.restored.copies.is_empty() || !self.acting {
+            self.back_up(None);
+        }
+    }
+
+    /// The centre is backed up; `wanted` is the fault that will put the backup back.
+    pub(crate) fn back_up(&mut self, wanted: Option<usize>) {
+        if self.stations.first().is_some_and(|s| s.running.is_none()) {
+            if let Some(number) = wanted {
+                self.copy_disk(number);
+            }
+            return;
+        }
+        self.restored.backups += 1;
+        let ticket = Ticket(self.restored.backups);
+        self.restored.begun.insert(ticket, wanted);
+        let errand = Errand::BeginBackup;
+        self.push(CENTRE, Input::Errand { ticket, errand });
+    }
+
+    /// The centre has counted a backup that is begun: it is made at once, and put away.
+    pub(crate) fn backup_begun(&mut self, ticket: Ticket, ran: &Ran) {
+        let Some(wanted) = self.restored.begun.remove(&ticket) else {
+            return;
+        };
+        if let Some(number) = wanted {
+            self.copy_disk(number);
+        }
+        let (number, ticket) = (ran.backup, Ticket(0));
+        let errand = Errand::KeepBackup { number };
+        self.push(CENTRE, Input::Errand { ticket, errand });
+    }
+
     /// The centre's disk is copied, as `cp` does beside the running node. The copy must open.
-    pub(crate) fn copy_disk(&mut self, number: usize) {
+    fn copy_disk(&mut self, number: usize) {
         let Some(centre) = self.stations.first() else {
             return;
         };
         let copy = centre.disk.copy();
         match centre.look_at(&copy) {
             Ok(evidence) => {
+                // Earlier ones are not put back any more, now that there is a later one.
+                for older in self.restored.copies.values_mut() {
+                    *older = (copy.clone(), evidence.clone());
+                }
                 self.restored.copies.insert(number, (copy, evidence));
             }
             Err(error) => self.fail(Oracle::Opens, format!("a copy of the centre: {error:?}")),
@@ -72,6 +119,11 @@ impl World {
             promises.is_some_and(|promises| promises.broken(evidence, &BTreeSet::new()).is_some())
         };
         let copies = &self.restored.copies;
+        if !copies.contains_key(&number) {
+            // The centre died while it was made.
+            self.back_up(Some(number));
+            return false;
+        }
         let Some((copy, _)) = copies.get(&number).filter(lacks) else {
             return false;
         };
@@ -108,14 +160,9 @@ impl World {
             return;
         }
         let mut edges = Vec::new();
-        let mut let_go = BTreeSet::new();
         for number in 1..self.stations.len() {
             let evidence = self.evidence(number);
-            let evidence = evidence.or_else(|| self.evidence_of_stopped(number));
-            for document in evidence.iter().flat_map(|own| self.let_go(number, own)) {
-                let_go.insert((number, document));
-            }
-            edges.extend(evidence);
+            edges.extend(evidence.or_else(|| self.evidence_of_stopped(number)));
         }
         let carried: BTreeMap<EntryId, ChangeHash> = self
             .population
@@ -129,10 +176,7 @@ impl World {
                 let has = |evidence: &Evidence| evidence.has(kept.document, *change);
                 has(centre) || edges.iter().any(has)
             });
-            // An edge lets go what the centre holds; of that the centre's disk was the only one
-            // until the other site had it.
-            let alone = kept.station == CENTRE || let_go.contains(&(kept.station, kept.document));
-            if alone && !kept.gone && !survives {
+            if kept.station == CENTRE && !kept.gone && !survives {
                 kept.gone = true;
                 gone += 1;
             }

@@ -179,7 +179,12 @@ impl World {
             Output::Stated { ticket, result } => self.stated(ticket, result),
             Output::Notice(notice) => self.noticed(number, &notice),
             Output::WakeAt(at) => self.wake_at(number, at),
-            Output::Open(_) | Output::Forget(_) | Output::Ran { .. } => {}
+            Output::Ran { ticket, result } => {
+                if let Ok(ran) = result {
+                    self.backup_begun(ticket, &ran);
+                }
+            }
+            Output::Open(_) | Output::Forget(_) => {}
         }
     }
 

@@ -137,6 +137,9 @@ impl World {
             let now = self.agenda.now();
             self.run_until(now.plus_ms(LOOK_MS));
             let unsettled = self.unsettled();
+            if unsettled.is_some() && self.awaits_backup() {
+                self.back_up(None);
+            }
             self.tally.settling_ms = self.agenda.now().0 - begun.0;
             match unsettled {
                 None => {

@@ -57,8 +57,10 @@ pub(crate) enum Event {
     FaultEnds(usize),
     /// A wire that was stalled for too long times out.
     TimesOut { edge: usize, wire: WireId },
-    /// The centre's disk is copied, for a fault that will put the copy back.
-    CopyDisk(usize),
+    /// The centre is backed up, for a fault that will put the backup back.
+    BackUp(usize),
+    /// The centre is backed up, as it is now and then.
+    BackUpAgain,
     /// A station starts.
     Start { station: usize },
     /// The authority makes an edge known, and it starts.
@@ -194,6 +196,7 @@ impl World {
         }
         let all = self.authority.said().to_vec();
         self.set_up(CENTRE, &all);
+        self.back_up_again();
         for (edge, statement) in own {
             // Some edges are told everything when they enrol, some only who they are and who the
             // centre is; the rest then comes with the first sync.
@@ -289,7 +292,8 @@ impl World {
             Event::Fault(number) => self.fault(number),
             Event::FaultEnds(number) => self.fault_ends(number),
             Event::TimesOut { edge, wire } => self.times_out(edge, wire),
-            Event::CopyDisk(number) => self.copy_disk(number),
+            Event::BackUp(number) => self.back_up(Some(number)),
+            Event::BackUpAgain => self.back_up_again(),
             Event::Start { station } => self.start(station),
             Event::Enrol { edge } => self.enrol(edge),
         }

@@ -143,9 +143,16 @@ impl Record for Fake {
             by: None,
             at: Moment(i64::from(n)),
             waiting,
-            is_gone: waiting == 0,
+            awaits_backup: n == 1,
+            is_gone: n == 2,
+            refused: (n == 4).then_some(Reason::WrongSequence),
         };
-        let rows = vec![row(3, &[], 1), row(2, &["bath", "kent"], 0)];
+        let rows = vec![
+            row(4, &["bath"], 2),
+            row(3, &[], 1),
+            row(2, &["bath", "kent"], 0),
+            row(1, &["bath"], 0),
+        ];
         Box::pin(async move { Ok(rows) })
     }
 

@@ -84,6 +84,8 @@ pub(crate) struct HandedOver {
     at: Moment,
     waiting: u64,
     held: bool,
+    awaits_backup: bool,
+    refused: Option<&'static str>,
     words: String,
 }
 
@@ -111,7 +113,7 @@ fn told(row: views::HandedOver) -> HandedOver {
         ScopeId::Directory | ScopeId::Caseload(_) | ScopeId::Compartment(..) => None,
     };
     let to: Vec<SiteId> = row.to.iter().filter_map(site).collect();
-    let words = words(&to, row.waiting);
+    let words = words(&to, &row);
     HandedOver {
         document: row.document,
         kind: row.kind.name(),
@@ -121,11 +123,13 @@ fn told(row: views::HandedOver) -> HandedOver {
         at: row.at,
         waiting: row.waiting,
         held: !row.is_gone,
+        awaits_backup: row.awaits_backup,
+        refused: row.refused.map(Reason::name),
         words,
     }
 }
 
-fn words(to: &[SiteId], waiting: u64) -> String {
+fn words(to: &[SiteId], row: &views::HandedOver) -> String {
     let whom = match to {
         [] => "Handed over; the centre has yet to say to which site".to_owned(),
         sites => {
@@ -133,11 +137,19 @@ fn words(to: &[SiteId], waiting: u64) -> String {
             format!("Handed over to {}", sites.join(" and "))
         }
     };
-    match waiting {
-        0 => format!("{whom}."),
-        1 => format!("{whom}; still sending 1 entry."),
-        many => format!("{whom}; still sending {many} entries."),
-    }
+    let rest = match (row.waiting, row.refused) {
+        (_, Some(reason)) => format!(
+            "; the centre does not take all of it ({}), it is sent again every few minutes",
+            reason.words().trim_end_matches('.')
+        ),
+        (0, None) if row.awaits_backup => {
+            "; the centre has all of it, and it is kept here until a backup has it too".to_owned()
+        }
+        (0, None) => String::new(),
+        (1, None) => "; still sending 1 entry".to_owned(),
+        (many, None) => format!("; still sending {many} entries"),
+    };
+    format!("{whom}{rest}.")
 }
 
 fn as_text<S: serde::Serializer>(id: &PlacementId, serializer: S) -> Result<S::Ok, S::Error> {
@@ -199,17 +211,19 @@ mod tests {
             (status, &problem["type"]),
             (StatusCode::BAD_REQUEST, &json!("bad-request"))
         );
-        let (status, page) = get("/api/v1/views/transfers?limit=1").await;
+        let (status, page) = get("/api/v1/views/transfers?limit=2").await;
         assert_eq!(status, StatusCode::OK);
-        assert_eq!(page["rows"][0]["held"], true);
+        assert_eq!(page["rows"][0]["refused"], "wrong-sequence");
+        assert_eq!(page["rows"][1]["held"], true);
         let words = "Handed over; the centre has yet to say to which site; still sending 1 entry.";
-        assert_eq!(page["rows"][0]["words"], words);
+        assert_eq!(page["rows"][1]["words"], words);
         let next = page["next"].as_str().unwrap();
         let (_, page) = get(&format!("/api/v1/views/transfers?after={next}")).await;
         assert_eq!(page["rows"][0]["words"], "Handed over to bath and kent.");
+        assert_eq!(page["rows"][1]["awaits_backup"], true);
         assert_eq!(
             (page["rows"].as_array().unwrap().len(), &page["next"]),
-            (1, &Value::Null)
+            (2, &Value::Null)
         );
     }
 }

@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub(crate) use placed::{
-    Judge, claim_of, kept_of, kept_placements, placement, ruled, standing_by, told_in,
+    claim_of, kept_of, kept_placements, placement, ruled, standing_by, standing_of, told_in,
 };
 
 /// What became of something that asked to be admitted.

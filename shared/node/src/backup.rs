@@ -19,7 +19,7 @@ use protocol::{bundle::Bundle, codec, digest::Digest, log::Cursor, placement::Si
 use store::{Batch, NAME_BYTES_MAX, Snapshot, Store, StoreError, Table};
 
 use crate::{
-    admit::{self, Judge, Verdict},
+    admit::{self, Verdict},
     draft::{Draft, Settled, damaged, decode_row, read_row},
     node::{META, Node},
     review,
@@ -260,15 +260,11 @@ impl<S: Store> Node<S> {
         let mut turn = Turn::new(Draft::new(self.store.snapshot()?), now, [0; 32]);
         let mut refused = Vec::new();
         let directory = self.directory();
-        let judge = Judge {
-            directory: &directory,
-            is_centre: self.is_centre(),
-        };
         for piece in pieces {
             let (document, reason) = match piece {
                 VerifiedPiece::Placement(placement) => {
                     let document = placement.placement().document;
-                    match admit::placement(&mut turn.draft, &judge, placement, None)? {
+                    match admit::placement(&mut turn.draft, &directory, placement, None)? {
                         Verdict::Refused(reason) => (document, Some(reason)),
                         Verdict::Admitted => {
                             self.owe_rulings(&mut turn, document)?;

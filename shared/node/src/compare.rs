@@ -71,6 +71,12 @@ impl<S: Store> Node<S> {
                 Ok(())
             }
             Frame::Held(held) => self.take_held(turn, id, &held),
+            Frame::Backups(backups) => {
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.backups = Some(backups);
+                }
+                Ok(())
+            }
             Frame::Bye(bye) => {
                 self.close(turn, id, bye.reason);
                 Ok(())

@@ -8,7 +8,7 @@ use protocol::{codec, narrow::PART_BYTES_MAX};
 use store::{Snapshot, Store, StoreError, Table};
 
 use crate::{
-    admit::{self, Judge, Verdict},
+    admit::{self, Verdict},
     draft::unless_damaged,
     node::Node,
     review,
@@ -43,6 +43,13 @@ pub enum Errand {
         /// The part, verified.
         frame: Box<VerifiedFrame>,
     },
+    /// A backup is begun: whatever snapshot is taken after this has what was said to be held before.
+    BeginBackup,
+    /// A backup was read back and put away, and lacks nothing.
+    KeepBackup {
+        /// Its number, as the answer to its beginning gave it.
+        number: u64,
+    },
     /// Forget parts that were handed in, for good.
     Discard {
         /// The device that handed them in.
@@ -56,7 +63,7 @@ impl Errand {
     /// Whether it moves what a revoked device has handed in: nobody waits for that as for a command.
     pub fn is_of_review(&self) -> bool {
         match self {
-            Errand::Keep { .. } => false,
+            Errand::Keep { .. } | Errand::BeginBackup | Errand::KeepBackup { .. } => false,
             Errand::HandIn { .. } | Errand::LetIn { .. } | Errand::Discard { .. } => true,
         }
     }
@@ -67,7 +74,7 @@ impl Errand {
             Errand::Keep { values, .. } => (values.iter().map(Vec::len).sum(), 1),
             Errand::HandIn { part, .. } => (part.len(), 1),
             Errand::LetIn { .. } => (PART_BYTES_MAX, 1),
-            Errand::Discard { .. } => (0, 1),
+            Errand::Discard { .. } | Errand::BeginBackup | Errand::KeepBackup { .. } => (0, 1),
         }
     }
 }
@@ -81,6 +88,8 @@ pub struct Ran {
     pub held: u64,
     /// Those that were not taken, by reason; their part is kept.
     pub refused: BTreeMap<Reason, u64>,
+    /// The number of the backup that was begun.
+    pub backup: u64,
 }
 
 impl Ran {
@@ -100,6 +109,14 @@ impl<S: Store> Node<S> {
             Errand::HandIn { device, part } => {
                 let kept = review::hand_in(&mut turn.draft, device, part)?;
                 Ok(kept.map(|()| Ran::default()))
+            }
+            Errand::BeginBackup => Ok(Ok(Ran {
+                backup: self.begin_backup(),
+                ..Ran::default()
+            })),
+            Errand::KeepBackup { number } => {
+                self.keep_backup(number);
+                Ok(Ok(Ran::default()))
             }
             Errand::Discard { device, until } => {
                 review::discard(&mut turn.draft, device, until)?;
@@ -131,13 +148,9 @@ impl<S: Store> Node<S> {
             ran.refuse(rejected.reason);
         }
         let directory = self.directory();
-        let judge = Judge {
-            directory: &directory,
-            is_centre: self.is_centre(),
-        };
         for placement in &load.placements {
             let document = placement.placement().document;
-            let verdict = admit::placement(&mut turn.draft, &judge, placement, None);
+            let verdict = admit::placement(&mut turn.draft, &directory, placement, None);
             match unless_damaged(verdict)? {
                 Some(Verdict::Admitted) => {
                     ran.admitted += 1;

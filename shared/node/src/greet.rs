@@ -291,6 +291,7 @@ impl<S: Store> Node<S> {
         id: LinkId,
         equal: Option<bool>,
     ) -> Result<(), StoreError> {
+        let is_centre = self.is_centre();
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
@@ -310,6 +311,10 @@ impl<S: Store> Node<S> {
             device: heard,
         }));
         link.is_centre = kind == DeviceKind::Centre;
+        if is_centre {
+            link.ready
+                .push((Lane::Control, Frame::Backups(self.backups)));
+        }
         let (device, said) = (link.device, link.said.clone());
         for scope in self.common_scopes(&device) {
             let mut talk = self.new_talk(turn, device, them, &scope)?;

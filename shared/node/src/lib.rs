@@ -17,6 +17,7 @@
 
 mod admit;
 pub mod backup;
+mod backups;
 pub mod bundle;
 mod check;
 mod compare;

@@ -15,7 +15,7 @@ use protocol::{
     digest::{Digest, DocState},
     directory::StatementId,
     log::{Cursor, Position},
-    message::{Done, Frame, TableRow},
+    message::{Backups, Done, Frame, TableRow},
 };
 
 use crate::{
@@ -99,6 +99,8 @@ pub(crate) struct Link {
     pub(crate) hand_ins: VecDeque<(ScopeId, Repair)>,
     /// How far each document is with that.
     pub(crate) handed_in: BTreeMap<DocumentId, HandIn>,
+    /// What it last said of its backups.
+    pub(crate) backups: Option<Backups>,
 }
 
 /// How far a document is with being handed in over a conversation.
@@ -108,14 +110,21 @@ pub(crate) struct HandIn {
     pub(crate) unanswered: BTreeSet<u64>,
     /// Whether all of it is out.
     pub(crate) is_sent: bool,
-    /// Whether something of it was refused: it is tried again in the next conversation.
-    pub(crate) is_refused: bool,
+    /// Why something of it was refused, if it was.
+    pub(crate) refused: Option<Reason>,
+    /// When it is tried again after that.
+    pub(crate) again: Option<Moment>,
 }
 
 impl HandIn {
+    /// Whether the peer has answered for all of it.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.is_sent && self.unanswered.is_empty()
+    }
+
     /// Whether the peer has answered to hold all of it.
     pub(crate) fn is_done(&self) -> bool {
-        self.is_sent && self.unanswered.is_empty() && !self.is_refused
+        self.is_answered() && self.refused.is_none()
     }
 }
 
@@ -310,6 +319,7 @@ impl Link {
             has_answered: false,
             hand_ins: VecDeque::new(),
             handed_in: BTreeMap::new(),
+            backups: None,
         }
     }
 

@@ -7,7 +7,7 @@ use protocol::message::{Fault, Frame, Held};
 use store::{Store, StoreError, Table};
 
 use crate::{
-    admit::{self, Admission, Judge, Verdict},
+    admit::{self, Admission, Verdict},
     draft::unless_damaged,
     input::LinkId,
     link::{Stage, Talk},
@@ -171,10 +171,6 @@ impl<S: Store> Node<S> {
             .map(|claim| claim.document)
             .collect();
         let directory = self.directory();
-        let judge = Judge {
-            directory: &directory,
-            is_centre: self.is_centre(),
-        };
         for placement in placements {
             let document = placement.placement().document;
             let Some(known) = unless_damaged(turn.draft.document(document))? else {
@@ -188,7 +184,7 @@ impl<S: Store> Node<S> {
             let verdict = if self.is_being_dropped(document) {
                 Verdict::Refused(Reason::Busy)
             } else if belongs {
-                let admitted = admit::placement(&mut turn.draft, &judge, placement, origin);
+                let admitted = admit::placement(&mut turn.draft, &directory, placement, origin);
                 unless_damaged(admitted)?.unwrap_or(Verdict::Refused(Reason::CannotOpen))
             } else {
                 Verdict::Refused(Reason::NotAllowed)

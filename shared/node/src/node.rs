@@ -14,6 +14,7 @@ use protocol::{
     codec,
     directory::{DeviceKind, Directory, SignedStatement},
     log::Cursor,
+    message::Backups,
     signed::{DeviceKey, PublicKey},
     sketch::Sketch,
 };
@@ -64,6 +65,8 @@ pub struct Node<S> {
     pub(crate) meta: MetaRow,
     /// Drawn at this opening; part of every actor born in it.
     pub(crate) nonce: Nonce,
+    /// Backups begun and put away in this opening; only at the centre.
+    pub(crate) backups: Backups,
     pub(crate) directory: Arc<Directory>,
     /// Whether this turn has changed it.
     pub(crate) directory_changed: bool,
@@ -218,6 +221,11 @@ impl<S: Store> Node<S> {
             identity,
             meta,
             nonce: Nonce(part(&entropy, 0)),
+            backups: Backups {
+                opening: Nonce(part(&entropy, 0)),
+                begun: 0,
+                kept: 0,
+            },
             directory: Arc::new(directory),
             directory_changed: false,
             statements: kept,
@@ -232,7 +240,9 @@ impl<S: Store> Node<S> {
             stale_later: BTreeSet::new(),
             leaving: parted
                 .iter()
-                .filter(|(_, row)| matches!(row.stage, Stage::HandsIn | Stage::Drops(_)))
+                .filter(|(_, row)| {
+                    matches!(row.stage, Stage::HandsIn | Stage::Held(_) | Stage::Drops(_))
+                })
                 .map(|(document, _)| *document)
                 .collect(),
             parted,

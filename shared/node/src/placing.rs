@@ -9,7 +9,7 @@ use protocol::placement::{Placement, PlacementId, Root, SignedPlacement};
 use store::{Store, StoreError};
 
 use crate::{
-    admit::{self, Judge, Verdict},
+    admit::{self, Verdict},
     desk::Pending,
     input::{Request, Target},
     node::{Identity, Node},
@@ -121,11 +121,7 @@ impl<S: Store> Node<S> {
             Err(reason) => return Ok(Err(reason)),
         };
         let directory = self.directory();
-        let judge = Judge {
-            directory: &directory,
-            is_centre: self.is_centre(),
-        };
-        match admit::placement(&mut turn.draft, &judge, &verified, None)? {
+        match admit::placement(&mut turn.draft, &directory, &verified, None)? {
             Verdict::Admitted => {
                 self.owe_rulings(turn, placement.document)?;
                 Ok(Ok(verified.id()))

@@ -46,19 +46,9 @@ pub struct Recount {
     rulings: BTreeMap<Ruled, (Rank, PlacementId)>,
     /// Rulings that the centre owes: it stands by them already.
     owed: BTreeMap<Ruled, PlacementId>,
-    is_centre: bool,
 }
 
 impl Recount {
-    /// For what the centre holds: where nobody has ruled on placements made at the same time, the
-    /// first that it witnessed stands.
-    pub fn at_the_centre() -> Recount {
-        Recount {
-            is_centre: true,
-            ..Recount::default()
-        }
-    }
-
     /// For what this store holds, whose statements and owed rulings are taken up.
     pub(crate) fn of_store<P: Snapshot>(snapshot: &P) -> Result<Recount, StoreError> {
         let mut recount = Recount::default();
@@ -123,9 +113,7 @@ impl Recount {
             let stated = self.rulings.get(&(document, previous)).map(|(_, id)| *id);
             stated.or_else(|| self.owed.get(&(document, previous)).copied())
         };
-        let scopes = standing_by(document, &known, ruled, self.is_centre)
-            .stands
-            .scopes;
+        let scopes = standing_by(document, &known, ruled).stands.scopes;
         let placements: BTreeMap<PlacementId, Placement> = known.into_iter().collect();
         let ids: Vec<_> = standing(&placements).into_iter().collect();
         made.extend(document::genesis::genesis(kind).map(|fixed| fixed.hash));

@@ -43,7 +43,7 @@ use protocol::{
     placement::PlacementId,
 };
 
-pub(crate) use left::{Left, Stage, TransferRow};
+pub(crate) use left::{Left, Receipt, Stage, TransferRow};
 
 /// Who this store is.
 #[derive(Clone, Debug, Encode, Decode)]

@@ -8,6 +8,7 @@ mod form;
 mod gather;
 mod handed;
 mod kept;
+mod leaving;
 mod repair;
 mod restored;
 mod review;
@@ -61,6 +62,8 @@ struct World {
     live: u64,
     /// Rulings made.
     ruled: u64,
+    /// Whether the authority cannot be asked.
+    is_silent: bool,
 }
 
 fn key(number: u8) -> DeviceKey {
@@ -123,6 +126,7 @@ impl World {
             largest: 0,
             live: 0,
             ruled: 0,
+            is_silent: false,
         };
         for number in 0..=edges.len() as u8 {
             let place = world.place(number, MemoryStore::new());
@@ -243,6 +247,7 @@ impl World {
                 Output::Transferred { ticket, result } => {
                     place.transferred.insert(ticket, result);
                 }
+                Output::Rule(_) if self.is_silent => {}
                 Output::Rule(ruling) => {
                     self.ruled += 1;
                     let said = issue(100 + self.ruled, Statement::Ruling(ruling));

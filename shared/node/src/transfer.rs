@@ -5,9 +5,11 @@
 //! and takes no command on it; what was written there and is not at the centre yet is handed in, in
 //! the scope that the case has left, which both sides still share. (So there is no frame of its own:
 //! a fill of that scope carries it, on the same credit, and the centre looks whether the author's
-//! device once had the right to write there.) When the centre holds all of it, the chunks are
-//! dropped, so many rows a turn; the placements stay, and tell whoever asks where the case went.
+//! device once had the right to write there.) When the centre holds all of it, and a backup of the
+//! centre has it too, the chunks are dropped, so many rows a turn; the placements stay, and tell
+//! whoever asks where the case went.
 
+mod handing;
 mod leaving;
 mod ruling;
 mod writing;
@@ -20,7 +22,7 @@ use protocol::{codec, directory::Ruling, placement::Placement};
 use store::{Snapshot, Store, StoreError, Table};
 
 use crate::{
-    admit::{self, Judge},
+    admit,
     draft::unless_damaged,
     input::{Ticket, Transfer},
     node::Node,
@@ -57,11 +59,11 @@ impl<S: Store> Node<S> {
         };
         let known = admit::kept_placements(&turn.draft, document, &row)?;
         let directory = self.directory();
-        let judge = Judge {
-            directory: &directory,
-            is_centre: self.is_centre(),
-        };
-        let by = judge.standing(document, &known).stands.by;
+        let standing = admit::standing_of(&directory, document, &known);
+        let by = standing.stands.by.filter(|_| {
+            // At the centre it is ruled already.
+            standing.rulings.is_empty() || self.is_centre()
+        });
         let before = known.into_iter().find(|(id, _)| Some(*id) == by);
         if self.has_left(document) {
             // Asked again, perhaps because the answer was lost.
@@ -207,6 +209,7 @@ pub(crate) fn read_transfers<P: Snapshot>(
                 parted.entry(document).or_insert_with(|| TransferRow {
                     at: Moment::default(),
                     stage: stage_of(&kept, &reads),
+                    refused: None,
                 });
             }
         })?;

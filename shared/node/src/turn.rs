@@ -124,7 +124,7 @@ impl<S: Store> Node<S> {
         self.judge_directories(now);
         self.act_on_time(&mut turn);
         self.assign_openings(&mut turn)?;
-        self.plan_hand_ins(&turn)?;
+        self.plan_hand_ins(&mut turn)?;
         let Turn {
             draft, mut outputs, ..
         } = turn;
@@ -260,7 +260,8 @@ impl<S: Store> Node<S> {
         let talks = self.links.values().flat_map(|link| link.scopes.values());
         let due = talks.flat_map(|talk| [talk.due.map(|(at, _)| at), talk.look_again]);
         let due = due.flatten();
-        due.chain(self.release_at()).min()
+        let due = due.chain(self.release_at());
+        due.chain(self.hands_in_at()).min()
     }
 
     /// How long to wait after `failures` rounds that ended unequal, one after another.

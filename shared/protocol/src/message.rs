@@ -15,8 +15,8 @@ use minicbor::Encode;
 use names::{Reason, limits::FRAME_BYTES_MAX};
 
 pub use body::{
-    Batch, Bye, Cells, Differ, Difference, Done, Excepted, Fault, Held, Hello, List, Ping, Sent,
-    StatementBatch, StatementIds, Table, TableRow, Totals, Wanted, table_root,
+    Backups, Batch, Bye, Cells, Differ, Difference, Done, Excepted, Fault, Held, Hello, List, Ping,
+    Sent, StatementBatch, StatementIds, Table, TableRow, Totals, Wanted, table_root,
 };
 
 use crate::codec;
@@ -102,6 +102,8 @@ frames! {
     Cells(Cells) = 17;
     /// More cells, or the list instead.
     Wanted(Wanted) = 18;
+    /// How far what I hold is in backups.
+    Backups(Backups) = 19;
 }
 
 fn write<T: Encode<()>>(number: u8, body: &T) -> Vec<u8> {
@@ -149,7 +151,7 @@ mod tests {
     #[test]
     fn every_type_has_its_own_number() {
         let numbers: Vec<u8> = one_of_each().iter().map(Frame::number).collect();
-        let all: Vec<u8> = (1..=18).filter(|number| *number != 13).collect();
+        let all: Vec<u8> = (1..=19).filter(|number| *number != 13).collect();
         assert_eq!(numbers, all);
     }
 
@@ -227,7 +229,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_give_an_answer(number in 0u8..20, body in vec(any::<u8>(), 0..400)) {
+        fn any_bytes_give_an_answer(number in 0u8..21, body in vec(any::<u8>(), 0..400)) {
             let mut bytes = vec![number];
             bytes.extend(body);
             let _ = Frame::decode(&bytes);

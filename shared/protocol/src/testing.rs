@@ -15,8 +15,8 @@ use crate::{
     directory::{Issue, SignedStatement, Statement, StatementId},
     log::{Cursor, Position},
     message::{
-        Batch, Bye, Cells, Differ, Difference, Done, Excepted, Fault, Frame, Held, Hello, List,
-        Ping, Sent, StatementBatch, StatementIds, Table, TableRow, Totals, Wanted,
+        Backups, Batch, Bye, Cells, Differ, Difference, Done, Excepted, Fault, Frame, Held, Hello,
+        List, Ping, Sent, StatementBatch, StatementIds, Table, TableRow, Totals, Wanted,
     },
     placement::{Placement, PlacementId, SignedPlacement},
     signed::{DeviceKey, Head, SignedHead, derive_actor},
@@ -259,6 +259,11 @@ fn repair_frames() -> Vec<Frame> {
             scope: bath(),
             round: 2,
             cells: 16,
+        }),
+        Frame::Backups(Backups {
+            opening: Nonce([0x44; 16]),
+            begun: 3,
+            kept: 2,
         }),
     ]
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use node::{
-    Checked, DocumentView, NotDone, Notice, Request, Saved,
+    Checked, DocumentView, Errand, NotDone, Notice, Request, Saved,
     names::{DocumentId, EntryId, Reason, ScopeId},
     protocol::{Directory, SignedStatement},
     store::Store,
@@ -206,7 +206,9 @@ impl Handle {
     }
 
     /// Backs the node up into a file, as it stands now; the node goes on meanwhile. `progress` is
-    /// told how many documents of how many are done, and ends it by answering `false`.
+    /// told how many documents of how many are done, and ends it by answering `false`. With what was
+    /// written comes the backup's number, for [`Handle::keep_backup`]; none when the node was too busy
+    /// to count it.
     ///
     /// # Errors
     /// [`BackupError`] says what is wrong; then nothing is left of the file.
@@ -214,8 +216,21 @@ impl Handle {
         &self,
         path: PathBuf,
         progress: impl FnMut(u64, u64) -> bool + Send + 'static,
-    ) -> Result<Backed, BackupError> {
-        self.reads.backup(path, Box::new(progress)).await
+    ) -> Result<(Backed, Option<u64>), BackupError> {
+        // What was said to be held before this has to be in the snapshot.
+        let begun = self.errand(Errand::BeginBackup).await.ok();
+        let written = self.reads.backup(path, Box::new(progress)).await?;
+        let whole = begun.filter(|_| written.missing.is_nothing());
+        Ok((written, whole.map(|ran| ran.backup)))
+    }
+
+    /// Notes that a backup lies where it is wanted: edges may let go of what they have handed in
+    /// before it was begun.
+    ///
+    /// # Errors
+    /// Why it was not noted. They go on keeping it then, until the next backup.
+    pub async fn keep_backup(&self, number: u64) -> Result<(), Reason> {
+        self.errand(Errand::KeepBackup { number }).await.map(|_| ())
     }
 
     /// Reads every row there is, and counts those that are not what was written, by table.

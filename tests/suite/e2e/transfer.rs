@@ -90,17 +90,12 @@ fn a_case_is_handed_over_and_what_was_written_offline_arrives_marked() {
     service.edge("devizes").unwrap().relay.mend();
     service.rest().unwrap();
     service.assert_rejoined("devizes", mended).unwrap();
-    let gone = || {
-        let view = dan.client.get_json("/api/v1/views/transfers").unwrap();
-        let row = list(&view["rows"]).first().cloned().unwrap_or_default();
-        let is_gone = row["document"] == json!(case) && row["held"] == json!(false);
-        if is_gone {
-            Ok(row)
-        } else {
-            Err(format!("{view}"))
-        }
-    };
-    let row = wait::for_it("Devizes to let it go", PATIENCE, gone).unwrap();
+    let row = handed_over(&dan.client, case, |row| row["awaits_backup"] == true);
+    assert_eq!((&row["held"], &row["waiting"]), (&json!(true), &json!(0)));
+    let file = service.folder.path().join("centre.backup");
+    let made = service.centre.command(&["backup", file.to_str().unwrap()]);
+    made.unwrap();
+    let row = handed_over(&dan.client, case, |row| row["held"] == false);
     assert_eq!((&row["to"], &row["waiting"]), (&json!(["bath"]), &json!(0)));
     assert_eq!(row["words"], "Handed over to bath.");
     service.rest().unwrap();
@@ -108,6 +103,18 @@ fn a_case_is_handed_over_and_what_was_written_offline_arrives_marked() {
     assert_handed_over(&service, case, other, &offline);
     service.stop().unwrap();
     assert_stores(&service, case, other);
+}
+
+/// The row of a case that was handed over, once it is so.
+fn handed_over(client: &Client, case: DocumentId, is_so: impl Fn(&Value) -> bool) -> Value {
+    let look = || {
+        let view = client.get_json("/api/v1/views/transfers").unwrap();
+        let rows = list(&view["rows"]).iter();
+        let mut rows = rows.filter(|row| row["document"] == json!(case));
+        let row = rows.find(|row| is_so(row)).cloned();
+        row.ok_or_else(|| format!("{view}"))
+    };
+    wait::for_it("what Devizes says of the case", PATIENCE, look).unwrap()
 }
 
 /// Whatever a node refuses, of a peer or of a person, it counts.

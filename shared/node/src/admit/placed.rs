@@ -20,40 +20,32 @@ use crate::{
 /// its life.
 const PLACEMENTS_MAX: u64 = 64;
 
-/// What placements are judged by, besides themselves.
-pub(crate) struct Judge<'d> {
-    pub(crate) directory: &'d Directory,
-    /// Whether this node is the centre, which rules on placements made at the same time: the first
-    /// that it witnessed stands.
-    pub(crate) is_centre: bool,
-}
-
 /// Where a document stands.
 pub(crate) struct Standing {
     pub(crate) stands: Stands,
-    /// What the centre has to rule for that.
+    /// What has still to be ruled that it may be so everywhere. The centre owes these rulings.
     pub(crate) rulings: Vec<Ruling>,
 }
 
-impl Judge<'_> {
-    /// Where a document with these placements, in order of arrival, stands.
-    pub(crate) fn standing(
-        &self,
-        document: DocumentId,
-        known: &[(PlacementId, Placement)],
-    ) -> Standing {
-        let ruled = |previous| self.directory.ruling(document, previous);
-        standing_by(document, known, ruled, self.is_centre)
-    }
+/// Where a document with these placements, in order of arrival, stands.
+pub(crate) fn standing_of(
+    directory: &Directory,
+    document: DocumentId,
+    known: &[(PlacementId, Placement)],
+) -> Standing {
+    standing_by(document, known, |previous| {
+        directory.ruling(document, previous)
+    })
 }
 
-/// Where a document with these placements, in order of arrival, stands by what was ruled on them;
-/// and what the centre rules besides, if it is here.
+/// Where a document with these placements, in order of arrival, stands by what was ruled on them.
+/// Where nobody has ruled, the first that came stands. At the centre that is the first that it has
+/// witnessed, which it rules; at an edge it is mostly the same one, as an edge is told in that order:
+/// a case is not taken from those who work on it while a ruling is on its way.
 pub(crate) fn standing_by(
     document: DocumentId,
     known: &[(PlacementId, Placement)],
     ruled: impl Fn(Option<PlacementId>) -> Option<PlacementId>,
-    is_centre: bool,
 ) -> Standing {
     let set: BTreeMap<PlacementId, Placement> = known.iter().cloned().collect();
     let mut rulings: Vec<Ruling> = Vec::new();
@@ -63,7 +55,7 @@ pub(crate) fn standing_by(
             ruled(previous).or(own.map(|ruling| ruling.stands))
         });
         // Each ruling closes a fork, so this ends.
-        let fork = stands.open.first().filter(|_| is_centre);
+        let fork = stands.open.first();
         let first = fork.and_then(|fork| {
             let mut ids = known.iter().map(|(id, _)| *id);
             Some((fork.previous, ids.find(|id| fork.branches.contains(id))?))
@@ -82,7 +74,7 @@ pub(crate) fn standing_by(
 /// Admits a placement. The first one of a document makes its header row.
 pub(crate) fn placement<P: Snapshot>(
     draft: &mut Draft<P>,
-    judge: &Judge<'_>,
+    directory: &Directory,
     placement: &VerifiedPlacement,
     origin: Option<Incarnation>,
 ) -> Result<Verdict, StoreError> {
@@ -115,7 +107,7 @@ pub(crate) fn placement<P: Snapshot>(
             return Ok(Verdict::Refused(Reason::MissingDependency));
         };
         // Where it goes is for those to say who may place where it is.
-        if !judge.directory.might_place(&claim.device, &before.scopes) {
+        if !directory.might_place(&claim.device, &before.scopes) {
             return Ok(Verdict::Refused(Reason::NotAllowed));
         }
         let root = known.iter().find_map(|(_, first)| first.root.as_ref());
@@ -127,7 +119,7 @@ pub(crate) fn placement<P: Snapshot>(
     let number = row.placement_count;
     row.placement_count += 1;
     draft.put(Table::Placement, document.0, number, placement.signed());
-    stand(&mut row, judge, document, &known);
+    stand(&mut row, directory, document, &known);
     draft.put_document(document, &row)?;
     draft.was_placed(document, number, origin);
     Ok(Verdict::Admitted)
@@ -137,13 +129,13 @@ pub(crate) fn placement<P: Snapshot>(
 /// than before.
 fn stand(
     row: &mut DocumentRow,
-    judge: &Judge<'_>,
+    directory: &Directory,
     document: DocumentId,
     known: &[(PlacementId, Placement)],
 ) -> bool {
     let set: BTreeMap<PlacementId, Placement> = known.iter().cloned().collect();
     row.placements = standing(&set).into_iter().collect();
-    let scopes = judge.standing(document, known).stands.scopes;
+    let scopes = standing_of(directory, document, known).stands.scopes;
     let left = left(&set, &scopes).into_iter();
     row.left = left
         .map(|(scope, exits)| Left {
@@ -158,14 +150,14 @@ fn stand(
 /// A ruling has come on placements of a document: it stands where that says.
 pub(crate) fn ruled<P: Snapshot>(
     draft: &mut Draft<P>,
-    judge: &Judge<'_>,
+    directory: &Directory,
     document: DocumentId,
 ) -> Result<(), StoreError> {
     let Some(mut row) = draft.document(document)? else {
         return Ok(());
     };
     let known = kept_placements(draft, document, &row)?;
-    if stand(&mut row, judge, document, &known) {
+    if stand(&mut row, directory, document, &known) {
         draft.put_document(document, &row)?;
         let number = row.placement_count.saturating_sub(1);
         draft.was_placed(document, number, None);

@@ -73,7 +73,7 @@ impl Gathering<'_> {
             return Ok(Some((Some(told), false)));
         }
         let stage = self.audience.parted.get(&document).map(|row| row.stage);
-        let is_whole = matches!(stage, Some(Stage::Stays | Stage::HandsIn));
+        let is_whole = matches!(stage, Some(Stage::Stays | Stage::HandsIn | Stage::Held(_)));
         Ok(Some((None, is_whole)))
     }
 }

@@ -1,10 +1,11 @@
 //! Rows of documents that have left a scope, or are leaving a store.
 
 use minicbor::{Decode, Encode};
-use names::{DocumentId, Moment, ScopeId};
+use names::{DocumentId, Moment, Nonce, Reason, ScopeId};
 use protocol::{
     codec,
     digest::{Element, document_element, left_element},
+    message::Backups,
     placement::PlacementId,
 };
 
@@ -51,6 +52,9 @@ pub(crate) struct TransferRow {
     pub(crate) at: Moment,
     #[n(1)]
     pub(crate) stage: Stage,
+    /// Why the centre does not take something of it, when that was so the last time.
+    #[cbor(n(2), with = "codec::wire", has_nil)]
+    pub(crate) refused: Option<Reason>,
 }
 
 /// How far a document is with leaving a store.
@@ -63,11 +67,34 @@ pub(crate) enum Stage {
     /// it any more.
     #[n(1)]
     HandsIn,
-    /// All that was written here is at the centre, and its rows are being deleted: those of bundles
-    /// below this arrival are.
+    /// All that was written here is in a backup of the centre, or has been there long enough, and its
+    /// rows are being deleted: those of bundles below this arrival are.
     #[n(2)]
     Drops(#[n(0)] u64),
     /// Only its placements are left.
     #[n(3)]
     Gone,
+    /// The centre has answered to hold all of it. The rows stay until a backup has it too: a centre
+    /// that came back from an older one would lack it.
+    #[n(4)]
+    Held(#[n(0)] Receipt),
+}
+
+/// When the centre answered to hold all that is here of a document, and which of its backups will
+/// have it: those of that opening of its store that are begun after `begun`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Receipt {
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) at: Moment,
+    #[cbor(n(1), with = "codec::wire")]
+    pub(crate) opening: Nonce,
+    #[n(2)]
+    pub(crate) begun: u64,
+}
+
+impl Receipt {
+    /// Whether what a centre says of its backups means that one of them has it.
+    pub(crate) fn is_backed_up(&self, backups: &Backups) -> bool {
+        self.opening == backups.opening && self.begun < backups.kept
+    }
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl World {
-    fn errand(&mut self, index: usize, errand: Errand) -> Result<Ran, Reason> {
+    pub(super) fn errand(&mut self, index: usize, errand: Errand) -> Result<Ran, Reason> {
         self.next += 1;
         let ticket = Ticket(self.next);
         let errand = Input::Errand { ticket, errand };

@@ -1,28 +1,26 @@
-//! Documents on their way out of a store: handed in first, then dropped.
+//! Documents on their way out of a store: handed in first, kept until a backup of the centre has them
+//! too, then dropped.
 
 use std::collections::BTreeMap;
 
-use names::{DeviceId, DocumentId, Nonce, ScopeId, limits::FILL_FRAMES_IN_FLIGHT};
-use protocol::{
-    directory::Rights,
-    message::{Fault, Frame, Held},
-    placement::SignedPlacement,
-};
+use names::{DocumentId, Moment, Nonce};
+use protocol::{directory::Rights, placement::SignedPlacement};
 use store::{Store, StoreError, Table};
 
 use crate::{
-    admit::{self, Judge},
+    admit,
     draft::{Shift, unless_damaged},
-    gather::{Audience, Gathering, Repair},
     input::LinkId,
-    link::{HandIn, Link, Stage as Talking},
     node::Node,
-    output::{Lane, Output},
-    rows::{DocumentRow, HeadRow, Stage, TransferRow},
+    output::Output,
+    rows::{DocumentRow, HeadRow, Receipt, Stage, TransferRow},
     turn::Turn,
     verify::VerifiedBundle,
 };
 
+/// How long what the centre has answered to hold stays here at least, where no backup is known to have
+/// it: five weeks, a month of backups that failed and a week to notice (DESIGN section 5).
+const HELD_MS: i64 = 35 * 24 * 3_600_000;
 /// Rows that one turn deletes of documents that have left: some 10 ms.
 const DROPPED_AT_ONCE: usize = 1_024;
 
@@ -44,7 +42,7 @@ impl<S: Store> Node<S> {
                 // What has begun to go goes wholly; then it comes back as it is at the centre.
                 Some(stage @ Stage::Drops(_)) => stage,
                 _ if self.is_readable(&row) => Stage::Stays,
-                Some(Stage::Gone) => Stage::Gone,
+                Some(stage @ (Stage::Held(_) | Stage::Gone)) => stage,
                 Some(Stage::Stays | Stage::HandsIn) | None => Stage::HandsIn,
             };
             if row.left.is_empty() && stage == Stage::Stays {
@@ -70,7 +68,7 @@ impl<S: Store> Node<S> {
         let away = self
             .parted
             .iter()
-            .filter(|(_, row)| matches!(row.stage, Stage::HandsIn | Stage::Gone));
+            .filter(|(_, row)| matches!(row.stage, Stage::HandsIn | Stage::Held(_) | Stage::Gone));
         let away: Vec<DocumentId> = away.map(|(document, _)| *document).collect();
         for document in away {
             let row = unless_damaged(turn.draft.document(document))?.flatten();
@@ -93,10 +91,11 @@ impl<S: Store> Node<S> {
         let now = turn.now;
         let known = self.parted.get(&document).map_or(now, |row| row.at);
         let at = if stage == Stage::HandsIn { now } else { known };
-        let row = TransferRow { at, stage };
+        let refused = None;
+        let row = TransferRow { at, stage, refused };
         turn.draft.put(Table::Transfer, document.0, 0, &row);
         self.parted.insert(document, row);
-        if matches!(stage, Stage::HandsIn | Stage::Drops(_)) {
+        if matches!(stage, Stage::HandsIn | Stage::Held(_) | Stage::Drops(_)) {
             self.leaving.insert(document);
         } else {
             self.leaving.remove(&document);
@@ -123,147 +122,6 @@ impl<S: Store> Node<S> {
         self.nonces.get(&document).copied().unwrap_or(self.nonce)
     }
 
-    /// Whether a bundle may be handed in here, in a scope that its document has left: its authors'
-    /// devices might write in it once.
-    pub(crate) fn may_hand_in(
-        &self,
-        row: &DocumentRow,
-        scope: &ScopeId,
-        bundle: &VerifiedBundle,
-    ) -> bool {
-        let wrote = |device: &DeviceId, scope: &ScopeId| {
-            let rights = self.directory.ever(device, scope);
-            rights.contains(Rights::WRITE)
-        };
-        let once = |device: &DeviceId| {
-            row.left.iter().any(|left| wrote(device, &left.scope))
-                || row.placed.iter().any(|scope| wrote(device, scope))
-        };
-        let lines = bundle.lines().iter();
-        let mut heads = lines.flat_map(|line| &line.runs).map(|(_, head)| head);
-        row.has_left(scope)
-            && !self.is_dropped(bundle.document())
-            && heads.all(|head| once(&head.device))
-    }
-
-    /// What was handed in of a document has to be handed in again: more waits, or the centre lost it.
-    pub(crate) fn hand_in_again(&mut self, document: DocumentId) {
-        for link in self.links.values_mut() {
-            link.handed_in.remove(&document);
-            let others = |(_, repair): &(ScopeId, Repair)| repair.document() != document;
-            link.hand_ins.retain(others);
-        }
-    }
-
-    /// Plans what is to be handed in to the centre: all that is here of documents that have left, and
-    /// not what was written here alone. A centre that came back from an older copy may lack the rest,
-    /// and the site that has the document now may not have had it either.
-    pub(crate) fn plan_hand_ins(&mut self, turn: &Turn<S::Snapshot>) -> Result<(), StoreError> {
-        let waits = |document: &&DocumentId| self.stage_of(**document) == Some(Stage::HandsIn);
-        let waiting: Vec<DocumentId> = self.leaving.iter().filter(waits).copied().collect();
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        let is_centre = |link: &&mut Link| link.is_centre && link.stage == Talking::Scopes;
-        for link in self.links.values_mut().filter(is_centre) {
-            for document in &waiting {
-                if link.handed_in.contains_key(document) {
-                    continue;
-                }
-                let row = unless_damaged(turn.draft.document(*document))?.flatten();
-                let mut left = row.into_iter().flat_map(|row| row.left);
-                let scope = left.find(|left| link.scopes.contains_key(&left.scope));
-                if let Some(left) = scope {
-                    link.handed_in.insert(*document, HandIn::default());
-                    let all = Repair::whole(*document);
-                    link.hand_ins.push_back((left.scope, all));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Hands in what was planned, as far as the credit of the fill goes.
-    pub(crate) fn speak_hand_ins(
-        &self,
-        snapshot: &S::Snapshot,
-        link: &mut Link,
-        said: &mut Vec<(Lane, Frame)>,
-    ) -> Result<(), StoreError> {
-        loop {
-            // The peer may not have greeted yet, and keeps little that overtakes it.
-            let credit = match link.has_answered {
-                true => FILL_FRAMES_IN_FLIGHT,
-                false => 1,
-            };
-            if link.in_flight >= credit {
-                return Ok(());
-            }
-            let Some((scope, mut repair)) = link.hand_ins.pop_front() else {
-                return Ok(());
-            };
-            let Some(talk) = link.scopes.get_mut(&scope) else {
-                continue;
-            };
-            let mut bytes = Gathering::new(&scope, self.audience(link.is_centre));
-            let is_all = bytes.take_repair(snapshot, &mut repair)?;
-            if !bytes.is_empty() {
-                link.in_flight += 1;
-                talk.frames_said += 1;
-                let (batch, lines) = bytes.into_repair(link.batches);
-                if let Some(hand_in) = link.handed_in.get_mut(&repair.document()) {
-                    hand_in.unanswered.insert(batch.number);
-                }
-                self.await_answer(link, lines);
-                said.push((Lane::Fill, Frame::Fill(batch)));
-            } else if !is_all {
-                link.unfinished = true;
-            }
-            if is_all {
-                if let Some(hand_in) = link.handed_in.get_mut(&repair.document()) {
-                    hand_in.is_sent = true;
-                    // All of it may have been answered before it was known that nothing is left.
-                    link.unfinished |= hand_in.is_done();
-                }
-            } else {
-                link.hand_ins.push_front((scope, repair));
-                if link.unfinished {
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    /// The centre has answered a batch: notes how far the documents in it are with being handed in.
-    pub(crate) fn take_hand_in(&mut self, id: LinkId, held: &Held) {
-        let (Some(link), Some(number)) = (self.links.get_mut(&id), held.number) else {
-            return;
-        };
-        for (document, hand_in) in &mut link.handed_in {
-            if hand_in.unanswered.remove(&number) {
-                let of_it = |fault: &Fault| fault.document == *document;
-                hand_in.is_refused |= held.refused.iter().any(of_it);
-            }
-        }
-    }
-
-    /// Whether the centre has answered to hold all of a document, in a conversation that goes on. It
-    /// may come back from an older copy: then that one has ended, and all is handed in again.
-    fn is_handed_in(&self, document: DocumentId) -> bool {
-        let mut links = self.links.values();
-        links.any(|link| {
-            let hand_in = link.handed_in.get(&document);
-            hand_in.is_some_and(HandIn::is_done)
-        })
-    }
-
-    pub(crate) fn audience(&self, is_centre: bool) -> Audience<'_> {
-        Audience {
-            parted: &self.parted,
-            is_centre,
-        }
-    }
-
     /// Whether deleting is to go on at once.
     pub(crate) fn has_to_drop(&self) -> bool {
         let mut leaving = self.leaving.iter();
@@ -281,10 +139,22 @@ impl<S: Store> Node<S> {
         let mut budget = DROPPED_AT_ONCE;
         let leaving: Vec<DocumentId> = self.leaving.iter().copied().collect();
         for document in leaving {
+            if matches!(
+                self.stage_of(document),
+                Some(Stage::HandsIn | Stage::Held(_))
+            ) {
+                self.note_receipt(turn, document)?;
+            }
             let from = match self.stage_of(document) {
                 Some(Stage::Drops(from)) => from,
-                Some(Stage::HandsIn) if self.may_drop(turn, document)? => 0,
-                Some(Stage::HandsIn | Stage::Stays | Stage::Gone) | None => continue,
+                Some(Stage::Held(receipt))
+                    if self.may_drop(&receipt, turn.now) && self.is_settled(turn, document)? =>
+                {
+                    0
+                }
+                Some(Stage::HandsIn | Stage::Held(_) | Stage::Stays | Stage::Gone) | None => {
+                    continue;
+                }
             };
             if budget == 0 {
                 return Ok(());
@@ -297,11 +167,49 @@ impl<S: Store> Node<S> {
         Ok(())
     }
 
-    /// Whether all that is here of a document is at the centre, nobody is at work on it, and
-    /// it is settled where it went.
-    fn may_drop(&self, turn: &Turn<S::Snapshot>, document: DocumentId) -> Result<bool, StoreError> {
-        let is_at_centre = self.is_handed_in(document) && self.outbox.waits_no_more(document);
-        if !is_at_centre || self.is_at_work_on(document) {
+    /// Writes down that the centre has answered to hold all that is here of a document.
+    fn note_receipt(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        document: DocumentId,
+    ) -> Result<(), StoreError> {
+        let Some(backups) = self.answered(document) else {
+            return Ok(());
+        };
+        let before = self.stage_of(document);
+        if matches!(before, Some(Stage::Held(known)) if known.opening == backups.opening)
+            || !self.is_settled(turn, document)?
+        {
+            return Ok(());
+        }
+        let receipt = Receipt {
+            at: turn.now,
+            opening: backups.opening,
+            begun: backups.begun,
+        };
+        self.set_stage(turn, document, Stage::Held(receipt));
+        Ok(())
+    }
+
+    /// Whether what the centre has answered to hold may go from here: a backup has it, or it was
+    /// there long enough.
+    fn may_drop(&self, receipt: &Receipt, now: Moment) -> bool {
+        let mut said = self.links.values().filter(|link| link.is_centre);
+        now >= receipt.at.plus_ms(HELD_MS)
+            || said.any(|link| {
+                let backups = link.backups.as_ref();
+                backups.is_some_and(|backups| receipt.is_backed_up(backups))
+            })
+    }
+
+    /// Whether nothing of a document waits, nobody is at work on it, and it is settled where it
+    /// went.
+    fn is_settled(
+        &self,
+        turn: &Turn<S::Snapshot>,
+        document: DocumentId,
+    ) -> Result<bool, StoreError> {
+        if !self.outbox.waits_no_more(document) || self.is_at_work_on(document) {
             return Ok(false);
         }
         let row = unless_damaged(turn.draft.document(document))?.flatten();
@@ -310,12 +218,8 @@ impl<S: Store> Node<S> {
             return Ok(false);
         };
         let known = unless_damaged(admit::kept_placements(&turn.draft, document, &row))?;
-        let judge = Judge {
-            directory: &self.directory,
-            is_centre: false,
-        };
-        let standing = known.map(|known| judge.standing(document, &known));
-        Ok(standing.is_some_and(|standing| standing.stands.open.is_empty()))
+        let standing = known.map(|known| admit::standing_of(&self.directory, document, &known));
+        Ok(standing.is_some_and(|standing| standing.rulings.is_empty()))
     }
 
     /// Deletes a document's bundles from an arrival on, and with the last of them the rest: but for

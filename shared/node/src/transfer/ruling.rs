@@ -5,13 +5,7 @@ use names::DocumentId;
 use protocol::directory::Ruling;
 use store::{Store, StoreError, Table};
 
-use crate::{
-    admit::{self, Judge},
-    draft::unless_damaged,
-    node::Node,
-    output::Output,
-    turn::Turn,
-};
+use crate::{admit, draft::unless_damaged, node::Node, output::Output, turn::Turn};
 
 /// A ruling that the centre owes.
 #[derive(Debug)]
@@ -49,11 +43,7 @@ impl<S: Store> Node<S> {
         };
         let known = admit::kept_placements(&turn.draft, document, &row)?;
         let directory = self.directory();
-        let judge = Judge {
-            directory: &directory,
-            is_centre: true,
-        };
-        for ruling in judge.standing(document, &known).rulings {
+        for ruling in admit::standing_of(&directory, document, &known).rulings {
             let mut of_document = self.owed.range((document, 0)..=(document, u64::MAX));
             if of_document.any(|(_, owed)| owed.ruling.previous == ruling.previous) {
                 continue;
@@ -72,12 +62,8 @@ impl<S: Store> Node<S> {
         turn: &mut Turn<S::Snapshot>,
     ) -> Result<(), StoreError> {
         let directory = self.directory();
-        let judge = Judge {
-            directory: &directory,
-            is_centre: self.is_centre(),
-        };
         for document in std::mem::take(&mut self.ruled) {
-            unless_damaged(admit::ruled(&mut turn.draft, &judge, document))?;
+            unless_damaged(admit::ruled(&mut turn.draft, &directory, document))?;
         }
         self.owed.retain(|(document, place), owed| {
             let is_owed = directory.ruling(*document, owed.ruling.previous).is_none();

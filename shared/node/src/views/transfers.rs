@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use names::{DocumentId, Kind, Moment, ScopeId, TransferReason, WorkerId};
+use names::{DocumentId, Kind, Moment, Reason, ScopeId, TransferReason, WorkerId};
 use protocol::{
     codec,
     directory::Directory,
@@ -36,8 +36,13 @@ pub struct HandedOver {
     pub at: Moment,
     /// Entries written here that the centre has not yet said it holds: still to be sent.
     pub waiting: u64,
+    /// Whether the centre has answered to hold all of it, and it stays here until a backup of the
+    /// centre has it too.
+    pub awaits_backup: bool,
     /// Whether its chunks are gone from this store.
     pub is_gone: bool,
+    /// Why the centre does not take something of it, if that is so.
+    pub refused: Option<Reason>,
 }
 
 /// The documents that were handed over, the latest first.
@@ -62,7 +67,8 @@ pub fn handed_over<P: Snapshot>(
         *waiting.entry(document).or_default() += more;
     }
     let mut handed = Vec::new();
-    for (document, TransferRow { at, stage }) in parted {
+    for (document, kept) in parted {
+        let TransferRow { at, stage, refused } = kept;
         let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
         let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
         let Some(row) = row.filter(|_| stage != Stage::Stays) else {
@@ -79,7 +85,9 @@ pub fn handed_over<P: Snapshot>(
             by: by.map(|placement| placement.worker.clone()),
             at,
             waiting: waiting.get(&document).copied().unwrap_or(0),
+            awaits_backup: matches!(stage, Stage::Held(_)),
             is_gone: matches!(stage, Stage::Drops(_) | Stage::Gone),
+            refused,
         });
     }
     handed.sort_by_key(|one| (std::cmp::Reverse(one.at), one.document));

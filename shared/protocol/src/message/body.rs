@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 use names::{
-    ActorId, DeviceId, DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId, TenantId,
+    ActorId, DeviceId, DocumentId, Incarnation, Moment, Nonce, Reason, ScopeId, StoreId, TenantId,
     limits::{CHANGE_ACTORS_MAX, EXCEPTIONS_MAX, LIST_ROWS_MAX, SCOPES_MAX},
 };
 
@@ -372,6 +372,21 @@ pub struct Fault {
     /// The placement, if it was one.
     #[cbor(n(3), with = "codec::wire", has_nil)]
     pub placement: Option<PlacementId>,
+}
+
+/// How far what I hold is in backups. They are counted from each opening of my store, since whoever
+/// opens an older copy of it cannot know which were made after that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Backups {
+    /// The opening: a name that no other has.
+    #[cbor(n(0), with = "codec::wire")]
+    pub opening: Nonce,
+    /// Backups begun in it. What was durable before the next one is begun, that one will have.
+    #[n(1)]
+    pub begun: u64,
+    /// The last of them that was read back and put away; none when it is 0.
+    #[n(2)]
+    pub kept: u64,
 }
 
 /// A question that is answered with itself.

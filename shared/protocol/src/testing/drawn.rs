@@ -8,8 +8,8 @@ use crate::{
     directory::SignedStatement,
     log::{Cursor, Position},
     message::{
-        Batch, Bye, Cells, Differ, Difference, Done, Excepted, Fault, Frame, Held, Hello, List,
-        Ping, Sent, StatementBatch, StatementIds, Table, TableRow, Totals, Wanted,
+        Backups, Batch, Bye, Cells, Differ, Difference, Done, Excepted, Fault, Frame, Held, Hello,
+        List, Ping, Sent, StatementBatch, StatementIds, Table, TableRow, Totals, Wanted,
     },
     placement::SignedPlacement,
     signed::Signature,
@@ -201,6 +201,7 @@ fn cells() -> impl Strategy<Value = Frame> {
         .prop_map(|(sum, check, count)| Cell { sum, check, count });
     let cells = (scopes(), any::<u32>(), any::<u64>(), vec(cell, 0..4));
     let wanted = (scopes(), any::<u32>(), any::<u64>());
+    let backups = (bytes(), any::<u64>(), any::<u64>());
     prop_oneof![
         cells.prop_map(|(scope, round, from, cells)| {
             Frame::Cells(Cells {
@@ -215,6 +216,13 @@ fn cells() -> impl Strategy<Value = Frame> {
                 scope,
                 round,
                 cells,
+            })
+        }),
+        backups.prop_map(|(opening, begun, kept)| {
+            Frame::Backups(Backups {
+                opening,
+                begun,
+                kept,
             })
         }),
     ]

@@ -26,7 +26,7 @@ pub(super) fn file(
     if !stand_alike(&said.scopes, &of.scopes) {
         return Err(backup.damaged());
     }
-    let mut recount = Recount::at_the_centre();
+    let mut recount = Recount::default();
     let mut document: Option<DocumentId> = None;
     let mut read = 0;
     loop {

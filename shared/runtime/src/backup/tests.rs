@@ -71,13 +71,15 @@ impl Case {
             handle.errand(part).await.unwrap();
         }
         let path = case.folder.path().join("a.backup");
-        let backed = handle
+        let (backed, number) = handle
             .backup(path.clone(), |done, of| {
                 assert!(done <= of && of == 3);
                 true
             })
             .await
             .unwrap();
+        assert_eq!(number, Some(1));
+        handle.keep_backup(1).await.unwrap();
         running.stop().await;
         (case, path, backed)
     }
