@@ -546,6 +546,7 @@ mod tests {
             looked: Mutex::new(Instant::now()),
             full: AtomicBool::new(false),
             ended: OnceLock::new(),
+            number: OnceLock::new(),
             told: AtomicBool::new(false),
         };
         let ended = Arc::new(job());
