@@ -184,7 +184,9 @@ impl World {
             return;
         };
         let state = views::entry_state(&snapshot, line.entry);
-        let made_here = line.change.is_some();
+        // An edge whose disk was replaced does not know any more what it wrote since the copy.
+        let forgot = matches!(state, Ok(None)) && self.restored.was(line.station);
+        let made_here = line.change.is_some() && !forgot;
         if made_here && !matches!(state, Ok(Some(EntryState::AtTheCentre))) {
             let name = station_name(line.station);
             let words = format!(

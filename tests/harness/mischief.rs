@@ -109,8 +109,10 @@ impl World {
     /// Plans the faults and copies that belong after this many acts.
     pub(crate) fn plan_what_follows_act(&mut self, acts: u64) {
         for (number, state) in self.mischief.faults.iter().enumerate() {
-            if state.plan.kind == FaultKind::Restore && state.plan.copied_after_act + 1 == acts {
-                self.agenda.after(0, Event::BackUp(number));
+            let kind = state.plan.kind;
+            let restores = matches!(kind, FaultKind::Restore | FaultKind::RestoreEdge);
+            if restores && state.plan.copied_after_act + 1 == acts {
+                self.agenda.after(0, Event::BackUp(number, state.plan.at));
             }
             if state.plan.after_act == acts {
                 self.agenda.after(0, Event::Fault(number));
@@ -131,9 +133,10 @@ impl World {
             | FaultKind::PowerInRecovery
             | FaultKind::SyncFails
             | FaultKind::DiskFull => self.plant(number, &plan),
-            FaultKind::PowerWhileIdle | FaultKind::Restart | FaultKind::Restore => {
-                self.strike_node(number, &plan)
-            }
+            FaultKind::PowerWhileIdle
+            | FaultKind::Restart
+            | FaultKind::Restore
+            | FaultKind::RestoreEdge => self.strike_node(number, &plan),
             FaultKind::ClockJump => self.jump(number, &plan),
         };
         if !struck && !self.mischief.healing {
@@ -330,6 +333,7 @@ impl World {
             | FaultKind::PowerWhileIdle
             | FaultKind::Restart
             | FaultKind::Restore
+            | FaultKind::RestoreEdge
             | FaultKind::ClockJump
             | FaultKind::Cut
             | FaultKind::Stall

@@ -1,5 +1,5 @@
-//! Backups of the centre, and a centre whose disk is replaced by an older copy: what is gone with the
-//! old one, and for how long its edges cannot know.
+//! Backups, and stations whose disk is replaced by an older copy: what is gone with the old one, and,
+//! where it was the centre's, for how long its edges cannot know.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,25 +11,36 @@ use crate::{
     evidence::Evidence,
     network::WireId,
     oracle::Oracle,
+    promises::Promises,
+    station::Station,
     swarm::{CENTRE, FaultPlan},
+    trace::station_name,
     world::{Event, World},
 };
 
 /// How often the centre is backed up.
 const BACKUP_EVERY_MS: i64 = 120_000;
 
+/// A copy of a station's disk, and what is on it.
+#[derive(Clone, Debug)]
+struct Copy {
+    station: usize,
+    disk: Disk,
+    evidence: Evidence,
+}
+
 /// What restores have left open.
 #[derive(Debug, Default)]
 pub(crate) struct Restored {
-    /// Copies of the centre's disk, and what is on each, by the fault that will put it back.
-    copies: BTreeMap<usize, (Disk, Evidence)>,
+    /// Copies of disks, and what is on each, by the fault that will put it back.
+    copies: BTreeMap<usize, Copy>,
     /// Backups that were begun, and the faults that will put them back.
     begun: BTreeMap<Ticket, Option<usize>>,
     backups: u64,
-    /// Whether the centre's disk was ever replaced.
-    ever: bool,
-    /// It was, and has not started since.
-    unmarked: bool,
+    /// The stations whose disk was ever replaced.
+    ever: BTreeSet<usize>,
+    /// Those of them that have not started since.
+    unmarked: BTreeSet<usize>,
     /// The scopes in which an edge was not proved equal with the centre since, by its station.
     unproved: BTreeSet<(usize, ScopeId)>,
     /// The last wire that was opened before: what is proved over it says nothing.
@@ -39,7 +50,7 @@ pub(crate) struct Restored {
 impl Restored {
     /// Whether a station's disk was ever replaced by an older copy.
     pub(crate) fn was(&self, station: usize) -> bool {
-        station == CENTRE && self.ever
+        self.ever.contains(&station)
     }
 
     /// Whether an edge may still believe what it was told by the centre of before.
@@ -60,16 +71,18 @@ impl World {
     /// back, no further backup is made: whoever restores takes the last one.
     pub(crate) fn back_up_again(&mut self) {
         self.agenda.after(BACKUP_EVERY_MS, Event::BackUpAgain);
-        if self.restored.copies.is_empty() || !self.acting {
-            self.back_up(None);
+        let mut copies = self.restored.copies.values();
+        if !self.acting || copies.all(|copy| copy.station != CENTRE) {
+            self.back_up(CENTRE, None);
         }
     }
 
-    /// The centre is backed up; `wanted` is the fault that will put the backup back.
-    pub(crate) fn back_up(&mut self, wanted: Option<usize>) {
-        if self.stations.first().is_some_and(|s| s.running.is_none()) {
+    /// A station is backed up; `wanted` is the fault that will put the backup back.
+    pub(crate) fn back_up(&mut self, station: usize, wanted: Option<usize>) {
+        let runs = |station: &Station| station.running.is_some();
+        if station != CENTRE || !self.stations.first().is_some_and(runs) {
             if let Some(number) = wanted {
-                self.copy_disk(number);
+                self.copy_disk(station, number);
             }
             return;
         }
@@ -86,48 +99,57 @@ impl World {
             return;
         };
         if let Some(number) = wanted {
-            self.copy_disk(number);
+            self.copy_disk(CENTRE, number);
         }
         let (number, ticket) = (ran.backup, Ticket(0));
         let errand = Errand::KeepBackup { number };
         self.push(CENTRE, Input::Errand { ticket, errand });
     }
 
-    /// The centre's disk is copied, as `cp` does beside the running node. The copy must open.
-    fn copy_disk(&mut self, number: usize) {
-        let Some(centre) = self.stations.first() else {
+    /// A station's disk is copied, as `cp` does beside the running node. The copy must open.
+    fn copy_disk(&mut self, station: usize, number: usize) {
+        let Some(of) = self.stations.get(station).filter(|of| of.enrolled) else {
             return;
         };
-        let copy = centre.disk.copy();
-        match centre.look_at(&copy) {
-            Ok(evidence) => {
-                // Earlier ones are not put back any more, now that there is a later one.
-                for older in self.restored.copies.values_mut() {
-                    *older = (copy.clone(), evidence.clone());
-                }
-                self.restored.copies.insert(number, (copy, evidence));
+        let disk = of.disk.copy();
+        let evidence = match of.look_at(&disk) {
+            Ok(evidence) => evidence,
+            Err(error) => {
+                let words = format!("a copy of {}: {error:?}", station_name(station));
+                return self.fail(Oracle::Opens, words);
             }
-            Err(error) => self.fail(Oracle::Opens, format!("a copy of the centre: {error:?}")),
+        };
+        let copy = Copy {
+            station,
+            disk,
+            evidence,
+        };
+        // Earlier ones are not put back any more, now that there is a later one.
+        let older = self.restored.copies.values_mut();
+        for older in older.filter(|older| older.station == station) {
+            older.clone_from(&copy);
         }
+        self.restored.copies.insert(number, copy);
     }
 
-    /// Puts the copy back that was made for a fault, once it lacks something that the centre has
+    /// Puts the copy back that was made for a fault, once it lacks something that the station has
     /// promised since: one that lacks nothing would show nothing.
     pub(crate) fn put_back(&mut self, number: usize, plan: &FaultPlan) -> bool {
         let promises = self.promises.get(plan.at);
-        let lacks = |(_, evidence): &&(Disk, Evidence)| {
-            promises.is_some_and(|promises| promises.broken(evidence, &BTreeSet::new()).is_some())
+        let lacks = |copy: &&Copy| {
+            let broken = |promises: &Promises| promises.broken(&copy.evidence, &BTreeSet::new());
+            promises.and_then(broken).is_some()
         };
         let copies = &self.restored.copies;
         if !copies.contains_key(&number) {
-            // The centre died while it was made.
-            self.back_up(Some(number));
+            // The station died while it was made, or was not there yet.
+            self.back_up(plan.at, Some(number));
             return false;
         }
-        let Some((copy, _)) = copies.get(&number).filter(lacks) else {
+        let Some(copy) = copies.get(&number).filter(lacks) else {
             return false;
         };
-        let copy = copy.clone();
+        let copy = copy.disk.clone();
         self.restored.copies.remove(&number);
         self.restore(plan.at, plan.lasts_ms, &copy);
         true
@@ -139,6 +161,8 @@ impl World {
         if let Some(promises) = self.promises.get_mut(station) {
             promises.forget();
         }
+        self.restored.ever.insert(station);
+        self.restored.unmarked.insert(station);
         if station != CENTRE {
             return;
         }
@@ -150,19 +174,17 @@ impl World {
         };
         self.restored.unproved = edges.flat_map(scopes).collect();
         self.restored.last_wire = self.network.last_opened();
-        self.restored.ever = true;
-        self.restored.unmarked = true;
     }
 
-    /// At the first start after a restore: what the centre alone held, and no edge has, is gone.
-    pub(crate) fn mark_what_is_gone(&mut self, number: usize, centre: &Evidence) {
-        if number != CENTRE || !std::mem::take(&mut self.restored.unmarked) {
+    /// At the first start after a restore: what stood on that disk alone is gone.
+    pub(crate) fn mark_what_is_gone(&mut self, number: usize, own: &Evidence) {
+        if !self.restored.unmarked.remove(&number) {
             return;
         }
-        let mut edges = Vec::new();
-        for number in 1..self.stations.len() {
-            let evidence = self.evidence(number);
-            edges.extend(evidence.or_else(|| self.evidence_of_stopped(number)));
+        let mut others = Vec::new();
+        for other in (0..self.stations.len()).filter(|other| *other != number) {
+            let evidence = self.evidence(other);
+            others.extend(evidence.or_else(|| self.evidence_of_stopped(other)));
         }
         let carried: BTreeMap<EntryId, ChangeHash> = self
             .population
@@ -174,9 +196,9 @@ impl World {
         for kept in self.population.kept_mut() {
             let survives = carried.get(&kept.entry).is_some_and(|change| {
                 let has = |evidence: &Evidence| evidence.has(kept.document, *change);
-                has(centre) || edges.iter().any(has)
+                has(own) || others.iter().any(has)
             });
-            if kept.station == CENTRE && !kept.gone && !survives {
+            if self.restored.ever.contains(&kept.station) && !kept.gone && !survives {
                 kept.gone = true;
                 gone += 1;
             }

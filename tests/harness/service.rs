@@ -20,7 +20,7 @@ pub mod town;
 pub mod wait;
 pub mod warden;
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, time::Duration};
 
 use names::Moment;
 use serde_json::Value;
@@ -155,6 +155,23 @@ impl Service {
                 relay,
             },
         );
+        self.start_edge(name)
+    }
+
+    /// Starts a copy of an edge's files as an edge of its own, beside the one that it was made of:
+    /// the same device, the same store, twice.
+    ///
+    /// # Errors
+    /// What did not work, in words.
+    pub fn add_clone(&mut self, of: &str, name: &'static str, files: &Path) -> Result<(), String> {
+        let edge = self.edges.get(of).ok_or("no such edge")?;
+        let host = Host::new(name, &self.binaries.edge, self.folder.path()).logging(self.filter);
+        let about = |error: std::io::Error| format!("{name}: {error}");
+        fs::rename(files, host.data()).map_err(about)?;
+        fs::copy(edge.host.key(), host.key()).map_err(about)?;
+        // It dials what the edge dials; this link is its own in name only.
+        let (site, relay) = (edge.site, self.network.link_to(self.quic()?)?);
+        self.edges.insert(name, Edge { host, site, relay });
         self.start_edge(name)
     }
 

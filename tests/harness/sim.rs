@@ -9,7 +9,7 @@ use crate::{
     evidence::Evidence,
     oracle::{Failure, Oracle},
     report::Tally,
-    swarm::Plan,
+    swarm::{CENTRE, Plan},
     trace::Print,
     world::{Filled, World},
 };
@@ -138,7 +138,7 @@ impl World {
             self.run_until(now.plus_ms(LOOK_MS));
             let unsettled = self.unsettled();
             if unsettled.is_some() && self.awaits_backup() {
-                self.back_up(None);
+                self.back_up(CENTRE, None);
             }
             self.tally.settling_ms = self.agenda.now().0 - begun.0;
             match unsettled {

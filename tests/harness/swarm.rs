@@ -45,13 +45,15 @@ pub enum FaultKind {
     Restart,
     /// The centre's disk is replaced by an older copy of itself.
     Restore,
+    /// An edge's is.
+    RestoreEdge,
     /// A station's clock jumps, forwards or back, by up to a day.
     ClockJump,
 }
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [FaultKind; 13] = [
+    pub const ALL: [FaultKind; 14] = [
         FaultKind::Cut,
         FaultKind::Stall,
         FaultKind::Slow,
@@ -65,6 +67,7 @@ impl FaultKind {
         FaultKind::Restart,
         FaultKind::Restore,
         FaultKind::ClockJump,
+        FaultKind::RestoreEdge,
     ];
 
     /// Its name in the printed tables.
@@ -82,6 +85,7 @@ impl FaultKind {
             FaultKind::DiskFull => "disk-full",
             FaultKind::Restart => "restart",
             FaultKind::Restore => "restore",
+            FaultKind::RestoreEdge => "restore-edge",
             FaultKind::ClockJump => "clock-jump",
         }
     }
@@ -99,6 +103,7 @@ impl FaultKind {
             | FaultKind::DiskFull
             | FaultKind::Restart
             | FaultKind::Restore
+            | FaultKind::RestoreEdge
             | FaultKind::ClockJump => false,
         }
     }
@@ -118,6 +123,7 @@ impl FaultKind {
             | FaultKind::PowerWhileIdle
             | FaultKind::Restart
             | FaultKind::Restore
+            | FaultKind::RestoreEdge
             | FaultKind::ClockJump => false,
         }
     }
@@ -134,7 +140,7 @@ pub struct FaultPlan {
     pub after_act: u64,
     /// For how long, in milliseconds.
     pub lasts_ms: i64,
-    /// For a restored centre: after how many acts its disk was copied.
+    /// For a restored station: after how many acts its disk was copied.
     pub copied_after_act: u64,
 }
 
@@ -252,7 +258,9 @@ impl Plan {
         let transfers_percent = chance.between(2, 12);
         let transfer_after_act = chance.between(acts / 10, acts / 2);
         let mut chance = Chance::new(seed, "faults");
-        let faults = draw_faults(&mut chance, edges.len(), acts, pace_ms);
+        let mut faults = draw_faults(&mut chance, edges.len(), acts, pace_ms);
+        let mut chance = Chance::new(seed, "older copies");
+        faults.extend(draw_restored_edge(&mut chance, edges.len(), acts));
         Plan {
             sites,
             edges,
@@ -384,7 +392,7 @@ fn draw_skew(chance: &mut Chance, skewed: bool) -> i64 {
 fn draw_faults(chance: &mut Chance, edges: usize, acts: u64, pace_ms: u64) -> Vec<FaultPlan> {
     let mut mix: Vec<FaultKind> = FaultKind::ALL
         .into_iter()
-        .filter(|_| chance.percent(40))
+        .filter(|kind| *kind != FaultKind::RestoreEdge && chance.percent(40))
         .collect();
     if mix.is_empty() {
         mix.push(FaultKind::Cut);
@@ -412,6 +420,19 @@ fn draw_faults(chance: &mut Chance, edges: usize, acts: u64, pace_ms: u64) -> Ve
     }
     faults.sort_by_key(|fault| fault.after_act);
     faults
+}
+
+/// In some worlds an edge's disk is replaced by an older copy of itself.
+fn draw_restored_edge(chance: &mut Chance, edges: usize, acts: u64) -> Option<FaultPlan> {
+    let after_act = chance.between(acts / 10, acts * 9 / 10);
+    let plan = FaultPlan {
+        kind: FaultKind::RestoreEdge,
+        at: chance.index(edges) + 1,
+        after_act,
+        lasts_ms: chance.span_ms(100, 600_000),
+        copied_after_act: chance.below(after_act),
+    };
+    chance.percent(40).then_some(plan)
 }
 
 #[cfg(test)]

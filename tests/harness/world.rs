@@ -57,8 +57,8 @@ pub(crate) enum Event {
     FaultEnds(usize),
     /// A wire that was stalled for too long times out.
     TimesOut { edge: usize, wire: WireId },
-    /// The centre is backed up, for a fault that will put the backup back.
-    BackUp(usize),
+    /// A station is backed up, for a fault that will put the backup back: its number, the station.
+    BackUp(usize, usize),
     /// The centre is backed up, as it is now and then.
     BackUpAgain,
     /// A station starts.
@@ -292,7 +292,7 @@ impl World {
             Event::Fault(number) => self.fault(number),
             Event::FaultEnds(number) => self.fault_ends(number),
             Event::TimesOut { edge, wire } => self.times_out(edge, wire),
-            Event::BackUp(number) => self.back_up(Some(number)),
+            Event::BackUp(number, station) => self.back_up(station, Some(number)),
             Event::BackUpAgain => self.back_up_again(),
             Event::Start { station } => self.start(station),
             Event::Enrol { edge } => self.enrol(edge),

@@ -11,6 +11,8 @@
 
 mod apart;
 mod backup;
+mod copies;
+mod copying;
 mod demo;
 mod export;
 mod kill;

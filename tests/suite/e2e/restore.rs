@@ -5,20 +5,16 @@
 //! The copy is one that anybody would make: file by file, beside the running centre, while people
 //! write.
 
-use std::{
-    fs,
-    path::Path,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-};
+use std::{fs, path::Path};
 
 use harness::{
     report::say,
-    service::{Service, client::Client, folder::owners_only, person::Person, town::Site},
+    service::{Service, client::Client, person::Person, town::Site},
 };
 use names::DocumentId;
 use serde_json::Value;
 
-use super::{begin_case, document, list, note};
+use super::{begin_case, copying::copy_under_load, document, list, note};
 
 /// Cases per site before the copy is made: far more than differ afterwards.
 const CASES: usize = 20;
@@ -26,11 +22,6 @@ const CASES: usize = 20;
 const WRITTEN_MEANWHILE: usize = 2;
 /// Old cases of Kent's in which something is written only after the copy.
 const WRITTEN_AFTER: usize = 4;
-/// Commits of the centre before the copy is begun again, so that it is one under load.
-const COMMITS_FIRST: u64 = 20;
-/// Copies that may be made until one was written to meanwhile.
-const COPIES_MAX: usize = 50;
-
 /// One edge per site, so that for each document there is one that can give it back.
 const TOWN: &[Site] = &[
     Site {
@@ -54,65 +45,6 @@ const LATE: Site = Site {
     edges: &["late"],
     workers: &[("dora", "Dora Dean", "recovery-worker")],
 };
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    owners_only(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_file() {
-            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
-    }
-}
-
-/// Commits of a node in this life.
-fn commits(client: &Client) -> u64 {
-    let metrics = client.get("/metrics").unwrap().text();
-    let count = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("ridgeway_commits_total "));
-    count.unwrap().parse().unwrap()
-}
-
-/// Copies the files of the running centre while a person types in these cases; answers how many
-/// commits fell into the copy. Only a copy into which none fell is made again.
-fn copy_under_load(service: &Service, person: &mut Person, cases: &[DocumentId], to: &Path) -> u64 {
-    let (over, typed) = (AtomicBool::new(false), AtomicU64::new(0));
-    let client = service.client("centre").unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !over.load(Ordering::SeqCst) {
-                for case in cases {
-                    person.does(*case, &note("beside the copy")).unwrap();
-                    typed.fetch_add(1, Ordering::SeqCst);
-                }
-            }
-        });
-        let _over = Over(&over);
-        let begun = commits(&client) + COMMITS_FIRST;
-        while commits(&client) < begun {}
-        for _ in 0..COPIES_MAX {
-            let before = commits(&client);
-            copy(service.centre.data(), to);
-            let meanwhile = commits(&client) - before;
-            if meanwhile > 0 {
-                return meanwhile;
-            }
-            fs::remove_dir_all(to).unwrap();
-        }
-        panic!("nothing is ever written while a copy is made");
-    })
-}
-
-/// A failed assertion must not leave somebody typing for ever.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
 
 fn begin_cases(person: &mut Person, count: usize) -> Vec<DocumentId> {
     (0..count)
@@ -148,7 +80,7 @@ fn an_old_copy_of_the_centre_catches_up_by_itself() {
 
     let copied = service.folder.path().join("backup");
     let (meanwhile, others) = old.split_at(WRITTEN_MEANWHILE);
-    let commits = copy_under_load(&service, &mut anna, meanwhile, &copied);
+    let commits = copy_under_load(&service.centre, &mut anna, meanwhile, &copied);
     say(format!("the copy was made beside {commits} commits"));
 
     // Since the copy: new cases, notes in old ones, and a site with an edge of its own.
