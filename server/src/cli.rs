@@ -18,10 +18,7 @@ use api::program::{
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use node::{
-    domain::Day,
-    names::{DeviceId, DocumentId, Moment, SiteId, WorkerId},
-};
+use node::names::{DeviceId, DocumentId, SiteId, WorkerId};
 use serde_json::{Value, json};
 
 use crate::{backup, centre, config::Config, desk::Ask, invites::Invited};
@@ -424,7 +421,7 @@ fn word(value: &Value) -> String {
 fn revoked(value: &Value) -> String {
     let held = match value.get("held") {
         Some(Value::Number(at)) => {
-            let at = at.as_i64().map_or_else(String::new, time_text);
+            let at = at.as_i64().map_or_else(String::new, inspect::time_text);
             format!("the last entry of it that is here is of {at}")
         }
         Some(_) | None => "no entry of it is here".to_owned(),
@@ -437,13 +434,6 @@ fn revoked(value: &Value) -> String {
          list, and device accept."
     };
     format!("The device is revoked; {held}.\n{rest}\n")
-}
-
-/// A moment as a person reads it.
-fn time_text(ms: i64) -> String {
-    let minute = ms.div_euclid(60_000).rem_euclid(24 * 60);
-    let day = Day::of(Moment(ms));
-    format!("{day} {:02}:{:02} UTC", minute / 60, minute % 60)
 }
 
 fn accepted(value: &Value) -> String {

@@ -194,6 +194,10 @@ impl World {
                     format!("wire {}: {document}: {reason}", link.0)
                 });
             }
+            Notice::Copied { device, how } => {
+                self.trace
+                    .tell(now, number, "finds copied", || format!("{device}: {how:?}"));
+            }
             Notice::Heard { link, device } => {
                 self.trace.tell(now, number, "hears", || {
                     format!("wire {}: {device}", link.0)

@@ -260,7 +260,7 @@ impl Plan {
         let mut chance = Chance::new(seed, "faults");
         let mut faults = draw_faults(&mut chance, edges.len(), acts, pace_ms);
         let mut chance = Chance::new(seed, "older copies");
-        faults.extend(draw_restored_edge(&mut chance, edges.len(), acts));
+        faults.extend(draw_restored_edge(&mut chance, edges.len(), acts, pace_ms));
         Plan {
             sites,
             edges,
@@ -423,13 +423,18 @@ fn draw_faults(chance: &mut Chance, edges: usize, acts: u64, pace_ms: u64) -> Ve
 }
 
 /// In some worlds an edge's disk is replaced by an older copy of itself.
-fn draw_restored_edge(chance: &mut Chance, edges: usize, acts: u64) -> Option<FaultPlan> {
+fn draw_restored_edge(
+    chance: &mut Chance,
+    edges: usize,
+    acts: u64,
+    pace_ms: u64,
+) -> Option<FaultPlan> {
     let after_act = chance.between(acts / 10, acts * 9 / 10);
     let plan = FaultPlan {
         kind: FaultKind::RestoreEdge,
         at: chance.index(edges) + 1,
         after_act,
-        lasts_ms: chance.span_ms(100, 600_000),
+        lasts_ms: chance.span_ms(100, (pace_ms * acts / 3).max(60_000)),
         copied_after_act: chance.below(after_act),
     };
     chance.percent(40).then_some(plan)

@@ -9,14 +9,14 @@ use node::{
     NotDone, Request, Saved, Side, Transfer, Transferred,
     names::{DocumentId, EntryId, Reason, ScopeId},
     protocol::{Cursor, Directory, directory::DeviceKind},
-    views::{EntryState, HandedOver, PeerSync as Peer, ScopeSync as Scope},
+    views::{Copied, CopyRow, EntryState, HandedOver, PeerSync as Peer, ScopeSync as Scope},
 };
 use runtime::{Handle, LinkStatus, Traffic};
 
 use crate::record::{
-    Amount, Answer, DocumentException, Exception, LaneTally, Link, Listed, Opened, PageOf,
-    PeerSync, Progress, Proof, Proved, Reach, Record, Role, ScopeSync, Stage, SyncView, Tally,
-    Unreached, Who,
+    Amount, Answer, CopiedStore, DocumentException, Exception, LaneTally, Link, Listed, Opened,
+    PageOf, PeerSync, Progress, Proof, Proved, Reach, Record, Role, ScopeSync, Stage, SyncView,
+    Tally, Unreached, Who,
 };
 
 /// The names of the lanes, in the runtime's order.
@@ -127,7 +127,9 @@ impl Record for Handle {
         Box::pin(async move {
             let scopes = Handle::sync(self).await?;
             let counters = self.counters();
+            let copies = Handle::copies(self).await?;
             Ok(SyncView {
+                copies: copies.iter().map(copied).collect(),
                 node: self.who(),
                 waiting: self.waiting(),
                 scopes: scopes.iter().map(scope_sync).collect(),
@@ -214,6 +216,28 @@ fn reach(role: Role, state: Option<EntryState>) -> Reach {
         (Role::Centre, _) | (Role::Edge, Some(EntryState::AtTheCentre)) => Reach::AtTheCentre,
         (Role::Edge, Some(EntryState::SavedHere)) => Reach::SavedHere,
         (Role::Edge, Some(EntryState::Received) | None) => Reach::Received,
+    }
+}
+
+fn copied(row: &CopyRow) -> CopiedStore {
+    let (how, words) = match row.how {
+        Copied::OlderCopy => (
+            "older-copy",
+            "its store came back from an older copy: what was written there after it was last in touch \
+             may be gone; ask who worked there then",
+        ),
+        Copied::RunsTwice => (
+            "runs-twice",
+            "two copies of its store run side by side: nothing is lost by that, but stop one of them, \
+             and enrol a new device in its place",
+        ),
+    };
+    CopiedStore {
+        device: row.device,
+        how,
+        from: row.from,
+        until: row.until,
+        words,
     }
 }
 

@@ -182,6 +182,23 @@ pub struct SyncView {
     pub exceptions: Vec<Exception>,
     /// Why the centre is not reached; null while it is, and at a node that dials nobody.
     pub unreached: Option<Unreached>,
+    /// Nodes whose store came back from an older copy or runs twice, the latest last.
+    pub copies: Vec<CopiedStore>,
+}
+
+/// A node whose store came back from an older copy, or runs twice.
+#[derive(Clone, Debug, Serialize)]
+pub struct CopiedStore {
+    /// Which node.
+    pub device: DeviceId,
+    /// Which of both: `older-copy` or `runs-twice`.
+    pub how: &'static str,
+    /// When it was last heard before; null when that is not known.
+    pub from: Option<Moment>,
+    /// When it was noticed. What was written there in between may be on no disk any more.
+    pub until: Moment,
+    /// What that means and what to do, for a screen.
+    pub words: &'static str,
 }
 
 /// Why the centre is not reached.

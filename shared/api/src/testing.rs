@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::record::{
-    Answer, Exception, LaneTally, Listed, Opened, PageOf, Proof, Reach, Record, Role, ScopeSync,
-    SyncView, Tally, Who,
+    Answer, CopiedStore, Exception, LaneTally, Listed, Opened, PageOf, Proof, Reach, Record, Role,
+    ScopeSync, SyncView, Tally, Who,
 };
 use node::{
     NotDone, Request, Saved, Target, Transfer, Transferred,
@@ -227,6 +227,13 @@ impl Record for Fake {
                 links: Vec::new(),
                 exceptions: vec![Exception::new(Reason::BadSignature, 2)],
                 unreached: None,
+                copies: vec![CopiedStore {
+                    device: DeviceId([8; 16]),
+                    how: "older-copy",
+                    from: None,
+                    until: Moment(5),
+                    words: "ask",
+                }],
             })
         })
     }

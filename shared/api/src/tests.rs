@@ -417,6 +417,7 @@ async fn sync_tells_digests_and_reasons() {
     assert_eq!(sync["scopes"][0]["digest"], "09".repeat(32));
     assert_eq!(sync["scopes"][0]["count"], 5);
     assert_eq!(sync["exceptions"][0]["reason"], "bad-signature");
+    assert_eq!(sync["copies"][0]["how"], "older-copy");
     assert_eq!(sync["node"]["role"], "edge");
 }
 

@@ -135,9 +135,12 @@ impl<S: Store> Node<S> {
             if row.round > talk.round {
                 talk.begin(row.round);
             }
-            let (scope, yours) = (row.scope.clone(), row.yours.clone());
+            let (scope, mine, yours) = (row.scope.clone(), row.mine.clone(), row.yours.clone());
             talk.their_row = Some(row);
             let peer = self.peer_row(turn, device, them.store, &scope)?;
+            if !mine.covers(&peer.taken) {
+                self.note_older_copy(turn, id, device);
+            }
             if is_centre && !yours.covers(&peer.given) {
                 self.went_back(turn, &scope, &yours, &peer.given)?;
             }

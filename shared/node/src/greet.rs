@@ -84,8 +84,11 @@ impl<S: Store> Node<S> {
             directory: said.directory,
             statements: self.directory.count(),
             root: said.root,
+            opening: self.nonce,
         };
         let mut link = Link::new(device, side);
+        link.is_twice = self.runs_twice(&device);
+        link.heard_before = self.contacts.get(&device).map(|contact| contact.last);
         link.directory.told = Some(said.directory);
         link.ready.push((Lane::Control, Frame::Hello(hello)));
         link.said = Some(said);
@@ -138,10 +141,15 @@ impl<S: Store> Node<S> {
         link.them = Some(PeerStore {
             store: hello.store,
             incarnation: hello.incarnation,
+            opening: hello.opening,
         });
         link.directory.theirs = Some(hello.directory);
         link.stage = Stage::Directory;
-        let Some(said) = link.said.clone() else {
+        let (Some(said), device) = (link.said.clone(), link.device) else {
+            return Ok(());
+        };
+        self.note_opening(turn, device, hello.opening);
+        let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
         if said.directory == hello.directory {

@@ -21,6 +21,7 @@ mod backups;
 pub mod bundle;
 mod check;
 mod compare;
+mod copies;
 mod desk;
 mod draft;
 pub mod errand;

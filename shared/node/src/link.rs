@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use names::{DeviceId, DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId};
+use names::{DeviceId, DocumentId, Incarnation, Moment, Nonce, Reason, ScopeId, StoreId};
 use protocol::{
     digest::{Digest, DocState},
     directory::StatementId,
@@ -53,6 +53,7 @@ pub(crate) enum Stage {
 pub(crate) struct PeerStore {
     pub(crate) store: StoreId,
     pub(crate) incarnation: Incarnation,
+    pub(crate) opening: Nonce,
 }
 
 /// One conversation.
@@ -101,6 +102,12 @@ pub(crate) struct Link {
     pub(crate) handed_in: BTreeMap<DocumentId, HandIn>,
     /// What it last said of its backups.
     pub(crate) backups: Option<Backups>,
+    /// When the peer was last heard before this conversation, since the opening.
+    pub(crate) heard_before: Option<Moment>,
+    /// Whether another copy of its store is known to run.
+    pub(crate) is_twice: bool,
+    /// Whether it was noticed that its store came back from an older copy.
+    pub(crate) is_older_copy: bool,
 }
 
 /// How far a document is with being handed in over a conversation.
@@ -320,7 +327,15 @@ impl Link {
             hand_ins: VecDeque::new(),
             handed_in: BTreeMap::new(),
             backups: None,
+            heard_before: None,
+            is_older_copy: false,
+            is_twice: false,
         }
+    }
+
+    /// In which opening of its store the peer speaks, and what it says of its backups there.
+    pub(crate) fn backed_up(&self) -> Option<(Nonce, Backups)> {
+        Some((self.them?.opening, self.backups?))
     }
 
     /// Whether what was missed here is still on its way, or not yet proved to be all.

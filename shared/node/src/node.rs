@@ -21,12 +21,13 @@ use protocol::{
 use store::{Batch, Snapshot, Store, StoreError, Table};
 
 use crate::{
+    copies::{self, Contact},
     desk::Desk,
     draft::{damaged, decode_row, read_range, read_row, unless_damaged},
     input::LinkId,
     link::Link,
     repair::SKETCHED_FROM,
-    rows::{ActorRow, DocumentRow, MetaRow, OutboxRow, ScopeRow, Stage, TransferRow},
+    rows::{ActorRow, CopyRow, DocumentRow, MetaRow, OutboxRow, ScopeRow, Stage, TransferRow},
     transfer::{Owed, read_transfers},
     trying::Trying,
     verify::Verifier,
@@ -67,6 +68,10 @@ pub struct Node<S> {
     pub(crate) nonce: Nonce,
     /// Backups begun and put away in this opening; only at the centre.
     pub(crate) backups: Backups,
+    /// When each device was last heard, and in which openings of its store, since this one.
+    pub(crate) contacts: BTreeMap<DeviceId, Contact>,
+    /// Stores that came back from an older copy, or run twice.
+    pub(crate) copies: Vec<CopyRow>,
     pub(crate) directory: Arc<Directory>,
     /// Whether this turn has changed it.
     pub(crate) directory_changed: bool,
@@ -205,6 +210,7 @@ impl<S: Store> Node<S> {
         stale.extend(read_stale(&snapshot)?);
         let trying = Trying::read(&snapshot, &mut batch)?;
         let log_heads = read_log_heads(&snapshot)?;
+        let copies = copies::read(&snapshot)?;
         let readable = directory.scopes_of(&identity.device.device_id());
         let (parted, owed) = read_transfers(&snapshot, |scope| readable.contains(scope))?;
         // What has left is in no list.
@@ -221,11 +227,9 @@ impl<S: Store> Node<S> {
             identity,
             meta,
             nonce: Nonce(part(&entropy, 0)),
-            backups: Backups {
-                opening: Nonce(part(&entropy, 0)),
-                begun: 0,
-                kept: 0,
-            },
+            backups: Backups { begun: 0, kept: 0 },
+            contacts: BTreeMap::new(),
+            copies,
             directory: Arc::new(directory),
             directory_changed: false,
             statements: kept,

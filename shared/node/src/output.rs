@@ -9,6 +9,7 @@ use crate::{
     errand::Ran,
     input::{LinkId, Ticket},
     opener::Job,
+    rows::Copied,
 };
 
 /// Which stream of a conversation a frame goes by. Frames of one lane stay in order; lanes do not
@@ -106,6 +107,13 @@ pub enum Notice {
         link: LinkId,
         /// The peer.
         device: DeviceId,
+    },
+    /// A peer's store came back from an older copy, or runs twice: a person should know.
+    Copied {
+        /// Whose.
+        device: DeviceId,
+        /// Which of both.
+        how: Copied,
     },
     /// A document could not be opened, or not wholly.
     Unreadable {

@@ -3,6 +3,7 @@
 //! | table | name | position | row |
 //! |---|---|---|---|
 //! | Meta | `node` | 0 | [`MetaRow`] |
+//! | Meta | `copies` | 0 | every [`CopyRow`] |
 //! | Statement | empty | order of arrival | a signed statement |
 //! | Document | document | 0 | [`DocumentRow`] |
 //! | Actor | document | slot of the actor | [`ActorRow`] |
@@ -405,6 +406,36 @@ pub(crate) struct TryingRow {
     /// The version of the program that tries.
     #[n(1)]
     pub(crate) program: String,
+}
+
+/// A store that came back from an older copy, or of which a copy runs beside it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct CopyRow {
+    /// Whose store.
+    #[cbor(n(0), with = "codec::wire")]
+    pub device: DeviceId,
+    /// Which of both.
+    #[n(1)]
+    pub how: Copied,
+    /// When it was last heard before; none when that was before this node's opening.
+    #[cbor(n(2), with = "codec::wire", has_nil)]
+    pub from: Option<Moment>,
+    /// When it was found out, by this node's clock.
+    #[cbor(n(3), with = "codec::wire")]
+    pub until: Moment,
+}
+
+codec::wire_struct!(CopyRow);
+
+/// How a copy of a store came to be noticed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub enum Copied {
+    /// It came back from an older copy.
+    #[n(0)]
+    OlderCopy,
+    /// Two copies of it run side by side.
+    #[n(1)]
+    RunsTwice,
 }
 
 /// Where an entry made here was written.

@@ -92,6 +92,11 @@ impl<S: Store> Node<S> {
                 Frame::Table(ScopeTable { rows: rows.clone() }),
             ));
         }
+        // What came from a store of which two copies run may have come from the other one.
+        let them = match link.is_twice {
+            false => them.incarnation,
+            true => Incarnation::default(),
+        };
         for (scope, talk) in &mut scopes {
             if talk.row_due {
                 talk.row_due = false;
@@ -103,11 +108,11 @@ impl<S: Store> Node<S> {
                 talk.our_row = None;
                 Self::open_round(talk, &ours);
             }
-            link.unfinished |= Self::measure(snapshot, scope, talk, them.incarnation, said)?;
+            link.unfinished |= Self::measure(snapshot, scope, talk, them, said)?;
             self.speak_cells(link, (scope, talk), said);
             Self::speak_exact(snapshot, id, link, (scope, talk), said, outputs)?;
             let audience = self.audience(link.is_centre);
-            let to = (them.incarnation, audience);
+            let to = (them, audience);
             self.speak_live(snapshot, link, (scope, talk), to, now, said)?;
             while link.in_flight < FILL_FRAMES_IN_FLIGHT && talk.has_fill() {
                 match self.fill_frame(snapshot, link, (scope, talk), to)? {

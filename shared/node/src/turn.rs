@@ -153,6 +153,7 @@ impl<S: Store> Node<S> {
                 Ok(())
             }
             Input::Frame { link, frame } if self.links.contains_key(&link) => {
+                self.note_contact(turn, link);
                 self.take_frame(turn, link, frame)
             }
             // Frames of a conversation that ended while they were on their way.

@@ -21,7 +21,11 @@ use crate::{
     trying,
 };
 
-pub use crate::recount::Recomputed;
+pub use crate::{
+    copies::read as copies,
+    recount::Recomputed,
+    rows::{Copied, CopyRow},
+};
 
 /// Member rows read at once.
 const MEMBER_ROWS: usize = 1_024;

@@ -136,6 +136,7 @@ fn greeting_frames() -> Vec<Frame> {
             directory: DIGEST,
             statements: 12,
             root: Digest([0x99; 32]),
+            opening: Nonce([0x44; 16]),
         }),
         Frame::StatementIds(ids()),
         Frame::Sent(Sent {
@@ -260,10 +261,6 @@ fn repair_frames() -> Vec<Frame> {
             round: 2,
             cells: 16,
         }),
-        Frame::Backups(Backups {
-            opening: Nonce([0x44; 16]),
-            begun: 3,
-            kept: 2,
-        }),
+        Frame::Backups(Backups { begun: 3, kept: 2 }),
     ]
 }

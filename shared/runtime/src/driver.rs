@@ -412,6 +412,9 @@ fn log(notice: &Notice) {
         Notice::Heard { link, device } => {
             tracing::debug!(link = link.0, %device, "the directories are merged");
         }
+        Notice::Copied { device, how } => {
+            tracing::warn!(%device, ?how, "a store was copied: see `status`");
+        }
         Notice::Unreadable { document, reason } => {
             tracing::warn!(%document, %reason, "a document could not be opened wholly");
         }

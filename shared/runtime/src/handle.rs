@@ -13,7 +13,7 @@ use node::{
     names::{DocumentId, EntryId, Reason, ScopeId},
     protocol::{Directory, SignedStatement},
     store::Store,
-    views::{EntryState, Listed, Opening, Recomputed, ScopeSync},
+    views::{CopyRow, EntryState, Listed, Opening, Recomputed, ScopeSync},
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -231,6 +231,15 @@ impl Handle {
     /// Why it was not noted. They go on keeping it then, until the next backup.
     pub async fn keep_backup(&self, number: u64) -> Result<(), Reason> {
         self.errand(Errand::KeepBackup { number }).await.map(|_| ())
+    }
+
+    /// Stores that came back from an older copy or run twice, as far as was noticed here, the latest
+    /// last.
+    ///
+    /// # Errors
+    /// [`Reason::CannotOpen`] when the store cannot be read.
+    pub async fn copies(&self) -> Result<Vec<CopyRow>, Reason> {
+        self.reads.copies().await
     }
 
     /// Reads every row there is, and counts those that are not what was written, by table.

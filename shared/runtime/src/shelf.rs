@@ -12,7 +12,7 @@ use node::{
     Checked, DocumentView,
     names::{DocumentId, EntryId, Reason, ScopeId},
     store::{self, Snapshot, StoreError, Table},
-    views::{self, EntryState, HandedOver, Listed, Opening, Recomputed},
+    views::{self, CopyRow, EntryState, HandedOver, Listed, Opening, Recomputed},
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -43,6 +43,7 @@ pub(crate) trait Reads: Send + Sync {
     fn entry_states(&self, entries: Vec<EntryId>) -> Soon<'_, Result<States, Reason>>;
     fn recompute(&self) -> Soon<'_, Result<BTreeMap<ScopeId, Recomputed>, Reason>>;
     fn handed_over(&self) -> Soon<'_, Result<Vec<HandedOver>, Reason>>;
+    fn copies(&self) -> Soon<'_, Result<Vec<CopyRow>, Reason>>;
     fn check(&self, progress: Steps) -> Soon<'_, Result<Checked, Reason>>;
     fn backup(&self, path: PathBuf, progress: Steps) -> Soon<'_, Result<Backed, BackupError>>;
 }
@@ -197,6 +198,10 @@ impl<P: Snapshot> Reads for Shelf<P> {
     fn handed_over(&self) -> Soon<'_, Result<Vec<HandedOver>, Reason>> {
         let directory = self.hub.directory();
         self.scan(move |snapshot| views::handed_over(snapshot, &directory))
+    }
+
+    fn copies(&self) -> Soon<'_, Result<Vec<CopyRow>, Reason>> {
+        self.read(views::copies)
     }
 
     fn check(&self, mut progress: Steps) -> Soon<'_, Result<Checked, Reason>> {

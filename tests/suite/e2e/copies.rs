@@ -72,6 +72,12 @@ fn an_old_copy_of_an_edge_catches_up_by_itself() {
     }
     service.rest().unwrap();
     let centre = service.client("centre").unwrap();
+    let sync = centre.get_json("/api/v1/sync").unwrap();
+    let copies = list(&sync["copies"]);
+    assert_eq!(copies.len(), 1, "{copies:?}");
+    assert_eq!(copies[0]["how"], "older-copy");
+    assert!(copies[0]["from"].as_i64() <= copies[0]["until"].as_i64());
+    assert!(copies[0]["from"].is_i64(), "{copies:?}");
     for client in [&anna.client, &centre] {
         for (case, before) in all().zip(&before) {
             assert!(entries(client, *case).is_superset(before), "{case}");

@@ -3,7 +3,12 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, io::IsTerminal as _};
 
-use node::{Checked, names::ScopeId, views::Recomputed};
+use node::{
+    Checked,
+    domain::Day,
+    names::{Moment, ScopeId},
+    views::Recomputed,
+};
 use runtime::Handle;
 use serde_json::{Value, json};
 
@@ -139,6 +144,13 @@ fn said(value: &Value, key: &str) -> String {
     }
 }
 
+/// A moment, in milliseconds since 1970, as a person reads it.
+pub fn time_text(ms: i64) -> String {
+    let minute = ms.div_euclid(60_000).rem_euclid(24 * 60);
+    let day = Day::of(Moment(ms));
+    format!("{day} {:02}:{:02} UTC", minute / 60, minute % 60)
+}
+
 fn write_status(out: &mut String, view: &Value) -> std::fmt::Result {
     let node = view.get("node").unwrap_or(&Value::Null);
     writeln!(
@@ -171,6 +183,13 @@ fn write_status(out: &mut String, view: &Value) -> std::fmt::Result {
     }
     for scope in list("scopes") {
         write_scope(out, scope)?;
+    }
+    for copy in list("copies") {
+        let (device, words) = (said(copy, "device"), said(copy, "words"));
+        let time = |key: &str| copy.get(key).and_then(Value::as_i64).map(time_text);
+        let from = time("from").unwrap_or("a time that is not known".to_owned());
+        let until = time("until").unwrap_or_default();
+        writeln!(out, "device {device}, between {from} and {until}: {words}")?;
     }
     for exception in list("exceptions") {
         let (reason, count) = (said(exception, "reason"), said(exception, "count"));

@@ -93,8 +93,9 @@ pub(crate) struct Receipt {
 }
 
 impl Receipt {
-    /// Whether what a centre says of its backups means that one of them has it.
-    pub(crate) fn is_backed_up(&self, backups: &Backups) -> bool {
-        self.opening == backups.opening && self.begun < backups.kept
+    /// Whether what a centre says of its backups, in an opening of its store, means that one of them
+    /// has it.
+    pub(crate) fn is_backed_up(&self, opening: Nonce, backups: &Backups) -> bool {
+        self.opening == opening && self.begun < backups.kept
     }
 }

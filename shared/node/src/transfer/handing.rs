@@ -1,7 +1,7 @@
 //! What was written in documents that have left, handed in to the centre: all of it, and with an answer
 //! for all of it.
 
-use names::{DeviceId, DocumentId, Moment, ScopeId, limits::FILL_FRAMES_IN_FLIGHT};
+use names::{DeviceId, DocumentId, Moment, Nonce, ScopeId, limits::FILL_FRAMES_IN_FLIGHT};
 use protocol::{
     directory::Rights,
     message::{Backups, Fault, Frame, Held},
@@ -72,8 +72,8 @@ impl<S: Store> Node<S> {
                 let is_due = match stage {
                     Some(Stage::HandsIn) => true,
                     Some(Stage::Held(receipt)) => {
-                        let backups = link.backups.as_ref();
-                        backups.is_some_and(|backups| backups.opening != receipt.opening)
+                        let said = link.backed_up();
+                        said.is_some_and(|(opening, _)| opening != receipt.opening)
                             || !self.outbox.waits_no_more(*document)
                     }
                     Some(Stage::Stays | Stage::Drops(_) | Stage::Gone) | None => false,
@@ -186,15 +186,15 @@ impl<S: Store> Node<S> {
         }
     }
 
-    /// What the centre says of its backups, if it has answered to hold all of a document in a
-    /// conversation that goes on.
-    pub(super) fn answered(&self, document: DocumentId) -> Option<Backups> {
+    /// In which opening of its store the centre speaks and what it says of its backups, if it has
+    /// answered to hold all of a document in a conversation that goes on.
+    pub(super) fn answered(&self, document: DocumentId) -> Option<(Nonce, Backups)> {
         let links = self.links.values().filter(|link| link.is_centre);
         let mut done = links.filter(|link| {
             let hand_in = link.handed_in.get(&document);
             hand_in.is_some_and(HandIn::is_done)
         });
-        done.find_map(|link| link.backups)
+        done.find_map(Link::backed_up)
     }
 
     pub(crate) fn audience(&self, is_centre: bool) -> Audience<'_> {

@@ -173,18 +173,18 @@ impl<S: Store> Node<S> {
         turn: &mut Turn<S::Snapshot>,
         document: DocumentId,
     ) -> Result<(), StoreError> {
-        let Some(backups) = self.answered(document) else {
+        let Some((opening, backups)) = self.answered(document) else {
             return Ok(());
         };
         let before = self.stage_of(document);
-        if matches!(before, Some(Stage::Held(known)) if known.opening == backups.opening)
+        if matches!(before, Some(Stage::Held(known)) if known.opening == opening)
             || !self.is_settled(turn, document)?
         {
             return Ok(());
         }
         let receipt = Receipt {
             at: turn.now,
-            opening: backups.opening,
+            opening,
             begun: backups.begun,
         };
         self.set_stage(turn, document, Stage::Held(receipt));
@@ -197,8 +197,8 @@ impl<S: Store> Node<S> {
         let mut said = self.links.values().filter(|link| link.is_centre);
         now >= receipt.at.plus_ms(HELD_MS)
             || said.any(|link| {
-                let backups = link.backups.as_ref();
-                backups.is_some_and(|backups| receipt.is_backed_up(backups))
+                let said = link.backed_up();
+                said.is_some_and(|(opening, backups)| receipt.is_backed_up(opening, &backups))
             })
     }
 

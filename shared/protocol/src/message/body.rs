@@ -50,6 +50,9 @@ pub struct Hello {
     /// The [`table_root`] over the scopes that it believes both may see.
     #[cbor(n(9), with = "codec::wire")]
     pub root: Digest,
+    /// This opening of its store: a name that no other has.
+    #[cbor(n(10), with = "codec::wire")]
+    pub opening: Nonce,
 }
 
 /// Ids of statements, ascending.
@@ -374,18 +377,16 @@ pub struct Fault {
     pub placement: Option<PlacementId>,
 }
 
-/// How far what I hold is in backups. They are counted from each opening of my store, since whoever
-/// opens an older copy of it cannot know which were made after that.
+/// How far what I hold is in backups. They are counted from this opening of my store
+/// ([`Hello::opening`]), since whoever opens an older copy of it cannot know which were made after
+/// that.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Backups {
-    /// The opening: a name that no other has.
-    #[cbor(n(0), with = "codec::wire")]
-    pub opening: Nonce,
     /// Backups begun in it. What was durable before the next one is begun, that one will have.
-    #[n(1)]
+    #[n(0)]
     pub begun: u64,
     /// The last of them that was read back and put away; none when it is 0.
-    #[n(2)]
+    #[n(1)]
     pub kept: u64,
 }
 

@@ -104,11 +104,11 @@ fn statement_ids() -> impl Strategy<Value = StatementIds> {
 
 fn hellos() -> impl Strategy<Value = Frame> {
     let identity = (bytes(), bytes::<16, DeviceId>(), bytes(), bytes());
-    let sums = (any::<i64>(), bytes(), any::<u64>(), bytes());
+    let sums = (any::<i64>(), bytes(), any::<u64>(), bytes(), bytes());
     (any::<u16>(), any::<u16>(), identity, sums).prop_map(
         |(version_min, version_max, identity, sums)| {
             let (tenant, device, store, incarnation) = identity;
-            let (now, directory, statements, root) = sums;
+            let (now, directory, statements, root, opening) = sums;
             Frame::Hello(Hello {
                 version_min,
                 version_max,
@@ -120,6 +120,7 @@ fn hellos() -> impl Strategy<Value = Frame> {
                 directory,
                 statements,
                 root,
+                opening,
             })
         },
     )
@@ -201,7 +202,7 @@ fn cells() -> impl Strategy<Value = Frame> {
         .prop_map(|(sum, check, count)| Cell { sum, check, count });
     let cells = (scopes(), any::<u32>(), any::<u64>(), vec(cell, 0..4));
     let wanted = (scopes(), any::<u32>(), any::<u64>());
-    let backups = (bytes(), any::<u64>(), any::<u64>());
+    let backups = any::<(u64, u64)>();
     prop_oneof![
         cells.prop_map(|(scope, round, from, cells)| {
             Frame::Cells(Cells {
@@ -218,13 +219,7 @@ fn cells() -> impl Strategy<Value = Frame> {
                 cells,
             })
         }),
-        backups.prop_map(|(opening, begun, kept)| {
-            Frame::Backups(Backups {
-                opening,
-                begun,
-                kept,
-            })
-        }),
+        backups.prop_map(|(begun, kept)| Frame::Backups(Backups { begun, kept })),
     ]
 }
 

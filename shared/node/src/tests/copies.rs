@@ -1,0 +1,94 @@
+//! Stores that come back from an older copy, and copies that run side by side, are noticed.
+
+use super::{transfer::four_edges, *};
+use crate::views::{Copied, CopyRow};
+
+fn copies(world: &World, index: usize) -> Vec<CopyRow> {
+    views::copies(&world.places[index].node.snapshot().unwrap()).unwrap()
+}
+
+#[test]
+fn an_edge_from_an_older_copy_is_listed_with_the_time_of_which_nothing_is_known() {
+    let mut world = four_edges();
+    (1..=4).for_each(|edge| world.connect(edge));
+    let case = world.open_case(1, "site:devizes");
+    world.run();
+    let copy = world.places[1].node.store.clone();
+    world.note(1, case, "since the copy");
+    world.run();
+    let last_heard = world.now;
+    world.cut(1);
+    world.places[1] = world.place(1, copy);
+    world.connect(1);
+    world.note(1, case, "after it");
+    world.run();
+    assert_eq!(world.entries(0, case), 3);
+    let [row] = copies(&world, 0)[..] else {
+        panic!("{:?}", copies(&world, 0));
+    };
+    assert_eq!(
+        (row.device, row.how),
+        (world.places[1].node.device(), Copied::OlderCopy)
+    );
+    assert!(row.from.unwrap() <= last_heard && row.until > last_heard);
+    // It is noticed once, and kept.
+    world.cut(1);
+    world.connect(1);
+    world.reopen(0);
+    assert_eq!(copies(&world, 0), [row]);
+    (1..=4).for_each(|edge| assert_eq!(copies(&world, edge), []));
+}
+
+#[test]
+fn a_centre_from_an_older_copy_is_listed_at_the_edges_that_knew_more() {
+    let mut world = four_edges();
+    (1..=4).for_each(|edge| world.connect(edge));
+    let case = world.open_case(1, "site:devizes");
+    world.run();
+    let copy = world.places[0].node.store.clone();
+    world.note(0, case, "by the centre, since the copy");
+    world.run();
+    (1..=4).for_each(|edge| world.cut(edge));
+    world.places[0] = world.place(0, copy);
+    (1..=4).for_each(|edge| world.connect(edge));
+    assert_eq!(world.entries(0, case), 2, "an edge had it");
+    let found = copies(&world, 1);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].device, world.places[0].node.device());
+    assert_eq!(copies(&world, 2), [], "Bath was told nothing of it");
+}
+
+#[test]
+fn two_copies_of_one_edge_are_noticed_and_all_that_they_write_is_kept() {
+    let mut world = four_edges();
+    (1..=4).for_each(|edge| world.connect(edge));
+    let case = world.open_case(1, "site:devizes");
+    world.run();
+    // Started again, it is no copy.
+    world.reopen(1);
+    world.connect(1);
+    assert_eq!(copies(&world, 0), []);
+    let copy = world.places[1].node.store.clone();
+    let twin = world.place(1, copy);
+    world.places.push(twin);
+    world.connect(5);
+    world.note(1, case, "by one");
+    world.note(5, case, "by the other");
+    world.run();
+    world.cut(1);
+    world.connect(1);
+    world.note(1, case, "by one again");
+    world.run();
+    for index in [0, 1, 3, 5] {
+        assert_eq!(world.entries(index, case), 4, "at {index}");
+    }
+    let found = copies(&world, 0);
+    let how: Vec<Copied> = found.iter().map(|row| row.how).collect();
+    assert_eq!(how.last(), Some(&Copied::RunsTwice), "{found:?}");
+    let before = found.len();
+    world.cut(5);
+    world.connect(5);
+    world.cut(1);
+    world.connect(1);
+    assert_eq!(copies(&world, 0).len(), before, "once is enough");
+}
