@@ -25,6 +25,7 @@ use crate::{
     input::Side,
     output::Lane,
     repair::Sketching,
+    transfer::HandIn,
     verify::Load,
 };
 
@@ -108,31 +109,6 @@ pub(crate) struct Link {
     pub(crate) is_twice: bool,
     /// Whether it was noticed that its store came back from an older copy.
     pub(crate) is_older_copy: bool,
-}
-
-/// How far a document is with being handed in over a conversation.
-#[derive(Debug, Default)]
-pub(crate) struct HandIn {
-    /// Batches with parts of it that were not answered yet.
-    pub(crate) unanswered: BTreeSet<u64>,
-    /// Whether all of it is out.
-    pub(crate) is_sent: bool,
-    /// Why something of it was refused, if it was.
-    pub(crate) refused: Option<Reason>,
-    /// When it is tried again after that.
-    pub(crate) again: Option<Moment>,
-}
-
-impl HandIn {
-    /// Whether the peer has answered for all of it.
-    pub(crate) fn is_answered(&self) -> bool {
-        self.is_sent && self.unanswered.is_empty()
-    }
-
-    /// Whether the peer has answered to hold all of it.
-    pub(crate) fn is_done(&self) -> bool {
-        self.is_answered() && self.refused.is_none()
-    }
 }
 
 /// What our greeting said, to be compared with theirs.

@@ -242,13 +242,7 @@ impl<S: Store> Node<S> {
             sketched_from: SKETCHED_FROM,
             stale,
             stale_later: BTreeSet::new(),
-            leaving: parted
-                .iter()
-                .filter(|(_, row)| {
-                    matches!(row.stage, Stage::HandsIn | Stage::Held(_) | Stage::Drops(_))
-                })
-                .map(|(document, _)| *document)
-                .collect(),
+            leaving: leaving(&parted),
             parted,
             nonces: BTreeMap::new(),
             ruled: BTreeSet::new(),
@@ -331,6 +325,14 @@ impl<S> fmt::Debug for Node<S> {
             .field("waiting", &self.outbox.count())
             .finish_non_exhaustive()
     }
+}
+
+/// Documents on their way out of a store.
+fn leaving(parted: &BTreeMap<DocumentId, TransferRow>) -> BTreeSet<DocumentId> {
+    let on_their_way =
+        |row: &TransferRow| matches!(row.stage, Stage::HandsIn | Stage::Held(_) | Stage::Drops(_));
+    let leaving = parted.iter().filter(|(_, row)| on_their_way(row));
+    leaving.map(|(document, _)| *document).collect()
 }
 
 /// The `index`th 16 bytes of 64.

@@ -27,6 +27,7 @@
 //! crash: a scope's digest covers exactly its members, a member's state is its document's heads,
 //! a log names nothing that is not there.
 
+mod copied;
 mod left;
 
 use std::{collections::BTreeMap, fmt};
@@ -44,6 +45,7 @@ use protocol::{
     placement::PlacementId,
 };
 
+pub use copied::{Copied, CopyRow};
 pub(crate) use left::{Left, Receipt, Stage, TransferRow};
 
 /// Who this store is.
@@ -406,36 +408,6 @@ pub(crate) struct TryingRow {
     /// The version of the program that tries.
     #[n(1)]
     pub(crate) program: String,
-}
-
-/// A store that came back from an older copy, or of which a copy runs beside it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct CopyRow {
-    /// Whose store.
-    #[cbor(n(0), with = "codec::wire")]
-    pub device: DeviceId,
-    /// Which of both.
-    #[n(1)]
-    pub how: Copied,
-    /// When it was last heard before; none when that was before this node's opening.
-    #[cbor(n(2), with = "codec::wire", has_nil)]
-    pub from: Option<Moment>,
-    /// When it was found out, by this node's clock.
-    #[cbor(n(3), with = "codec::wire")]
-    pub until: Moment,
-}
-
-codec::wire_struct!(CopyRow);
-
-/// How a copy of a store came to be noticed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
-pub enum Copied {
-    /// It came back from an older copy.
-    #[n(0)]
-    OlderCopy,
-    /// Two copies of it run side by side.
-    #[n(1)]
-    RunsTwice,
 }
 
 /// Where an entry made here was written.

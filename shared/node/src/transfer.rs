@@ -30,6 +30,7 @@ use crate::{
     rows::{DocumentRow, Stage, TransferRow},
     turn::Turn,
 };
+pub(crate) use handing::HandIn;
 pub(crate) use ruling::Owed;
 
 impl<S: Store> Node<S> {

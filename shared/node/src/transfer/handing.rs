@@ -1,7 +1,9 @@
 //! What was written in documents that have left, handed in to the centre: all of it, and with an answer
 //! for all of it.
 
-use names::{DeviceId, DocumentId, Moment, Nonce, ScopeId, limits::FILL_FRAMES_IN_FLIGHT};
+use std::collections::BTreeSet;
+
+use names::{DeviceId, DocumentId, Moment, Nonce, Reason, ScopeId, limits::FILL_FRAMES_IN_FLIGHT};
 use protocol::{
     directory::Rights,
     message::{Backups, Fault, Frame, Held},
@@ -12,7 +14,7 @@ use crate::{
     draft::unless_damaged,
     gather::{Audience, Gathering, Repair},
     input::LinkId,
-    link::{HandIn, Link, Stage as Talking},
+    link::{Link, Stage as Talking},
     node::Node,
     output::Lane,
     rows::{DocumentRow, Stage},
@@ -22,6 +24,31 @@ use crate::{
 
 /// How long to wait before what the centre refused is handed in again.
 const AGAIN_MS: i64 = 300_000;
+
+/// How far a document is with being handed in over a conversation.
+#[derive(Debug, Default)]
+pub(crate) struct HandIn {
+    /// Batches with parts of it that were not answered yet.
+    pub(crate) unanswered: BTreeSet<u64>,
+    /// Whether all of it is out.
+    pub(crate) is_sent: bool,
+    /// Why something of it was refused, if it was.
+    pub(crate) refused: Option<Reason>,
+    /// When it is tried again after that.
+    pub(crate) again: Option<Moment>,
+}
+
+impl HandIn {
+    /// Whether the peer has answered for all of it.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.is_sent && self.unanswered.is_empty()
+    }
+
+    /// Whether the peer has answered to hold all of it.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_answered() && self.refused.is_none()
+    }
+}
 
 impl<S: Store> Node<S> {
     /// Whether a bundle may be handed in here, in a scope that its document has left: its authors'

@@ -1,0 +1,35 @@
+//! Rows of stores that were copied.
+
+use minicbor::{Decode, Encode};
+use names::{DeviceId, Moment};
+use protocol::codec;
+
+/// A store that came back from an older copy, or of which a copy runs beside it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct CopyRow {
+    /// Whose store.
+    #[cbor(n(0), with = "codec::wire")]
+    pub device: DeviceId,
+    /// Which of both.
+    #[n(1)]
+    pub how: Copied,
+    /// When it was last heard before; none when that was before this node's opening.
+    #[cbor(n(2), with = "codec::wire", has_nil)]
+    pub from: Option<Moment>,
+    /// When it was found out, by this node's clock.
+    #[cbor(n(3), with = "codec::wire")]
+    pub until: Moment,
+}
+
+codec::wire_struct!(CopyRow);
+
+/// How a copy of a store came to be noticed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub enum Copied {
+    /// It came back from an older copy.
+    #[n(0)]
+    OlderCopy,
+    /// Two copies of it run side by side.
+    #[n(1)]
+    RunsTwice,
+}
