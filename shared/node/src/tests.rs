@@ -4,6 +4,7 @@
 mod bounds;
 mod except;
 mod fold;
+mod forged;
 mod form;
 mod gather;
 mod handed;
