@@ -191,9 +191,9 @@ impl Lab {
             asked.push(words);
         }
         for package in packages.iter().filter(|package| !CORE.contains(package)) {
-            let words = ["test", "--no-run", "--lib", "--package", SUITE];
-            let words = words.iter().chain(&["--package", *package]);
-            asked.push(words.map(|word| (*word).to_owned()).collect());
+            let mut words = vec!["test", "--no-run", "--lib", "--package", SUITE];
+            words.extend(["--package", package]);
+            asked.push(words.into_iter().map(str::to_owned).collect());
         }
         let is_seeds = |proof: &&Proof| matches!(proof, Proof::Seeds { .. });
         if proofs.iter().any(|proof| is_seeds(&proof)) {
