@@ -23,6 +23,7 @@ pub mod habits;
 mod judge;
 pub mod mischief;
 mod moves;
+pub mod mutants;
 pub mod network;
 pub mod oracle;
 pub mod pair;

@@ -2,6 +2,7 @@
 
 mod e2e;
 mod export;
+mod hostile;
 mod javascript;
 mod sim;
 mod store;

@@ -1,8 +1,9 @@
 //! Tidy: what must hold of the repository itself, as ordinary tests.
 //!
 //! [`arrows`] holds the crates against the table of who may know what, [`fences`] the lint files
-//! against each other, [`files`] every file against the rules of the house. Each test reports all
-//! it found, one line per finding, with what to do.
+//! against each other, [`files`] every file against the rules of the house, [`mutants`] the list of
+//! mutants against the files they are about. Each test reports all it found, one line per finding,
+//! with what to do.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,6 +14,7 @@
 mod arrows;
 mod fences;
 mod files;
+mod mutants;
 
 use std::{
     path::{Path, PathBuf},

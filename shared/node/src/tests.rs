@@ -5,6 +5,7 @@ mod bounds;
 mod copies;
 mod except;
 mod fold;
+mod forged;
 mod form;
 mod gather;
 mod handed;

@@ -35,7 +35,7 @@ fn keep(world: &mut World, case: DocumentId, bytes: Vec<u8>) {
 
 /// How the scope stands between an edge and the centre, as each of them has it: whether it is
 /// proved, and except in what.
-fn stands(world: &World, edge: usize) -> [(bool, Vec<DocumentId>); 2] {
+pub(super) fn stands(world: &World, edge: usize) -> [(bool, Vec<DocumentId>); 2] {
     let bath: ScopeId = "site:bath".parse().unwrap();
     let of = |index: usize, peer: u8| {
         let sync = world.places[index].node.sync().unwrap();
@@ -49,7 +49,7 @@ fn stands(world: &World, edge: usize) -> [(bool, Vec<DocumentId>); 2] {
     [of(edge, 0), of(0, u8::try_from(edge).unwrap())]
 }
 
-fn text(world: &mut World, index: usize, document: DocumentId) -> String {
+pub(super) fn text(world: &mut World, index: usize, document: DocumentId) -> String {
     let place = &mut world.places[index];
     let snapshot = place.node.snapshot().unwrap();
     let view = place.opener.view(&snapshot, document).unwrap();

@@ -40,13 +40,13 @@ impl World {
         lacking
     }
 
-    fn hand_in(&mut self, edge: usize, part: Vec<u8>) -> Result<Ran, Reason> {
+    pub(super) fn hand_in(&mut self, edge: usize, part: Vec<u8>) -> Result<Ran, Reason> {
         let device = self.places[edge].node.device();
         self.errand(0, Errand::HandIn { device, part })
     }
 
     /// A person at the centre lets in what an edge has handed in.
-    fn let_in(&mut self, edge: usize) -> Vec<Result<Ran, Reason>> {
+    pub(super) fn let_in(&mut self, edge: usize) -> Vec<Result<Ran, Reason>> {
         let device = self.places[edge].node.device();
         let snapshot = self.places[0].node.snapshot().unwrap();
         let kept = review::kept(&snapshot, device).unwrap();

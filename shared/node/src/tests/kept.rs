@@ -11,6 +11,8 @@ pub(super) struct MemoryStore {
     inner: store::MemoryStore,
     /// The documents whose keys were destroyed.
     pub(super) destroyed: Vec<DocumentId>,
+    /// Whether its disk is full.
+    pub(super) fails: bool,
 }
 
 impl MemoryStore {
@@ -41,6 +43,9 @@ impl Store for MemoryStore {
     type Snapshot = MemorySnapshot;
 
     fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
+        if self.fails {
+            return Err(StoreError::Full);
+        }
         let destroyed: Vec<DocumentId> = batch.destroyed().collect();
         let rows = batch.changes().filter(|(.., value)| value.is_some());
         let put: BTreeSet<_> = rows.map(|(table, key, _)| (table, key.clone())).collect();
