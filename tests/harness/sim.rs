@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use node::Notice;
+use node::{Notice, views};
 
 use crate::{
     disk::{Crashed, Disk},
@@ -195,6 +195,15 @@ impl World {
                 });
             }
             Notice::Copied { device, how } => {
+                let mut stations = self.stations.iter();
+                let whose = stations
+                    .position(|s| protocol::signed::device_id(&s.device().public()) == *device);
+                if *how == views::Copied::OlderCopy
+                    && !whose.is_some_and(|station| self.restored.was(station))
+                {
+                    let words = format!("{device} is called an older copy, and is none");
+                    self.fail(Oracle::Honest, words);
+                }
                 self.trace
                     .tell(now, number, "finds copied", || format!("{device}: {how:?}"));
             }

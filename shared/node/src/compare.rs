@@ -137,10 +137,12 @@ impl<S: Store> Node<S> {
             }
             let (scope, mine, yours) = (row.scope.clone(), row.mine.clone(), row.yours.clone());
             talk.their_row = Some(row);
-            let peer = self.peer_row(turn, device, them.store, &scope)?;
-            if !mine.covers(&peer.taken) {
-                self.note_older_copy(turn, id, device);
+            // Later rows may be overtaken by what was written after them and went live.
+            let before = talk.taken_before.take();
+            if before.is_some_and(|before| !mine.covers(&before)) {
+                self.note_older_copy(turn, device, them.opening);
             }
+            let peer = self.peer_row(turn, device, them.store, &scope)?;
             if is_centre && !yours.covers(&peer.given) {
                 self.went_back(turn, &scope, &yours, &peer.given)?;
             }

@@ -29,11 +29,18 @@ const OPENINGS_MAX: usize = 16;
 /// How long after a later opening has greeted something of an earlier one may still be on its way:
 /// twice what a dead conversation lasts.
 const LATE_MS: i64 = 60_000;
+/// How long two copies count as running after that was last seen: a week, so that one that is seldom
+/// in touch is not forgotten.
+const TWICE_MS: i64 = 7 * 24 * 3_600_000;
+/// How often it is written down that two copies still run.
+const SEEN_AGAIN_MS: i64 = 24 * 3_600_000;
 
 /// When a device was last heard, and the openings of its store that have greeted, the latest last.
 #[derive(Clone, Debug)]
 pub(crate) struct Contact {
-    pub(crate) last: Moment,
+    last: Moment,
+    /// When it was last heard before its latest opening greeted, if it was.
+    before: Option<Moment>,
     openings: Vec<(Nonce, Moment)>,
 }
 
@@ -60,19 +67,20 @@ pub fn read<P: Snapshot>(snapshot: &P) -> Result<Vec<CopyRow>, StoreError> {
 impl<S: Store> Node<S> {
     /// A peer has said something.
     pub(crate) fn note_contact(&mut self, turn: &mut Turn<S::Snapshot>, id: LinkId) {
-        let Some(link) = self.links.get(&id) else {
+        // Its greeting is another's affair: that tells which opening it is.
+        let said = self.links.get(&id);
+        let said = said.and_then(|link| Some((link.device, link.them?.opening)));
+        let Some((device, opening)) = said else {
             return;
         };
-        let (device, opening) = (link.device, link.them.map(|them| them.opening));
         let Some(contact) = self.contacts.get_mut(&device) else {
             return;
         };
         contact.last = turn.now;
-        let later = contact.openings.last().filter(|(last, since)| {
-            opening.is_some_and(|opening| opening != *last) && turn.now >= since.plus_ms(LATE_MS)
-        });
-        if later.is_some() {
-            self.note_copy(turn, device, Copied::RunsTwice, None);
+        let last = contact.openings.last();
+        let is_late = |since: &Moment| turn.now < since.plus_ms(LATE_MS);
+        if last.is_some_and(|(last, since)| *last != opening && !is_late(since)) {
+            self.note_twice(turn, device, opening);
         }
     }
 
@@ -85,59 +93,91 @@ impl<S: Store> Node<S> {
     ) {
         let contact = self.contacts.entry(device).or_insert_with(|| Contact {
             last: turn.now,
+            before: None,
             openings: Vec::new(),
         });
+        let heard = contact.last;
         contact.last = turn.now;
         let known = contact
             .openings
             .iter()
             .position(|(known, _)| *known == opening);
-        let is_last = known.is_some_and(|place| place + 1 == contact.openings.len());
-        if is_last {
+        let last = contact.openings.last().copied();
+        if last.is_some_and(|(last, _)| last == opening) {
             return;
+        }
+        if known.is_none() {
+            contact.before = last.map(|_| heard);
         }
         if contact.openings.len() >= OPENINGS_MAX {
             contact.openings.remove(0);
         }
         contact.openings.push((opening, turn.now));
-        if known.is_some() {
-            // No opening comes back once a later one was there.
-            self.note_copy(turn, device, Copied::RunsTwice, None);
+        // No opening comes back once a later one was there; only its last words may be late.
+        let is_late = last.is_some_and(|(_, since)| turn.now < since.plus_ms(LATE_MS));
+        if known.is_some() && !is_late {
+            self.note_twice(turn, device, opening);
         }
     }
 
-    /// A peer's logs end before what was taken of them: its store came back from an older copy.
+    /// A peer's logs end before what was taken of them: its store came back from an older copy. That
+    /// is written down once for each opening of it.
     pub(crate) fn note_older_copy(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
-        id: LinkId,
         device: DeviceId,
+        opening: Nonce,
     ) {
-        let link = self.links.get_mut(&id);
-        if link.is_none_or(|link| std::mem::replace(&mut link.is_older_copy, true)) {
+        let mut rows = self.copies.iter();
+        if rows.any(|row| row.device == device && row.opening == opening) {
             return;
         }
-        let before = self.links.get(&id).and_then(|link| link.heard_before);
-        self.note_copy(turn, device, Copied::OlderCopy, before);
+        let before = self
+            .contacts
+            .get(&device)
+            .and_then(|contact| contact.before);
+        if self.copies.len() >= COPIES_MAX {
+            // Of one that runs twice something follows; of the others the oldest is let go.
+            let oldest = |row: &CopyRow| row.how == Copied::OlderCopy;
+            let oldest = self.copies.iter().position(oldest);
+            self.copies.remove(oldest.unwrap_or(0));
+        }
+        self.keep_copy(turn, (device, opening), Copied::OlderCopy, before);
     }
 
-    /// Writes down what was noticed. Of one store that runs twice it is written once: each of both
-    /// seems to come back from an older copy whenever the other was there.
-    fn note_copy(
-        &mut self,
-        turn: &mut Turn<S::Snapshot>,
-        device: DeviceId,
-        how: Copied,
-        from: Option<Moment>,
-    ) {
-        if self.runs_twice(&device) {
+    /// Two copies of a store run side by side.
+    fn note_twice(&mut self, turn: &mut Turn<S::Snapshot>, device: DeviceId, opening: Nonce) {
+        let twice = |row: &&CopyRow| row.device == device && row.how == Copied::RunsTwice;
+        let known = self.copies.iter().find(twice).copied();
+        if known.is_some_and(|row| turn.now < row.until.plus_ms(SEEN_AGAIN_MS)) {
             return;
         }
+        self.copies.retain(|row| !twice(&row));
         if self.copies.len() >= COPIES_MAX {
             self.copies.remove(0);
         }
+        let from = known.map_or(Some(turn.now), |row| row.from);
+        self.keep_copy(turn, (device, opening), Copied::RunsTwice, from);
+        // Until now neither was sent what the other had written.
+        for link in self.links.values_mut().filter(|link| link.device == device) {
+            if !std::mem::replace(&mut link.is_twice, true) {
+                for talk in link.scopes.values_mut() {
+                    talk.begin(talk.round.saturating_add(1));
+                }
+            }
+        }
+    }
+
+    fn keep_copy(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        (device, opening): (DeviceId, Nonce),
+        how: Copied,
+        from: Option<Moment>,
+    ) {
         self.copies.push(CopyRow {
             device,
+            opening,
             how,
             from,
             until: turn.now,
@@ -145,21 +185,14 @@ impl<S: Store> Node<S> {
         let rows = self.copies.clone();
         turn.draft.put(Table::Meta, COPIES, 0, &Copies { rows });
         turn.say(Output::Notice(Notice::Copied { device, how }));
-        if how == Copied::OlderCopy {
-            return;
-        }
-        // Until now neither was sent what the other had written.
-        for link in self.links.values_mut().filter(|link| link.device == device) {
-            link.is_twice = true;
-            for talk in link.scopes.values_mut() {
-                talk.begin(talk.round.saturating_add(1));
-            }
-        }
     }
 
-    /// Whether two copies of a device's store are known to run.
-    pub(crate) fn runs_twice(&self, device: &DeviceId) -> bool {
+    /// Whether two copies of a device's store were seen to run not long ago.
+    pub(crate) fn runs_twice(&self, device: &DeviceId, now: Moment) -> bool {
         let mut rows = self.copies.iter();
-        rows.any(|row| row.device == *device && row.how == Copied::RunsTwice)
+        rows.any(|row| {
+            let is_recent = now < row.until.plus_ms(TWICE_MS);
+            row.device == *device && row.how == Copied::RunsTwice && is_recent
+        })
     }
 }

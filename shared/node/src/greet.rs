@@ -87,8 +87,7 @@ impl<S: Store> Node<S> {
             opening: self.nonce,
         };
         let mut link = Link::new(device, side);
-        link.is_twice = self.runs_twice(&device);
-        link.heard_before = self.contacts.get(&device).map(|contact| contact.last);
+        link.is_twice = self.runs_twice(&device, turn.now);
         link.directory.told = Some(said.directory);
         link.ready.push((Lane::Control, Frame::Hello(hello)));
         link.said = Some(said);
@@ -142,6 +141,8 @@ impl<S: Store> Node<S> {
             store: hello.store,
             incarnation: hello.incarnation,
             opening: hello.opening,
+            now: hello.now,
+            greeted: turn.now,
         });
         link.directory.theirs = Some(hello.directory);
         link.stage = Stage::Directory;
@@ -356,6 +357,7 @@ impl<S: Store> Node<S> {
     ) -> Result<Talk, StoreError> {
         let peer = self.peer_row(turn, device, them.store, scope)?;
         Ok(Talk {
+            taken_before: Some(peer.taken.clone()),
             taken: peer.taken,
             exceptions: except::of_rows(peer.exceptions),
             ..Talk::default()

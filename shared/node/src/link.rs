@@ -55,6 +55,9 @@ pub(crate) struct PeerStore {
     pub(crate) store: StoreId,
     pub(crate) incarnation: Incarnation,
     pub(crate) opening: Nonce,
+    /// Its clock when it greeted, and ours when we read that.
+    pub(crate) now: Moment,
+    pub(crate) greeted: Moment,
 }
 
 /// One conversation.
@@ -103,12 +106,8 @@ pub(crate) struct Link {
     pub(crate) handed_in: BTreeMap<DocumentId, HandIn>,
     /// What it last said of its backups.
     pub(crate) backups: Option<Backups>,
-    /// When the peer was last heard before this conversation, since the opening.
-    pub(crate) heard_before: Option<Moment>,
     /// Whether another copy of its store is known to run.
     pub(crate) is_twice: bool,
-    /// Whether it was noticed that its store came back from an older copy.
-    pub(crate) is_older_copy: bool,
 }
 
 /// What our greeting said, to be compared with theirs.
@@ -207,6 +206,8 @@ pub(crate) struct Talk {
     pub(crate) proved: Option<Moment>,
     /// How far the peer's logs have been taken.
     pub(crate) taken: Cursor,
+    /// How far they had been before this conversation, until its first row has come.
+    pub(crate) taken_before: Option<Cursor>,
     /// Ranges of the peer's logs taken out of order, to be joined when the gap closes.
     pub(crate) ahead: BTreeSet<(Position, u64)>,
     /// What the peer has announced, and what has come of it.
@@ -303,8 +304,6 @@ impl Link {
             hand_ins: VecDeque::new(),
             handed_in: BTreeMap::new(),
             backups: None,
-            heard_before: None,
-            is_older_copy: false,
             is_twice: false,
         }
     }

@@ -319,8 +319,8 @@ pub const MUTANTS: &[Mutant] = &[
         name: "scope-of-move",
         breaks: "a device may pull another site's document over",
         file: "shared/node/src/admit/placed.rs",
-        text: "if !judge.directory.might_place(&claim.device, &before.scopes) {",
-        instead: "if !judge.directory.might_place(&claim.device, &claim.scopes) {",
+        text: "if !directory.might_place(&claim.device, &before.scopes) {",
+        instead: "if !directory.might_place(&claim.device, &claim.scopes) {",
         proofs: &[test(
             NODE,
             "tests::review::no_edge_can_place_another_sites_document",

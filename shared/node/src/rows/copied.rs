@@ -1,7 +1,7 @@
 //! Rows of stores that were copied.
 
 use minicbor::{Decode, Encode};
-use names::{DeviceId, Moment};
+use names::{DeviceId, Moment, Nonce};
 use protocol::codec;
 
 /// A store that came back from an older copy, or of which a copy runs beside it.
@@ -13,10 +13,13 @@ pub struct CopyRow {
     /// Which of both.
     #[n(1)]
     pub how: Copied,
-    /// When it was last heard before; none when that was before this node's opening.
+    /// The opening of its store in which it was noticed.
+    #[cbor(n(4), with = "codec::wire")]
+    pub(crate) opening: Nonce,
+    /// When it was last heard before that opening; none when that was before this node's opening.
     #[cbor(n(2), with = "codec::wire", has_nil)]
     pub from: Option<Moment>,
-    /// When it was found out, by this node's clock.
+    /// When it was noticed, by this node's clock; of one that runs twice, when that was last seen.
     #[cbor(n(3), with = "codec::wire")]
     pub until: Moment,
 }

@@ -80,7 +80,7 @@ pub(crate) enum Stage {
     Held(#[n(0)] Receipt),
 }
 
-/// When the centre answered to hold all that is here of a document, and which of its backups will
+/// When the centre answered to hold all that is here of a document, by its own clock, and which of its backups will
 /// have it: those of that opening of its store that are begun after `begun`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Receipt {
@@ -93,9 +93,15 @@ pub(crate) struct Receipt {
 }
 
 impl Receipt {
+    /// Whether it was given in this opening of the centre's store, and not in a later moment of it than
+    /// there is: whoever runs a machine's memory from a copy runs the opening twice.
+    pub(crate) fn is_of(&self, opening: Nonce, backups: &Backups) -> bool {
+        self.opening == opening && self.begun <= backups.begun
+    }
+
     /// Whether what a centre says of its backups, in an opening of its store, means that one of them
     /// has it.
     pub(crate) fn is_backed_up(&self, opening: Nonce, backups: &Backups) -> bool {
-        self.opening == opening && self.begun < backups.kept
+        self.is_of(opening, backups) && self.begun < backups.kept
     }
 }

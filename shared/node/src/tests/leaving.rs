@@ -143,12 +143,31 @@ fn what_no_backup_is_made_of_goes_after_five_weeks() {
     world.connect(1);
     world.cut(1);
     world.now = world.now.plus_ms(34 * 24 * 3_600_000);
-    world.run();
+    world.connect(1);
     assert!(world.chunks(1, case) > 0);
-    world.reopen(1);
+    world.cut(1);
     world.now = world.now.plus_ms(24 * 3_600_000);
+    world.reopen(1);
     world.run();
+    assert!(world.chunks(1, case) > 0, "the centre is asked first");
+    world.connect(1);
     assert_eq!(world.chunks(1, case), 0);
+}
+
+/// A site that was away for five weeks, and a centre that came back from an older copy meanwhile.
+#[test]
+fn what_is_old_goes_only_from_a_centre_that_has_forgotten_nothing() {
+    let mut world = four_edges();
+    let case = world.gone_to_bath();
+    let copy = world.places[0].node.store.clone();
+    world.connect(1);
+    assert!(world.awaits_backup(1));
+    (1..=4).for_each(|edge| world.cut(edge));
+    world.now = world.now.plus_ms(36 * 24 * 3_600_000);
+    world.run();
+    world.put_back(copy);
+    assert!(world.awaits_backup(1) && world.chunks(1, case) > 0);
+    assert_eq!((world.entries(0, case), world.entries(2, case)), (2, 2));
 }
 
 #[test]
@@ -175,7 +194,7 @@ fn what_the_centre_refuses_is_shown_and_handed_in_again() {
     let mut batch = store::Batch::new();
     batch.put(table, case.0, 0, whole);
     store::Store::commit(at, batch).unwrap();
-    world.now = world.now.plus_ms(2 * 300_000);
+    world.now = world.now.plus_ms(2 * 24 * 3_600_000);
     world.run();
     let handed = world.handed_over(1);
     assert_eq!((handed[0].refused, handed[0].awaits_backup), (None, true));

@@ -15,6 +15,7 @@ use crate::{
     gather::{Audience, Gathering, Repair},
     input::LinkId,
     link::{Link, Stage as Talking},
+    load::may_come,
     node::Node,
     output::Lane,
     rows::{DocumentRow, Stage},
@@ -22,8 +23,10 @@ use crate::{
     verify::VerifiedBundle,
 };
 
-/// How long to wait before what the centre refused is handed in again.
-const AGAIN_MS: i64 = 300_000;
+/// How long to wait before what the centre refused is handed in again: a whole document each time.
+const AGAIN_MS: i64 = 24 * 3_600_000;
+/// How long where what it builds on may come meanwhile.
+const COMES_MS: i64 = 300_000;
 
 /// How far a document is with being handed in over a conversation.
 #[derive(Debug, Default)]
@@ -100,7 +103,7 @@ impl<S: Store> Node<S> {
                     Some(Stage::HandsIn) => true,
                     Some(Stage::Held(receipt)) => {
                         let said = link.backed_up();
-                        said.is_some_and(|(opening, _)| opening != receipt.opening)
+                        said.is_some_and(|(opening, backups)| !receipt.is_of(opening, &backups))
                             || !self.outbox.waits_no_more(*document)
                     }
                     Some(Stage::Stays | Stage::Drops(_) | Stage::Gone) | None => false,
@@ -124,7 +127,7 @@ impl<S: Store> Node<S> {
     /// Writes down what of the hand-ins was refused and why, and tries it again in its time: what it
     /// builds on may be there by then, or a limit be another.
     fn follow_refusals(&mut self, turn: &mut Turn<S::Snapshot>) {
-        let later = turn.soon(AGAIN_MS);
+        let (soon, later) = (turn.soon(COMES_MS), turn.soon(AGAIN_MS));
         for link in self.links.values_mut() {
             link.handed_in.retain(|document, hand_in| {
                 let Some(reason) = hand_in.refused.filter(|_| hand_in.is_answered()) else {
@@ -136,7 +139,8 @@ impl<S: Store> Node<S> {
                     row.refused = Some(reason);
                     turn.draft.put(Table::Transfer, document.0, 0, &*row);
                 }
-                turn.now < *hand_in.again.get_or_insert(later)
+                let at = if may_come(reason) { soon } else { later };
+                turn.now < *hand_in.again.get_or_insert(at)
             });
         }
     }
@@ -144,8 +148,9 @@ impl<S: Store> Node<S> {
     /// When something that was refused is handed in again.
     pub(crate) fn hands_in_at(&self) -> Option<Moment> {
         let links = self.links.values();
-        let all = links.flat_map(|link| link.handed_in.values());
-        all.filter_map(|hand_in| hand_in.again).min()
+        let all = links.flat_map(|link| &link.handed_in);
+        let on_their_way = all.filter(|(document, _)| self.leaving.contains(document));
+        on_their_way.filter_map(|(_, hand_in)| hand_in.again).min()
     }
 
     /// Hands in what was planned, as far as the credit of the fill goes.
@@ -168,6 +173,8 @@ impl<S: Store> Node<S> {
                 return Ok(());
             };
             let Some(talk) = link.scopes.get_mut(&scope) else {
+                // Neither side speaks of that scope any more; another may serve.
+                link.handed_in.remove(&repair.document());
                 continue;
             };
             let mut bytes = Gathering::new(&scope, self.audience(link.is_centre));

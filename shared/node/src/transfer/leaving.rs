@@ -99,6 +99,7 @@ impl<S: Store> Node<S> {
             self.leaving.insert(document);
         } else {
             self.leaving.remove(&document);
+            self.hand_in_again(document);
         }
     }
 
@@ -148,7 +149,7 @@ impl<S: Store> Node<S> {
             let from = match self.stage_of(document) {
                 Some(Stage::Drops(from)) => from,
                 Some(Stage::Held(receipt))
-                    if self.may_drop(&receipt, turn.now) && self.is_settled(turn, document)? =>
+                    if self.may_drop(&receipt) && self.is_settled(turn, document)? =>
                 {
                     0
                 }
@@ -176,14 +177,17 @@ impl<S: Store> Node<S> {
         let Some((opening, backups)) = self.answered(document) else {
             return Ok(());
         };
-        let before = self.stage_of(document);
-        if matches!(before, Some(Stage::Held(known)) if known.opening == opening)
+        let before = self.parted.get(&document);
+        let known = before
+            .filter(|row| row.refused.is_none())
+            .map(|row| row.stage);
+        if matches!(known, Some(Stage::Held(known)) if known.is_of(opening, &backups))
             || !self.is_settled(turn, document)?
         {
             return Ok(());
         }
         let receipt = Receipt {
-            at: turn.now,
+            at: self.centre_time(turn.now),
             opening,
             begun: backups.begun,
         };
@@ -191,15 +195,30 @@ impl<S: Store> Node<S> {
         Ok(())
     }
 
-    /// Whether what the centre has answered to hold may go from here: a backup has it, or it was
-    /// there long enough.
-    fn may_drop(&self, receipt: &Receipt, now: Moment) -> bool {
-        let mut said = self.links.values().filter(|link| link.is_centre);
-        now >= receipt.at.plus_ms(HELD_MS)
-            || said.any(|link| {
-                let said = link.backed_up();
-                said.is_some_and(|(opening, backups)| receipt.is_backed_up(opening, &backups))
-            })
+    /// Whether what the centre has answered to hold may go from here: a backup has it, or the centre
+    /// had it long enough, by its own clock, when it greeted last. Only a centre that is in touch
+    /// lets anything go.
+    fn may_drop(&self, receipt: &Receipt) -> bool {
+        let mut centres = self.links.values().filter(|link| link.is_centre);
+        centres.any(|link| {
+            let (Some(them), Some((opening, backups))) = (link.them, link.backed_up()) else {
+                return false;
+            };
+            // A centre of another opening may have forgotten it; it is asked first.
+            let is_old = them.now >= receipt.at.plus_ms(HELD_MS);
+            receipt.is_backed_up(opening, &backups) || (is_old && receipt.is_of(opening, &backups))
+        })
+    }
+
+    /// The time by the clock of the centre: what it said in its greeting, and what has passed since.
+    /// This node's own may be put right at any moment.
+    fn centre_time(&self, now: Moment) -> Moment {
+        let centre = self.links.values().find(|link| link.is_centre);
+        let them = centre.and_then(|link| link.them);
+        them.map_or(now, |them| {
+            let passed = now.0.saturating_sub(them.greeted.0).max(0);
+            them.now.plus_ms(passed)
+        })
     }
 
     /// Whether nothing of a document waits, nobody is at work on it, and it is settled where it

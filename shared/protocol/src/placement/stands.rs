@@ -2,10 +2,9 @@
 //!
 //! A set of placements is a tree: each but the first names the one that it supersedes. Where one has
 //! several that follow it, these were made at the same time: a *fork*. The authority rules which of
-//! them stands; the others, and all that follows them, wait for a person. Until it has, no node
-//! reads more for a fork than each of its branches would let it: the scopes are those that all
-//! branches name. So it depends on nothing but the two sets, and the order of arrival changes
-//! nothing.
+//! them stands; the others, and all that follows them, wait for a person. Until it has, the scopes here
+//! are those that all branches name, so that this depends on nothing but the two sets. (A node then
+//! takes the first that came to it as if it were ruled: `standing_by` in `node`.)
 
 use std::collections::{BTreeMap, BTreeSet};
 
