@@ -13,7 +13,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -311,6 +311,8 @@ impl<S: Store> Driver<S> {
                 }
             }
             Output::Open(job) => {
+                let [openings, _] = &self.hub.openings;
+                openings.fetch_add(1, Ordering::Relaxed);
                 let snapshot = Arc::clone(&lock(&self.shown));
                 self.openers.open(snapshot, job);
             }
@@ -340,6 +342,10 @@ impl<S: Store> Driver<S> {
             Output::Notice(notice) => {
                 if let Notice::Heard { device, .. } = &notice {
                     self.hub.own.hear(*device);
+                }
+                if let Notice::Equal { .. } = &notice {
+                    let [openings, before_proof] = &self.hub.openings;
+                    before_proof.store(openings.load(Ordering::Relaxed), Ordering::Relaxed);
                 }
                 log(&notice);
                 // Without a listener nobody needs to be told.

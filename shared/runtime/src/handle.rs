@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Instant,
 };
 
@@ -371,6 +371,14 @@ impl Handle {
     /// Turns taken since the start, and those of them that wrote something.
     pub fn turns(&self) -> (u64, u64) {
         self.hub.turns()
+    }
+
+    /// Documents that the node had opened since the start, for a command or a summary, and how many
+    /// they were when a scope was last found equal with a peer. To come to agree, none is opened.
+    pub fn openings(&self) -> (u64, u64) {
+        let [all, before_proof] = &self.hub.openings;
+        let all = all.load(Ordering::Relaxed);
+        (all, before_proof.load(Ordering::Relaxed))
     }
 
     /// Frames and their bytes since the start, over all conversations, by lane: control, live, fill.

@@ -123,6 +123,8 @@ pub(crate) struct Hub {
     /// Turns taken, and those that wrote something.
     turns: AtomicU64,
     commits: AtomicU64,
+    /// Documents that the node had opened, and those of them before the last proof.
+    pub(crate) openings: [AtomicU64; 2],
     /// Since when the turn under way has been taken.
     in_turn: Mutex<Option<Instant>>,
     synced: Mutex<Option<Synced>>,
@@ -153,6 +155,7 @@ impl Hub {
             waiting: AtomicU64::new(0),
             turns: AtomicU64::new(0),
             commits: AtomicU64::new(0),
+            openings: Default::default(),
             in_turn: Mutex::default(),
             synced: Mutex::default(),
             unreached: Mutex::default(),

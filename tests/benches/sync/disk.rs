@@ -7,7 +7,7 @@ use std::{
     ops::Bound,
     path::Path,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -31,7 +31,14 @@ pub(crate) struct Meter {
     commits: AtomicU64,
     committing_us: AtomicU64,
     extra_us: AtomicU64,
-    last_commit: Mutex<Option<Instant>>,
+    done: Mutex<Vec<Committed>>,
+}
+
+/// One commit: when it was done, and how long it took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Committed {
+    pub(crate) at: Instant,
+    pub(crate) took: Duration,
 }
 
 /// A meter's reading.
@@ -66,10 +73,18 @@ impl Meter {
 
     /// When the last commit was done.
     pub(crate) fn last_commit(&self) -> Option<Instant> {
-        *self
-            .last_commit
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.lock().last().map(|commit| commit.at)
+    }
+
+    /// The first commit that was begun after a moment.
+    pub(crate) fn first_after(&self, moment: Instant) -> Option<Committed> {
+        let done = self.lock();
+        let begun = |commit: &&Committed| commit.at - commit.took >= moment;
+        done.iter().find(begun).copied()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Committed>> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What it shows now.
@@ -169,11 +184,10 @@ impl Store for Counted {
         let took = micros(done - began);
         self.meter.commits.fetch_add(1, Ordering::Relaxed);
         self.meter.committing_us.fetch_add(took, Ordering::Relaxed);
-        *self
-            .meter
-            .last_commit
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(done);
+        self.meter.lock().push(Committed {
+            at: done,
+            took: done - began,
+        });
         Ok(())
     }
 

@@ -20,6 +20,20 @@ impl Spread {
     }
 }
 
+impl Spread {
+    /// The least one: where figures are compared that a busy machine can only raise.
+    pub(crate) fn least(&self) -> f64 {
+        self.0.first().copied().unwrap_or_default()
+    }
+
+    /// What so large a part of the figures does not go beyond.
+    pub(crate) fn part(&self, part: f64) -> f64 {
+        let last = self.0.len().saturating_sub(1);
+        let place = (last as f64 * part).round() as usize;
+        self.0.get(place).copied().unwrap_or_default()
+    }
+}
+
 /// A number with as many places as it deserves, thousands apart.
 pub(crate) fn number(value: f64) -> String {
     let places = match value.abs() {

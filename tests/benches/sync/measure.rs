@@ -1,14 +1,16 @@
 //! The measurements of one disk: first sync, reconnect with nothing changed, ten and ten changed.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::Path as FilePath, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use harness::chance::Chance;
 use names::ChangeHash;
 use node::{Target, names::DocumentId};
 
 use crate::{
-    author::{Size, Written, ask, changes_in},
+    author::{ask, changes_in},
     failure::{Outcome, failed, must},
+    made::Made,
+    organisation::site,
     pair::{Meeting, Pair, Station, recompute},
     path::Path,
     set::{SEED, one_more_note},
@@ -38,6 +40,7 @@ pub(crate) struct Measured {
 }
 
 /// What was measured over a long path.
+#[derive(Default)]
 pub(crate) struct Far {
     /// One first sync.
     pub(crate) first: Vec<Meeting>,
@@ -49,14 +52,10 @@ pub(crate) struct Far {
 
 /// What is measured, and where from.
 pub(crate) struct Bench<'b> {
-    /// The two nodes.
+    /// The nodes.
     pub(crate) pair: Pair<'b>,
-    /// The edge's file as the authors left it.
-    pub(crate) pristine: &'b FilePath,
-    /// What they wrote.
-    pub(crate) written: &'b Written,
-    /// How large that is.
-    pub(crate) size: Size,
+    /// What the first edge holds.
+    pub(crate) made: &'b Made,
     /// How often everything is measured.
     pub(crate) runs: usize,
 }
@@ -76,16 +75,7 @@ impl Bench<'_> {
             }
             centre.stop().await;
         }
-        let centre = self.pair.centre().await?;
-        for _ in 0..self.runs {
-            measured.again.push(self.meet(&centre, None).await?);
-        }
-        centre.stop().await;
-        for _ in 0..self.runs {
-            let centre = self.pair.centre().await?;
-            measured.both_again.push(self.meet(&centre, None).await?);
-            centre.stop().await;
-        }
+        self.reconnect(&mut measured).await?;
         let centre = self.pair.centre().await?;
         for run in 0..self.runs {
             measured.apart.push(self.apart(&centre, run, None).await?);
@@ -98,26 +88,65 @@ impl Bench<'_> {
         Ok(measured)
     }
 
+    /// Reconnects with nothing changed.
+    async fn reconnect(&self, measured: &mut Measured) -> Outcome<()> {
+        let centre = self.pair.centre().await?;
+        for _ in 0..self.runs {
+            measured.again.push(self.meet(&centre, None).await?);
+        }
+        centre.stop().await;
+        for _ in 0..self.runs {
+            let centre = self.pair.centre().await?;
+            measured.both_again.push(self.meet(&centre, None).await?);
+            centre.stop().await;
+        }
+        Ok(())
+    }
+
+    /// Reconnects alone, of two that have met before.
+    ///
+    /// # Errors
+    /// When something cannot be carried out, or something was lost.
+    pub(crate) async fn reconnects(&self, path: Option<&Path>) -> Outcome<Measured> {
+        let mut measured = Measured::default();
+        self.reconnect(&mut measured).await?;
+        if let Some(path) = path {
+            let mut far = Far::default();
+            let centre = self.pair.centre().await?;
+            for _ in 0..self.runs {
+                far.again
+                    .push(self.meet(&centre, lead(Some(path), &centre)?).await?);
+            }
+            centre.stop().await;
+            measured.far = Some(far);
+        }
+        Ok(measured)
+    }
+
     /// Lets the edge meet the centre and stops it again.
     async fn meet(&self, centre: &Station, through: Option<SocketAddr>) -> Outcome<Meeting> {
-        let documents = self.size.documents;
+        let documents = self.made.held;
         let (edge, meeting) = self.pair.meet(centre, through, documents).await?;
         edge.stop().await;
         Ok(meeting)
     }
 
     /// A first sync: everything is at the edge, nothing at the centre, which is left running.
-    async fn first(&self, path: Option<&Path>) -> Outcome<(Station, Meeting)> {
-        self.pair.begin_from(self.pristine)?;
+    pub(crate) async fn first(&self, path: Option<&Path>) -> Outcome<(Station, Meeting)> {
+        self.pair.begin_from(&self.made.store)?;
         let centre = self.pair.centre().await?;
         let meeting = self.meet(&centre, lead(path, &centre)?).await?;
         let [taking, _] = meeting.centre;
         must(taking.commits > 0 && taking.syncs >= taking.commits, || {
             "the centre acknowledged what it had not made durable".to_owned()
         })?;
+        up_to_date(&[&centre]).await?;
         let (runs, _) = meeting.announced;
-        must(runs == self.size.changes, || {
-            format!("{runs} runs were announced for {}", self.size.changes)
+        // A document that stands in two scopes is announced in both.
+        let is_once = self.made.held == self.made.size.documents;
+        let least = self.made.size.changes;
+        must(runs == least || runs > least && !is_once, || {
+            format!("{runs} runs were announced for {least}")
         })?;
         Ok((centre, meeting))
     }
@@ -130,7 +159,7 @@ impl Bench<'_> {
         run: usize,
         path: Option<&Path>,
     ) -> Outcome<(Meeting, u64)> {
-        let cases = self.written.cases.iter().cycle();
+        let cases = self.made.written.cases.iter().cycle();
         let chosen: Vec<_> = cases.skip(run * 2 * CHANGED).take(2 * CHANGED).collect();
         let (here, there) = chosen.split_at(CHANGED);
         let mut chance = Chance::new(SEED, &format!("apart {run} {}", path.is_some()));
@@ -139,10 +168,11 @@ impl Bench<'_> {
         edge.stop().await;
         changes.append(&mut write_notes(centre, there, &mut chance).await?);
         let through = lead(path, centre)?;
-        let documents = self.size.documents;
+        let documents = self.made.held;
         let (edge, meeting) = self.pair.meet(centre, through, documents).await?;
         let bytes = must_have(&edge, &chosen, &changes).await?;
         must_have(centre, &chosen, &changes).await?;
+        up_to_date(&[&edge, centre]).await?;
         edge.stop().await;
         let [taking, _] = meeting.centre;
         let [_, taken, _] = meeting.edge;
@@ -171,14 +201,23 @@ impl Bench<'_> {
     }
 }
 
+/// Once all is quiet, no summary may be behind.
+async fn up_to_date(stations: &[&Station]) -> Outcome<()> {
+    for station in stations {
+        let behind = station.behind().await?;
+        must(behind == 0, || format!("{behind} summaries stay behind"))?;
+    }
+    Ok(())
+}
+
 /// Leads a path to the centre; answers what the edge has to dial.
-fn lead(path: Option<&Path>, centre: &Station) -> Outcome<Option<SocketAddr>> {
+pub(crate) fn lead(path: Option<&Path>, centre: &Station) -> Outcome<Option<SocketAddr>> {
     let address = centre.address()?;
     Ok(path.map(|path| path.lead_to(address)))
 }
 
 /// Writes one note in each of some cases.
-async fn write_notes(
+pub(crate) async fn write_notes(
     at: &Station,
     cases: &[&DocumentId],
     chance: &mut Chance,
@@ -186,7 +225,7 @@ async fn write_notes(
     let mut changes = BTreeSet::new();
     for case in cases {
         let target = Target::Document(**case);
-        let saved = ask(&at.handle(), target, one_more_note(chance)?).await?;
+        let saved = ask(&at.handle(), &site(0), target, one_more_note(chance)?).await?;
         changes.extend(saved.change);
     }
     must(changes.len() == cases.len(), || {
@@ -196,7 +235,7 @@ async fn write_notes(
 }
 
 /// Some documents at a node must hold all of these changes; answers their bytes.
-async fn must_have(
+pub(crate) async fn must_have(
     at: &Station,
     documents: &[&DocumentId],
     changes: &BTreeSet<ChangeHash>,

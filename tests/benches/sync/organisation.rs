@@ -1,4 +1,6 @@
-//! An organisation with a centre and one site with one edge, as enrolment leaves them.
+//! An organisation with a centre, sites and edges, as enrolment leaves them.
+
+use std::collections::BTreeSet;
 
 use harness::chance::Chance;
 use names::{DeviceId, Incarnation, Moment, Reason, ScopeId, SiteId, TenantId};
@@ -7,7 +9,7 @@ use protocol::{
     directory::{Device, DeviceKind, Grant, HandedInLine, Issue, Role, Site, Worker},
     enrol::{EnrolAnswer, TenantKey},
 };
-use runtime::{CentreKeys, CertificateAuthority, Material, Redeem, shell};
+use runtime::{CentreKeys, CertificateAuthority, Material, Redeem, backup::RecoveryKey, shell};
 use store::StoreKey;
 
 use crate::{
@@ -15,8 +17,40 @@ use crate::{
     set::{WORKERS, worker},
 };
 
-/// Where everything is written.
+/// Where most is written.
 const SITE: &str = "devizes";
+
+/// What there is in an organisation besides its centre.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Shape {
+    /// Edges of the first site.
+    pub(crate) edges: u64,
+    /// Further sites, with one edge each.
+    pub(crate) more_sites: u64,
+    /// Compartments of the first site, which its edges may read and write as well.
+    pub(crate) compartments: u64,
+}
+
+impl Shape {
+    /// One site with one edge and one scope.
+    pub(crate) const ONE_EDGE: Shape = Shape {
+        edges: 1,
+        more_sites: 0,
+        compartments: 0,
+    };
+    /// The same with a second edge. What was made in the one opens in the other.
+    pub(crate) const TWO_EDGES: Shape = Shape {
+        edges: 2,
+        ..Shape::ONE_EDGE
+    };
+}
+
+/// An edge: its key, its site, and the scopes that it may read and write.
+struct Edge {
+    key: DeviceKey,
+    site: SiteId,
+    scopes: BTreeSet<ScopeId>,
+}
 
 /// The organisation's keys and what its authority has said.
 pub(crate) struct Organisation {
@@ -26,7 +60,7 @@ pub(crate) struct Organisation {
     ca_key: DeviceKey,
     ca: CertificateAuthority,
     centre: DeviceKey,
-    edge: DeviceKey,
+    edges: Vec<Edge>,
     store: [u8; 32],
     said: Vec<SignedStatement>,
 }
@@ -56,14 +90,18 @@ impl Redeem for Nobody {
     }
 }
 
-/// The site.
-pub(crate) fn site() -> SiteId {
-    SITE.parse().expect("a code")
+/// A site by number.
+pub(crate) fn site(number: u64) -> SiteId {
+    let name = match number {
+        0 => SITE.to_owned(),
+        more => format!("site-{more}"),
+    };
+    name.parse().expect("a code")
 }
 
-/// Its scope.
+/// The first site's scope.
 pub(crate) fn scope() -> ScopeId {
-    ScopeId::Site(site())
+    ScopeId::Site(site(0))
 }
 
 impl Organisation {
@@ -71,35 +109,63 @@ impl Organisation {
     ///
     /// # Errors
     /// When certificates or statements cannot be made.
-    pub(crate) fn found(chance: &mut Chance) -> Outcome<Organisation> {
+    pub(crate) fn found(chance: &mut Chance, shape: Shape) -> Outcome<Organisation> {
         let mut key = || DeviceKey::from_seed(&chance.bytes());
-        let (authority, ca_key, centre, edge) = (key(), key(), key(), key());
+        let (authority, ca_key, centre) = (key(), key(), key());
+        let (tenant, tenant_key, store) = (chance.bytes(), chance.bytes(), chance.bytes());
+        // Last, so that a store that was made in a smaller organisation opens in a larger one.
+        let mut key = || DeviceKey::from_seed(&chance.bytes());
+        let keys: Vec<DeviceKey> = (0..shape.edges + shape.more_sites).map(|_| key()).collect();
         let ca = CertificateAuthority::create(&ca_key, shell::now());
         let mut made = Organisation {
-            tenant: TenantId(chance.bytes()),
-            tenant_key: chance.bytes(),
+            tenant: TenantId(tenant),
+            tenant_key,
             authority,
             ca_key,
             ca: ca.map_err(failed("the certificate authority"))?,
             centre,
-            edge,
-            store: chance.bytes(),
+            edges: Vec::new(),
+            store,
             said: Vec::new(),
         };
-        let (id, name) = (site(), "Devizes".to_owned());
-        made.say(Statement::Site(Site { id, name }))?;
+        made.say_site(0)?;
         for number in 0..WORKERS {
             let senior: Role = "senior".parse().map_err(failed("a role"))?;
             made.say(Statement::Worker(Worker {
                 id: worker(number),
                 name: format!("Worker {number}"),
-                site: site(),
+                site: site(0),
                 roles: [senior].into_iter().collect(),
             }))?;
         }
-        made.say(device(made.centre.public(), DeviceKind::Centre))?;
-        made.say(device(made.edge.public(), DeviceKind::Edge))?;
+        made.say(device(
+            made.centre.public(),
+            DeviceKind::Centre,
+            None,
+            &BTreeSet::new(),
+        ))?;
+        for (number, key) in (0..).zip(keys) {
+            let place_number = u64::saturating_sub(number + 1, shape.edges);
+            let place = site(place_number);
+            if place_number > 0 {
+                made.say_site(place_number)?;
+            }
+            let mut scopes = BTreeSet::from([ScopeId::Site(place.clone())]);
+            for number in 0..shape.compartments * u64::from(place == site(0)) {
+                let scope = format!("site:{place}/compartment-{number}").parse();
+                scopes.insert(scope.map_err(failed("a compartment"))?);
+            }
+            let (public, at) = (key.public(), Some(place.clone()));
+            made.say(device(public, DeviceKind::Edge, at, &scopes))?;
+            let site = place;
+            made.edges.push(Edge { key, site, scopes });
+        }
         Ok(made)
+    }
+
+    fn say_site(&mut self, number: u64) -> Outcome<()> {
+        let (id, name) = (site(number), format!("Site {number}"));
+        self.say(Statement::Site(Site { id, name }))
     }
 
     fn say(&mut self, statement: Statement) -> Outcome<()> {
@@ -115,7 +181,12 @@ impl Organisation {
         Ok(())
     }
 
-    /// The key of both stores.
+    /// The key to what is backed up.
+    pub(crate) fn recovery(&self) -> RecoveryKey {
+        RecoveryKey::draw(self.tenant, self.authority.public())
+    }
+
+    /// The key of every store.
     pub(crate) fn store_key(&self) -> StoreKey {
         StoreKey::from_bytes(self.store)
     }
@@ -133,12 +204,25 @@ impl Organisation {
         Ok(material)
     }
 
-    /// What the edge is made of.
+    /// What an edge is made of.
     ///
     /// # Errors
-    /// When its certificate cannot be made.
-    pub(crate) fn edge(&self) -> Outcome<Material> {
-        self.enrolled(&self.edge, Some(site()))
+    /// When there is no such edge, or its certificate cannot be made.
+    pub(crate) fn edge(&self, number: usize) -> Outcome<Material> {
+        let edge = self.edges.get(number).ok_or("there is no such edge")?;
+        self.enrolled(&edge.key, Some(edge.site.clone()))
+    }
+
+    /// The scopes that an edge may read and write.
+    pub(crate) fn scopes(&self, number: usize) -> BTreeSet<ScopeId> {
+        let edge = self.edges.get(number);
+        edge.map(|edge| edge.scopes.clone()).unwrap_or_default()
+    }
+
+    /// The scopes of all edges.
+    pub(crate) fn all_scopes(&self) -> BTreeSet<ScopeId> {
+        let all = self.edges.iter().flat_map(|edge| &edge.scopes);
+        all.cloned().collect()
     }
 
     fn enrolled(&self, key: &DeviceKey, site: Option<SiteId>) -> Outcome<Material> {
@@ -160,19 +244,20 @@ fn copy(key: &DeviceKey) -> DeviceKey {
     DeviceKey::from_seed(&key.seed())
 }
 
-fn device(key: PublicKey, kind: DeviceKind) -> Statement {
-    let is_edge = kind == DeviceKind::Edge;
+fn device(
+    key: PublicKey,
+    kind: DeviceKind,
+    site: Option<SiteId>,
+    scopes: &BTreeSet<ScopeId>,
+) -> Statement {
     let rights = Rights::READ.with(Rights::WRITE).with(Rights::PLACE);
-    let grant = Grant {
-        scope: scope(),
-        rights,
-    };
+    let grants = scopes.iter().cloned().map(|scope| Grant { scope, rights });
     Statement::Device(Device {
         key,
         kind,
         name: "a device".to_owned(),
-        grants: is_edge.then_some(grant).into_iter().collect(),
-        site: is_edge.then(site),
+        grants: grants.collect(),
+        site,
         worker: None,
     })
 }

@@ -19,9 +19,9 @@ pub(crate) const SEED: u64 = 1;
 /// Workers of the site. Three of them write in a case, one keeps a register.
 pub(crate) const WORKERS: u64 = 40;
 /// Changes of a case.
-pub(crate) const CASE_CHANGES: usize = 17;
+const CASE_CHANGES: usize = 17;
 /// Changes of a register.
-pub(crate) const REGISTER_CHANGES: usize = 16;
+const REGISTER_CHANGES: usize = 16;
 /// There is a register for so many cases.
 const CASES_PER_REGISTER: u64 = 20;
 /// Bytes of a plan.
@@ -67,9 +67,34 @@ pub(crate) struct Step {
     pub(crate) command: Command,
 }
 
-/// How many registers go with so many cases.
-pub(crate) fn registers(cases: u64) -> u64 {
-    cases / CASES_PER_REGISTER
+/// How much of its history every document has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Depth {
+    /// All of the rivals' set.
+    Whole,
+    /// Cases with their opening alone, and no registers: where a hundred thousand documents are to
+    /// be held, their number counts and not what is in them.
+    Openings,
+}
+
+impl Depth {
+    /// How many registers go with so many cases.
+    pub(crate) fn registers(self, cases: u64) -> u64 {
+        match self {
+            Depth::Whole => cases / CASES_PER_REGISTER,
+            Depth::Openings => 0,
+        }
+    }
+
+    /// How many changes so many cases have, with their registers.
+    pub(crate) fn changes(self, cases: u64) -> u64 {
+        match self {
+            Depth::Whole => {
+                cases * CASE_CHANGES as u64 + self.registers(cases) * REGISTER_CHANGES as u64
+            }
+            Depth::Openings => cases,
+        }
+    }
 }
 
 /// A worker by number.
@@ -127,11 +152,16 @@ pub(crate) fn one_more_note(chance: &mut Chance) -> Outcome<Step> {
     Ok(step(chance, author, command))
 }
 
-/// A case from its opening to its last note.
+/// A case from its opening to its last note, or its opening alone.
 ///
 /// # Errors
 /// None in practice: days are drawn within the calendar.
-pub(crate) fn case(number: u64) -> Outcome<Vec<Step>> {
+pub(crate) fn case(number: u64, depth: Depth) -> Outcome<Vec<Step>> {
+    let turns = match depth {
+        Depth::Whole => CASE_CHANGES,
+        Depth::Openings => 1,
+    };
+
     let chance = &mut Chance::new(SEED, &format!("case {number}"));
     let first = chance.below(WORKERS);
     let team = [0, 1, 2].map(|more| worker((first + more) % WORKERS));
@@ -140,8 +170,8 @@ pub(crate) fn case(number: u64) -> Outcome<Vec<Step>> {
         chance.pick(&FIRST_NAMES).copied().unwrap_or_default(),
         chance.pick(&LAST_NAMES).copied().unwrap_or_default(),
     ];
-    let mut steps = Vec::with_capacity(CASE_CHANGES);
-    for turn in 0..CASE_CHANGES {
+    let mut steps = Vec::with_capacity(turns);
+    for turn in 0..turns {
         let writer = TAKES_OVER.iter().filter(|from| turn >= **from).count();
         let on = opened.plus_days(i64::try_from(turn * 7).unwrap_or(0));
         let command = match turn {
