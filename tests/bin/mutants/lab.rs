@@ -196,7 +196,7 @@ impl Lab {
             asked.push(words.into_iter().map(str::to_owned).collect());
         }
         let is_seeds = |proof: &&Proof| matches!(proof, Proof::Seeds { .. });
-        if proofs.iter().any(|proof| is_seeds(&proof)) {
+        if proofs.iter().any(is_seeds) {
             let words = ["build", "--package", SUITE, "--bin", "sim"];
             asked.push(words.map(str::to_owned).to_vec());
         }
