@@ -19,8 +19,8 @@
 //! | H7, H13 | changes that build on what nobody has, or on what was left out | `each_hostile_change_is_refused_for_its_own_reason`, `orphans_are_refused_and_leave_nothing_behind`, `an_exception_ends_when_what_was_lost_is_back` |
 //! | H8 | another's actor, another's next number | `each_hostile_change_is_refused_for_its_own_reason`, `nobody_signs_for_another_device`, `nobody_may_write_as_a_fixed_actor` |
 //! | H9 | a change of one document in another | `each_hostile_change_is_refused_for_its_own_reason`, `a_head_fits_no_other_tenant_document_actor_or_key` |
-//! | H10 | counters that jump or overlap | `each_hostile_change_is_refused_for_its_own_reason` |
-//! | H11 | reading and writing outside one's scopes | `nobody_is_told_what_he_may_not_read`, `nobody_writes_where_he_may_not`, `nobody_places_where_he_may_not`, `no_edge_can_place_another_sites_document` |
+//! | H10 | counters that jump or overlap, objects of another kind | `each_hostile_change_is_refused_for_its_own_reason`, `a_change_keeps_to_the_genesis_of_its_kind` |
+//! | H11 | reading and writing outside one's scopes | `nobody_is_told_what_he_may_not_read`, `nobody_writes_where_he_may_not`, `nobody_places_where_he_may_not`, `nobody_pulls_over_what_stands_elsewhere`, `no_edge_can_place_another_sites_document` |
 //! | H12 | what was said before, said again | `what_is_sent_again_changes_nothing`, `no_session_is_ever_resumed`, `a_second_connection_begins_from_nothing` |
 //! | all | one device sends what the other refuses: equal except one, and an innocent later note arrives | `what_is_refused_of_one_device_costs_nobody_else_an_entry`, `everything_else_of_such_a_document_goes_on` |
 

@@ -83,13 +83,13 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "genesis",
-        breaks: "a document may begin beside its genesis",
+        breaks: "a change may write into what another kind's genesis has made",
         file: "shared/node/src/admit/footing.rs",
-        text: "if header.deps.is_empty() || sound.is_err() {",
-        instead: "if sound.is_err() {",
+        text: "preflight::suits(header, row.kind).and(preflight::continues(header, highest));",
+        instead: "preflight::continues(header, highest);",
         proofs: &[test(
             NODE,
-            "tests::forged::hostile::a_change_that_builds_on_nothing_is_refused",
+            "tests::forged::hostile::a_change_keeps_to_the_genesis_of_its_kind",
         )],
     },
     Mutant {
@@ -323,7 +323,7 @@ pub const MUTANTS: &[Mutant] = &[
         instead: "if !directory.might_place(&claim.device, &claim.scopes) {",
         proofs: &[test(
             NODE,
-            "tests::review::no_edge_can_place_another_sites_document",
+            "tests::forged::nobody_pulls_over_what_stands_elsewhere",
         )],
     },
     Mutant {

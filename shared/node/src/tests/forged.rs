@@ -5,13 +5,13 @@
 mod craft;
 mod hostile;
 
-use names::ChangeHash;
+use names::{ChangeHash, TransferReason};
 use protocol::{
     bundle::Bundle,
     codec,
     log::Cursor,
     message::{Frame, List, StatementBatch, Table as ScopeTable, TableRow, Wanted},
-    placement::SignedPlacement,
+    placement::{Placement, SignedPlacement},
 };
 use store::Table;
 
@@ -263,14 +263,17 @@ fn answered(world: &mut World, frame: &Frame) -> Vec<Frame> {
 fn nobody_is_told_what_he_may_not_read() {
     let asked = |scope: &str| {
         let scope: ScopeId = scope.parse().unwrap();
-        let row = TableRow {
+        // It cannot know how far the rounds have got, and tries.
+        let rows = (0..16).map(|round| TableRow {
             scope: scope.clone(),
             digest: protocol::Digest([7; 32]),
             count: 0,
             mine: Cursor::new(),
             yours: Cursor::new(),
-            round: 1,
-        };
+            round: 8 * round,
+        });
+        let tables = rows.map(|row| Frame::Table(ScopeTable { rows: vec![row] }));
+        let mut frames: Vec<Frame> = tables.collect();
         let list = List {
             scope: scope.clone(),
             round: 1,
@@ -282,11 +285,7 @@ fn nobody_is_told_what_he_may_not_read() {
             round: 1,
             cells: 0,
         };
-        let frames = [
-            Frame::Table(ScopeTable { rows: vec![row] }),
-            Frame::List(list),
-            Frame::Wanted(wanted),
-        ];
+        frames.extend([Frame::List(list), Frame::Wanted(wanted)]);
         let (mut world, _) = world();
         let answers = frames.iter().map(|frame| answered(&mut world, frame));
         answers.collect::<Vec<_>>()
@@ -317,6 +316,36 @@ fn nobody_places_where_he_may_not() {
     world.say_as(2, &Frame::Live(batch(BATH, vec![stolen], Vec::new())));
     let snapshot = world.places[0].node.snapshot().unwrap();
     assert_eq!(views::scopes_of(&snapshot, case).unwrap(), []);
+}
+
+/// Only who may place where a document stands may say where it goes, whatever reason he gives and
+/// however long it may also stay.
+#[test]
+fn nobody_pulls_over_what_stands_elsewhere() {
+    let (mut world, case) = world();
+    let snapshot = world.places[0].node.snapshot().unwrap();
+    let kept = crate::draft::read_row(&snapshot, Table::Placement, case.as_ref(), 0);
+    let kept: SignedPlacement = kept.unwrap().unwrap();
+    let (id, claim) = kept.claim().unwrap();
+    for (scopes, reason) in [
+        (vec!["site:devizes"], Some(TransferReason::MovedHome)),
+        (vec![BATH, "site:devizes"], None),
+    ] {
+        let pulled = Placement {
+            device: key(3).device_id(),
+            scopes: scopes.iter().map(|scope| scope.parse().unwrap()).collect(),
+            previous: Some(id),
+            root: None,
+            reason,
+            ..claim.clone()
+        };
+        let pulled = SignedPlacement::sign(&key(3), &TENANT, &pulled);
+        let frame = batch("site:devizes", vec![pulled], Vec::new());
+        world.say_as(3, &Frame::Live(frame));
+        let snapshot = world.places[0].node.snapshot().unwrap();
+        let stands = views::scopes_of(&snapshot, case).unwrap();
+        assert_eq!(stands, [BATH.parse().unwrap()], "{scopes:?}");
+    }
 }
 
 /// A store that was put back from a copy would otherwise write under numbers that others have
@@ -396,7 +425,7 @@ fn what_is_refused_of_one_device_costs_nobody_else_an_entry() {
     let other = world.open_case(2, BATH);
     world.run();
     world.cut(1);
-    world.note(1, case, "its signature will be forged");
+    let forged = world.note(1, case, "its signature will be forged");
     let (position, bundle) = world.last_bundle(1, case);
     let bad = crate::bundle::chunks(&bundle).unwrap().pop().unwrap().0;
     world.swap_bundle(1, case, (position, spoilt(bundle)));
@@ -415,7 +444,13 @@ fn what_is_refused_of_one_device_costs_nobody_else_an_entry() {
         assert!(except::text(&mut world, index, case).contains("an innocent later note"));
         assert!(except::text(&mut world, index, other).contains("in another case"));
     }
-    let snapshot = world.places[2].node.snapshot().unwrap();
-    let state = views::entry_state(&snapshot, innocent.entry).unwrap();
-    assert_eq!(state, Some(views::EntryState::AtTheCentre));
+    let state = |index: usize, saved: &Saved| {
+        let snapshot = world.places[index].node.snapshot().unwrap();
+        views::entry_state(&snapshot, saved.entry).unwrap()
+    };
+    let arrived = Some(views::EntryState::AtTheCentre);
+    assert_eq!(state(2, &innocent), arrived);
+    // What was refused is not called arrived where it was written.
+    assert_ne!(state(1, &forged), arrived);
+    assert_ne!(world.places[1].node.waiting(), 0);
 }

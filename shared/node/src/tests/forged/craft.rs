@@ -30,6 +30,8 @@ pub(super) struct Crafted {
     pub(super) room: &'static str,
     /// How many operations it says that it has.
     pub(super) ops: i64,
+    /// Of which kind's documents it uses an object.
+    pub(super) kind: Kind,
 }
 
 fn genesis() -> &'static document::genesis::Fixed {
@@ -72,6 +74,7 @@ impl Crafted {
             start_op: genesis().max_op + 1,
             room: "x",
             ops: 1,
+            kind: Kind::CASE,
         }
     }
 
@@ -116,7 +119,7 @@ impl Crafted {
 
     fn whole(&self) -> packed::Whole {
         let mut rest = [uleb(self.seq), uleb(self.start_op), vec![0, 0, 1, 16]].concat();
-        rest.extend(genesis().actor.0);
+        rest.extend(document::genesis::genesis(self.kind).unwrap().actor.0);
         let columns = self.columns();
         rest.extend(uleb(columns.len() as u64));
         for (name, bytes) in &columns {

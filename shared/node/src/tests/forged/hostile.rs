@@ -162,11 +162,17 @@ fn each_hostile_change_is_refused_for_its_own_reason() {
     }
 }
 
+/// It builds on the genesis of a case and writes into an object of a session's. Nothing is there to
+/// be written in, wherever the case is opened.
 #[test]
-fn a_change_that_builds_on_nothing_is_refused() {
+fn a_change_keeps_to_the_genesis_of_its_kind() {
     let (_, case) = world();
-    let (what, make, reason) = HOSTILE[0];
-    assert_harmless(what, &make(case), reason, &[]);
+    let crafted = Crafted {
+        kind: names::Kind::SESSION,
+        ..Crafted::new(case)
+    };
+    let (bundles, bad) = ([crafted.bundle()], [crafted.hash()]);
+    assert_harmless("another kind's", &bundles, Reason::Malformed, &bad);
 }
 
 /// One signature covers all before it only where each names its author's one before.
@@ -210,8 +216,7 @@ fn what_no_signature_closes_is_not_taken() {
     assert_harmless("an open end", &[open], Reason::BadSignature, &bad);
 }
 
-/// Ops that replace what there is not, or are of objects there are none of, come in by their form
-/// and are left out when the document is opened; sent again, they are no news.
+/// What was recorded on the wire and is played again is no news.
 #[test]
 fn what_is_sent_again_changes_nothing() {
     let (mut world, case) = world();
