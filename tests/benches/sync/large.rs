@@ -161,7 +161,7 @@ async fn fall_behind(organisation: &Organisation, pair: &Pair<'_>, stores: &Stor
     let began = Instant::now();
     let centre = pair.centre().await?;
     let backed = centre.handle().backup(file.clone(), |_, _| true).await;
-    let backed = backed.map_err(failed("the backup"))?;
+    let (backed, _) = backed.map_err(failed("the backup"))?;
     let backing = began.elapsed();
     let mut chance = Chance::new(SEED, "after the backup");
     let chosen: Vec<&DocumentId> = stores.made.written.cases.iter().take(FORGOTTEN).collect();
