@@ -472,3 +472,7 @@ fn of_table(error: TableError) -> StoreError {
         _ => StoreError::Io(ErrorKind::Other),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -18,20 +18,31 @@ use harness::{
 
 use crate::tree;
 
-/// How long a test, or all its seeds, may take: many times what the slowest takes. Without its check
+/// How long a test may take: many times what the slowest takes. Without its check
 /// a program may go on for ever.
-const PROOF_TIME_MAX: Duration = Duration::from_secs(900);
+const PROOF_TIME_MAX: Duration = Duration::from_secs(300);
 /// How often it is looked whether one has ended.
 const LOOKS_EVERY: Duration = Duration::from_millis(20);
 
-/// The crates that most mutants are in. They are built together and without the suite, which would
-/// take with it everything that stands on them.
-const CORE: [&str; 3] = ["ridgeway-document", "ridgeway-protocol", "ridgeway-node"];
-/// The suite: named beside any other crate, so that dependencies are built in one form for both.
-const SUITE: &str = "ridgeway-tests";
-
-/// The crates of ours that these stand on.
-const BELOW: [&str; 3] = ["ridgeway-names", "ridgeway-domain", "ridgeway-store"];
+/// The crates that most mutants are in. They are built together, whichever of them are needed, so
+/// that what they depend on is built in one form. Any other is built alone, in a form of its own:
+/// beside the suite it would be that of the suite, with everything that stands on the crate.
+const CORE: [&str; 4] = [
+    "ridgeway-document",
+    "ridgeway-protocol",
+    "ridgeway-store",
+    "ridgeway-node",
+];
+/// What is not optimised: our own code is built for each mutant anew, to run some short tests.
+const PLAIN: [&str; 7] = [
+    "ridgeway-names",
+    "ridgeway-domain",
+    "ridgeway-document",
+    "ridgeway-protocol",
+    "ridgeway-store",
+    "ridgeway-node",
+    "ridgeway-runtime",
+];
 
 /// What became of a mutant.
 pub(crate) enum Verdict {
@@ -62,16 +73,11 @@ impl fmt::Display for Verdict {
 
 /// What must notice, in words.
 pub(crate) fn name_of(proof: &Proof) -> String {
-    match proof {
-        Proof::Test { of, name, .. } => {
-            let test = name.rsplit("::").next().unwrap_or(name);
-            if of.is_empty() {
-                test.to_owned()
-            } else {
-                format!("{test} ({of})")
-            }
-        }
-        Proof::Seeds { count } => format!("one of {count} seeds of the simulator"),
+    let test = proof.name.rsplit("::").next().unwrap_or(proof.name);
+    if proof.of.is_empty() {
+        test.to_owned()
+    } else {
+        format!("{test} ({})", proof.of)
     }
 }
 
@@ -170,38 +176,17 @@ impl Lab {
 
     /// Builds what these proofs need; none when the compiler refuses.
     fn build(&self, proofs: &[&Proof]) -> Result<Option<BTreeMap<String, Program>>, String> {
-        let packages = proofs.iter().filter_map(|proof| match proof {
-            Proof::Test { package, .. } => Some(*package),
-            Proof::Seeds { .. } => None,
-        });
-        let packages: BTreeSet<&str> = packages.collect();
+        let packages: BTreeSet<&str> = proofs.iter().map(|proof| proof.package).collect();
+        let (core, alone): (Vec<&str>, Vec<&str>) = packages
+            .into_iter()
+            .partition(|package| CORE.contains(package));
+        let mut asked: Vec<Vec<&str>> = alone.into_iter().map(|package| vec![package]).collect();
+        if !core.is_empty() {
+            asked.push(CORE.to_vec());
+        }
         let mut programs = BTreeMap::new();
-        let mut asked: Vec<Vec<String>> = Vec::new();
-        if packages.iter().any(|package| CORE.contains(package)) {
-            // All of them, whichever are needed: what they depend on is then built in one form. Our
-            // own code is not optimised: it is built for each mutant anew, to run some tests.
-            let mut words = vec!["test".to_owned(), "--no-run".to_owned(), "--lib".to_owned()];
-            for package in CORE {
-                words.extend(["--package".to_owned(), package.to_owned()]);
-            }
-            for package in CORE.iter().chain(&BELOW) {
-                let setting = format!("profile.dev.package.{package}.opt-level=0");
-                words.extend(["--config".to_owned(), setting]);
-            }
-            asked.push(words);
-        }
-        for package in packages.iter().filter(|package| !CORE.contains(package)) {
-            let mut words = vec!["test", "--no-run", "--lib", "--package", SUITE];
-            words.extend(["--package", package]);
-            asked.push(words.into_iter().map(str::to_owned).collect());
-        }
-        let is_seeds = |proof: &&Proof| matches!(proof, Proof::Seeds { .. });
-        if proofs.iter().any(is_seeds) {
-            let words = ["build", "--package", SUITE, "--bin", "sim"];
-            asked.push(words.map(str::to_owned).to_vec());
-        }
-        for words in asked {
-            match self.cargo(&words)? {
+        for packages in asked {
+            match self.cargo(&packages)? {
                 Some(built) => programs.extend(built),
                 None => return Ok(None),
             }
@@ -209,17 +194,25 @@ impl Lab {
         Ok(Some(programs))
     }
 
-    /// Runs cargo in the copy; answers the programs it has built, by the names of their targets.
-    fn cargo(&self, words: &[String]) -> Result<Option<BTreeMap<String, Program>>, String> {
+    /// Builds the unit tests of packages in the copy; answers the programs, by their packages.
+    fn cargo(&self, packages: &[&str]) -> Result<Option<BTreeMap<String, Program>>, String> {
         let failed = |error: std::io::Error| format!("cargo: {error}");
         let begun = self.begun.replace(true);
         let mut log = File::options();
         let log = log.create(true).write(true).append(begun).truncate(!begun);
         let log = log.open(&self.log).map_err(failed)?;
-        let output = command("cargo")
+        let mut cargo = command("cargo");
+        cargo.args(["test", "--no-run", "--lib"]);
+        for package in packages {
+            cargo.args(["--package", package]);
+        }
+        for package in PLAIN {
+            cargo.arg("--config");
+            cargo.arg(format!("profile.dev.package.{package}.opt-level=0"));
+        }
+        let output = cargo
             .current_dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.target)
-            .args(words)
             .arg("--message-format=json-render-diagnostics")
             .stderr(log)
             .output()
@@ -232,21 +225,14 @@ impl Lab {
     }
 
     fn run(&self, proof: &Proof, programs: &BTreeMap<String, Program>) -> Result<Ended, String> {
-        let target = match proof {
-            Proof::Test { package, .. } => package.replace('-', "_"),
-            Proof::Seeds { .. } => "sim".to_owned(),
-        };
-        let program = programs.get(&target);
-        let program = program.ok_or(format!("cargo has built no {target}"))?;
-        let words: Vec<String> = match proof {
-            Proof::Test { name, .. } => vec!["--exact".into(), (*name).into()],
-            Proof::Seeds { count } => vec!["--count".into(), count.to_string()],
-        };
+        let target = proof.package;
+        let program = programs.get(target);
+        let program = program.ok_or(format!("cargo has built no tests of {target}"))?;
         let printed = self.target.with_file_name("printed");
         let out = File::create(&printed).map_err(|error| format!("{target}: {error}"))?;
         let child = Command::new(&program.file)
             .current_dir(&program.folder)
-            .args(&words)
+            .args(["--exact", proof.name])
             .stdout(out)
             .stderr(Stdio::null())
             .spawn();
@@ -279,38 +265,25 @@ fn judge(proof: &Proof, status: Option<ExitStatus>, printed: &str) -> Result<End
     let Some(status) = status else {
         return Ok(Ended::Failed(format!("{name}, which did not end")));
     };
-    match proof {
-        Proof::Test { name: test, .. } => {
-            if !printed.contains("running 1 test\n") {
-                return Err(format!("there is no test {test}: its mutants name it"));
-            }
-            if status.success() {
-                return Ok(Ended::Passed);
-            }
-            let is_told = printed.contains(&format!("test {test} ... FAILED"));
-            let died = if is_told { "" } else { ", which died" };
-            Ok(Ended::Failed(format!("{name}{died}")))
-        }
-        Proof::Seeds { .. } if status.success() => Ok(Ended::Passed),
-        Proof::Seeds { .. } => {
-            let seed = printed.split("cargo sim --seed ").nth(1);
-            let seed = seed.and_then(|rest| rest.lines().next());
-            let oracle = printed.split("FAILED ").nth(1);
-            let oracle = oracle.and_then(|rest| rest.split(':').next());
-            match (seed, oracle) {
-                (Some(seed), Some(oracle)) => Ok(Ended::Failed(format!("seed {seed}, {oracle}"))),
-                _ => Err(format!("the simulator did not run: {status}")),
-            }
-        }
+    if !printed.contains("running 1 test\n") {
+        let test = proof.name;
+        return Err(format!("there is no test {test}: a mutant names it"));
     }
+    if status.success() {
+        return Ok(Ended::Passed);
+    }
+    let is_told = printed.contains(&format!("test {} ... FAILED", proof.name));
+    let died = if is_told { "" } else { ", which died" };
+    Ok(Ended::Failed(format!("{name}{died}")))
 }
 
-/// The program that a line of cargo's messages tells of, and the name of its target.
+/// The program that a line of cargo's messages tells of, and the package it is of.
 fn program(line: &str) -> Option<(String, Program)> {
     let message: serde_json::Value = serde_json::from_str(line).ok()?;
     let file = PathBuf::from(message.get("executable")?.as_str()?);
-    let name = message.get("target")?.get("name")?.as_str()?.to_owned();
+    let (_, id) = message.get("package_id")?.as_str()?.rsplit_once('#')?;
+    let (name, _) = id.split_once('@')?;
     let manifest = PathBuf::from(message.get("manifest_path")?.as_str()?);
     let folder = manifest.parent()?.to_owned();
-    Some((name, Program { file, folder }))
+    Some((name.to_owned(), Program { file, folder }))
 }
