@@ -72,6 +72,13 @@ impl fmt::Display for Spread {
     }
 }
 
+/// How many programs want the processors, on average over a minute; none where that is not told.
+/// Whoever reads the figures needs it: what another program is given, these nodes wait for.
+pub(crate) fn load() -> Option<String> {
+    let load = std::fs::read_to_string("/proc/loadavg").ok()?;
+    load.split_whitespace().next().map(str::to_owned)
+}
+
 #[cfg(target_os = "linux")]
 /// Seconds of processor time that this process has used; hundredths count.
 pub(crate) fn cpu_seconds() -> Option<f64> {

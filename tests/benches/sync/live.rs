@@ -15,7 +15,7 @@ use crate::{
     made::Made,
     measure::must_have,
     organisation::site,
-    pair::{PATIENCE, Pair, Station, equal, ms, silence},
+    pair::{PATIENCE, Pair, Station, equal, ms, rest},
     set::{SEED, one_more_note},
 };
 
@@ -52,7 +52,7 @@ pub(crate) async fn run(pair: &Pair<'_>, made: &Made) -> Outcome<Vec<Note>> {
     for number in [0, 1] {
         let edge = pair.edge_of(number, address).await?;
         wait_equal(&edge).await?;
-        silence(&edge, &centre).await?;
+        rest(&edge, &centre).await?;
         edges.push(edge);
     }
     let [from, to] = edges.as_slice() else {
@@ -88,7 +88,7 @@ async fn fill(pair: &Pair<'_>, made: &Made) -> Outcome<()> {
     first.stop().await;
     let second = pair.edge_of(1, Some(centre.address()?)).await?;
     wait_equal(&second).await?;
-    silence(&second, &centre).await?;
+    rest(&second, &centre).await?;
     second.stop().await;
     centre.stop().await;
     Ok(())

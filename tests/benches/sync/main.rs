@@ -136,6 +136,9 @@ fn run(wish: &Wish, folder: &Path) -> Outcome<Verdicts> {
     fs::create_dir_all(folder).map_err(failed("the folder"))?;
     let probes = Spread::of(&disk::probe(folder)?, |ms| *ms);
     println!("this disk makes 4 KiB durable in {probes} ms");
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let load = figures::load().unwrap_or_else(|| "not told".to_owned());
+    println!("{cores} cores, load before the bench: {load}");
     println!("floors and rivals: quoted, another machine and day, a disk of about 4 ms; the");
     println!("rivals speak plain TCP and make nothing durable before they acknowledge it");
     let stage = Stage {

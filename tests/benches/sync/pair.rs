@@ -98,7 +98,7 @@ impl Station {
     }
 
     /// Documents whose summary is behind.
-    pub(crate) async fn behind(&self) -> Outcome<u64> {
+    async fn behind(&self) -> Outcome<u64> {
         let mut behind = 0;
         for scope in &self.scopes {
             let listed = self.handle().list(scope.clone()).await;
@@ -335,7 +335,7 @@ impl<'o> Pair<'o> {
         let (edge_then, centre_then) = (edge.work(), centre.work());
         equal(centre, &mut centre_says).await?;
         let both = Instant::now();
-        let quiet = silence(&edge, centre).await?;
+        let quiet = rest(&edge, centre).await?;
         let linked = linked.join().map_err(failed("the handshake"))?;
         // Whoever looks may be woken late; the handshake was over before the proof.
         let linked = linked.clamp(dials, proved);
@@ -413,6 +413,22 @@ pub(crate) async fn equal(at: &Station, notices: &mut Receiver<Notice>) -> Outco
         }
     }
     Ok(())
+}
+
+/// Waits until neither sends or writes anything more and no summary is behind; answers when the
+/// last of it was. On a busy machine a summary may take longer than any silence.
+pub(crate) async fn rest(edge: &Station, centre: &Station) -> Outcome<Instant> {
+    let at_most = Instant::now() + PATIENCE;
+    loop {
+        let since = silence(edge, centre).await?;
+        let behind = edge.behind().await? + centre.behind().await?;
+        if behind == 0 {
+            return Ok(since);
+        }
+        must(Instant::now() < at_most, || {
+            format!("{behind} summaries stay behind")
+        })?;
+    }
 }
 
 /// Waits until neither node has sent or written anything for a while; answers when the last was.
