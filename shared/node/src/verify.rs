@@ -17,6 +17,7 @@ use protocol::{
     message::{Batch, Frame},
     placement::{Placement, PlacementId, SignedPlacement},
     signed::{Head, PublicKey},
+    together::{Proven, Signed},
 };
 
 /// The changes of one frame, put together again: four times what an honest frame holds. A change
@@ -112,6 +113,31 @@ pub(crate) enum Checked {
     Unknown,
 }
 
+/// A bundle that was taken apart; nothing in it is proved yet.
+struct Read {
+    bundle: Bundle,
+    headers: Vec<Header>,
+    bytes: usize,
+}
+
+impl Read {
+    fn new(bundle: Bundle) -> Result<Read, Reason> {
+        let mut headers: Vec<Header> = Vec::with_capacity(bundle.changes.len());
+        let mut bytes = 0;
+        bundle::each_change(&bundle, |whole| {
+            bytes += whole.chunk().len();
+            headers.push(whole.header()?);
+            Ok(())
+        })?;
+        check_form(&bundle)?;
+        Ok(Read {
+            bundle,
+            headers,
+            bytes,
+        })
+    }
+}
+
 impl Verifier {
     /// A verifier for whom `identity` serves, with the directory as known.
     pub fn new(identity: &Identity, directory: Arc<Directory>) -> Verifier {
@@ -157,39 +183,46 @@ impl Verifier {
 
     fn load(&self, lane: Lane, mut batch: Batch, bytes: usize) -> Load {
         let mut rejected = Vec::new();
+        let mut reject = |document, reason| {
+            rejected.push(Rejected {
+                document,
+                run: None,
+                reason,
+            });
+        };
+        let (mut read, mut room) = (Vec::new(), LOAD_BYTES_MAX);
+        for bundle in std::mem::take(&mut batch.bundles) {
+            let document = bundle.document;
+            let left = room.checked_sub(bundle::size(&bundle));
+            room = left.unwrap_or(room);
+            let taken_apart = match left {
+                Some(_) => Read::new(bundle),
+                None => Err(Reason::TooLarge),
+            };
+            match taken_apart {
+                Ok(bundle) => read.push(bundle),
+                Err(reason) => reject(document, reason),
+            }
+        }
+        let heads = read.iter().flat_map(|bundle| self.heads_signed(bundle));
+        let placed = batch.placements.iter();
+        let placed = placed.filter_map(|placement| self.placement_signed(placement));
+        let proven = Proven::of(heads.chain(placed));
         let mut placements = Vec::new();
         for signed in std::mem::take(&mut batch.placements) {
             let document = signed
                 .claim()
                 .map(|(_, claim)| claim.document)
                 .unwrap_or_default();
-            match self.placement(signed) {
+            match self.placement_among(signed, &proven) {
                 Ok(placement) => placements.push(placement),
-                Err(reason) => rejected.push(Rejected {
-                    document,
-                    run: None,
-                    reason,
-                }),
+                Err(reason) => reject(document, reason),
             }
         }
-        let (mut bundles, mut room) = (Vec::new(), LOAD_BYTES_MAX);
-        for bundle in std::mem::take(&mut batch.bundles) {
-            let document = bundle.document;
-            let left = room.checked_sub(bundle::size(&bundle));
-            room = left.unwrap_or(room);
-            let verified = match left {
-                Some(_) => self.bundle(bundle, &mut rejected),
-                None => Err(Reason::TooLarge),
-            };
-            match verified {
-                Ok(bundle) => bundles.push(bundle),
-                Err(reason) => rejected.push(Rejected {
-                    document,
-                    run: None,
-                    reason,
-                }),
-            }
-        }
+        let bundles = read
+            .into_iter()
+            .map(|bundle| self.read_bundle(bundle, &proven, &mut rejected))
+            .collect();
         Load {
             lane,
             batch,
@@ -210,14 +243,22 @@ impl Verifier {
         bundle: Bundle,
         rejected: &mut Vec<Rejected>,
     ) -> Result<VerifiedBundle, Reason> {
-        let mut headers: Vec<Header> = Vec::with_capacity(bundle.changes.len());
-        let mut bytes = 0;
-        bundle::each_change(&bundle, |whole| {
-            bytes += whole.chunk().len();
-            headers.push(whole.header()?);
-            Ok(())
-        })?;
-        check_form(&bundle)?;
+        let bundle = Read::new(bundle)?;
+        let proven = Proven::of(self.heads_signed(&bundle));
+        Ok(self.read_bundle(bundle, &proven, rejected))
+    }
+
+    /// Verifies what every author of a bundle has written.
+    fn read_bundle(
+        &self,
+        Read {
+            bundle,
+            headers,
+            bytes,
+        }: Read,
+        proven: &Proven,
+        rejected: &mut Vec<Rejected>,
+    ) -> VerifiedBundle {
         let mut lines = Vec::new();
         for (author, actor) in bundle.authors.iter().enumerate() {
             let of = |place: usize| {
@@ -227,7 +268,7 @@ impl Verifier {
             let places: Vec<usize> = (0..headers.len()).filter(|place| of(*place)).collect();
             let closings = bundle.closings.iter();
             let closings = closings.filter(|closing| of(usize::from(closing.change)));
-            match self.line(&bundle, &headers, *actor, &places, closings) {
+            match self.line((&bundle, &headers), *actor, &places, closings, proven) {
                 Ok(runs) => lines.push(VerifiedLine {
                     actor: *actor,
                     places,
@@ -243,22 +284,42 @@ impl Verifier {
                 }
             }
         }
-        Ok(VerifiedBundle {
+        VerifiedBundle {
             bundle,
             headers,
             lines,
             bytes,
+        }
+    }
+
+    /// What the heads in a bundle have to be signed by, so far as that is known.
+    fn heads_signed<'b>(&'b self, read: &'b Read) -> impl Iterator<Item = Signed> + 'b {
+        let bundle = &read.bundle;
+        bundle.closings.iter().filter_map(move |closing| {
+            let place = usize::from(closing.change);
+            let (header, change) = (read.headers.get(place)?, bundle.changes.get(place)?);
+            let actor = bundle.authors.get(usize::from(change.author))?;
+            let head = closing.head(&header.hash);
+            let key = self.directory.signer(&head.claim().ok()?.device).ok()?;
+            Some(head.signed(&self.tenant, &bundle.document, actor, &key))
         })
+    }
+
+    /// The same of a placement.
+    fn placement_signed(&self, placement: &SignedPlacement) -> Option<Signed> {
+        let (_, claim) = placement.claim().ok()?;
+        let key = self.directory.signer(&claim.device).ok()?;
+        Some(placement.signed(&self.tenant, &key))
     }
 
     /// One author's changes: each the next after the one before, and closed by heads that fit.
     fn line<'c>(
         &self,
-        bundle: &Bundle,
-        headers: &[Header],
+        (bundle, headers): (&Bundle, &[Header]),
         actor: ActorId,
         places: &[usize],
         closings: impl Iterator<Item = &'c Closing>,
+        proven: &Proven,
     ) -> Result<Vec<(usize, Head)>, Reason> {
         let of = places.iter().filter_map(|place| headers.get(*place));
         let of: Vec<&Header> = of.collect();
@@ -277,7 +338,7 @@ impl Verifier {
             let last = of.get(at).ok_or(Reason::Malformed)?;
             let signed = closing.head(&last.hash);
             let key = self.directory.signer(&signed.claim()?.device)?;
-            let head = signed.verify(&self.tenant, &bundle.document, &actor, &key)?;
+            let head = signed.verify(&self.tenant, &bundle.document, &actor, &key, proven)?;
             if head.hash != last.hash || head.seq != last.seq {
                 return Err(Reason::WrongHash);
             }
@@ -299,9 +360,17 @@ impl Verifier {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn placement(&self, signed: SignedPlacement) -> Result<VerifiedPlacement, Reason> {
+        self.placement_among(signed, &Proven::default())
+    }
+
+    fn placement_among(
+        &self,
+        signed: SignedPlacement,
+        proven: &Proven,
+    ) -> Result<VerifiedPlacement, Reason> {
         let (_, claim) = signed.claim()?;
         let key = self.directory.signer(&claim.device)?;
-        let (id, placement) = signed.verify(&self.tenant, &key)?;
+        let (id, placement) = signed.verify(&self.tenant, &key, proven)?;
         let may = self
             .directory
             .might_place(&placement.device, &placement.scopes);

@@ -23,6 +23,8 @@ pub(crate) mod label {
     pub(crate) const CODE: &str = "ridgeway enrolment code v1";
     pub(crate) const PART: &str = "ridgeway handed in v1";
     pub(crate) const PURGED: &str = "ridgeway purged v1";
+    pub(crate) const SIGNED: &str = "ridgeway signed v1";
+    pub(crate) const WEIGHTS: &str = "ridgeway weights v1";
     pub(crate) const ENROL: &str = "ridgeway enrolment request v1";
 }
 

@@ -8,6 +8,7 @@
 //! - [`codec`]: values to bytes and back, total and bounded.
 //! - [`digest`]: the additive digest that proves two scopes equal.
 //! - [`signed`]: keys, actors, and the signed head that closes a run of changes.
+//! - [`together`]: many signatures checked at once.
 //! - [`bundle`]: changes of a document as they travel and are kept.
 //! - [`placement`]: which scopes a document belongs to, signed.
 //! - [`directory`]: who is who, as a growing set of statements signed by the authority.
@@ -36,6 +37,7 @@ pub mod signed;
 pub mod sketch;
 #[cfg(test)]
 mod testing;
+pub mod together;
 
 pub use bundle::Bundle;
 pub use digest::{Digest, DocState, Element, LtHash};

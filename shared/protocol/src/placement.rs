@@ -22,6 +22,7 @@ use crate::{
     codec,
     hash::{self, label},
     signed::{DeviceKey, PublicKey, Signature, device_id},
+    together::{Proven, Signed},
 };
 
 pub use stands::{Fork, Stands, exits, left, standing, stands, told_in};
@@ -258,7 +259,8 @@ impl SignedPlacement {
         Ok((placement.id(&self.payload), placement))
     }
 
-    /// What it says, proven: `key` signed it for this tenant.
+    /// What it says, proven: `key` signed it for this tenant. What is among `proven` is not checked
+    /// once more.
     ///
     /// That a derived document's id is what its root makes is for the caller to compare, who
     /// holds the tenant's key.
@@ -270,14 +272,21 @@ impl SignedPlacement {
         &self,
         tenant: &TenantId,
         key: &PublicKey,
+        proven: &Proven,
     ) -> Result<(PlacementId, Placement), Reason> {
         let (id, placement) = self.claim()?;
         if placement.device != device_id(key) {
             return Err(Reason::UnknownSigner);
         }
         let message = hash::message(label::PLACEMENT, tenant, &[], &self.payload);
-        key.verify(&message, &self.signature)?;
+        proven.check(key, &message, &self.signature)?;
         Ok((id, placement))
+    }
+
+    /// What has to be signed by `key` if it is to be proven.
+    pub fn signed(&self, tenant: &TenantId, key: &PublicKey) -> Signed {
+        let message = hash::message(label::PLACEMENT, tenant, &[], &self.payload);
+        Signed::new(key, &message, &self.signature)
     }
 }
 

@@ -9,6 +9,7 @@
 use std::fmt;
 
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use ed25519_zebra::VerificationKey;
 use minicbor::{Decode, Encode};
 use names::{
     ActorId, ChangeHash, DeviceId, DocumentId, Moment, Nonce, Reason, TenantId, WorkerId,
@@ -20,6 +21,7 @@ use crate::{
     bytes::byte_value,
     codec,
     hash::{self, label},
+    together::{Proven, Signed},
 };
 
 byte_value!(
@@ -33,14 +35,21 @@ byte_value!(
 );
 
 impl PublicKey {
-    /// Checks a signature over `message`, by the strict rules: no key of small order, one form
-    /// per signature, so that every node answers alike.
+    /// Checks a signature over `message` by the rules of ZIP 215, which give the same answer for
+    /// one signature as for many of them [together](crate::together), on every node; but for a key
+    /// of small order, under which one signature would fit every message, nothing is proved.
     pub(crate) fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), Reason> {
-        VerifyingKey::from_bytes(&self.0)
-            .and_then(|key| {
-                key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&signature.0))
-            })
+        if !self.is_sound() {
+            return Err(Reason::BadSignature);
+        }
+        VerificationKey::try_from(self.0)
+            .and_then(|key| key.verify(&signature.0.into(), message))
             .map_err(|_| Reason::BadSignature)
+    }
+
+    /// Whether it is a key, and of no small order.
+    pub(crate) fn is_sound(&self) -> bool {
+        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| !key.is_weak())
     }
 }
 
@@ -177,7 +186,7 @@ impl SignedHead {
     /// actor is the one that this key, document, nonce and worker make.
     ///
     /// Whether `head.hash` and `head.seq` are those of the run's last change is for the caller to
-    /// compare, who alone can read changes.
+    /// compare, who alone can read changes. What is among `proven` is not checked once more.
     ///
     /// # Errors
     /// [`Reason::TooLarge`], [`Reason::Malformed`], [`Reason::WrongActor`] or
@@ -188,6 +197,7 @@ impl SignedHead {
         document: &DocumentId,
         actor: &ActorId,
         key: &PublicKey,
+        proven: &Proven,
     ) -> Result<Head, Reason> {
         let head = self.claim()?;
         let speaks_for = derive_actor(tenant, key, document, &head.nonce, &head.worker);
@@ -195,8 +205,20 @@ impl SignedHead {
             return Err(Reason::WrongActor);
         }
         let message = head_message(tenant, document, actor, &self.payload);
-        key.verify(&message, &self.signature)?;
+        proven.check(key, &message, &self.signature)?;
         Ok(head)
+    }
+
+    /// What has to be signed by `key` if the head is to be proven.
+    pub fn signed(
+        &self,
+        tenant: &TenantId,
+        document: &DocumentId,
+        actor: &ActorId,
+        key: &PublicKey,
+    ) -> Signed {
+        let message = head_message(tenant, document, actor, &self.payload);
+        Signed::new(key, &message, &self.signature)
     }
 }
 
@@ -251,7 +273,13 @@ mod tests {
         let key = key(1);
         let said = head(&key);
         let signed = signed_head(&key);
-        let proven = signed.verify(&TENANT, &DOCUMENT, &actor(&key, &said), &key.public());
+        let proven = signed.verify(
+            &TENANT,
+            &DOCUMENT,
+            &actor(&key, &said),
+            &key.public(),
+            &Proven::default(),
+        );
         assert_eq!(proven, Ok(said.clone()));
         assert_eq!(signed.claim(), Ok(said));
     }
@@ -264,7 +292,7 @@ mod tests {
         let signed = signed_head(&mine);
         let verify =
             |tenant: &TenantId, document: &DocumentId, actor: &ActorId, key: &DeviceKey| {
-                signed.verify(tenant, document, actor, &key.public())
+                signed.verify(tenant, document, actor, &key.public(), &Proven::default())
             };
         let elsewhere = DocumentId([0x23; 16]);
         let stranger = TenantId([0x12; 16]);
@@ -307,7 +335,15 @@ mod tests {
         let said = head(&theirs);
         let actor = actor(&theirs, &said);
         let signed = SignedHead::sign(&mine, &TENANT, &DOCUMENT, &actor, &said);
-        let answer = |key: &DeviceKey| signed.verify(&TENANT, &DOCUMENT, &actor, &key.public());
+        let answer = |key: &DeviceKey| {
+            signed.verify(
+                &TENANT,
+                &DOCUMENT,
+                &actor,
+                &key.public(),
+                &Proven::default(),
+            )
+        };
         assert_eq!(answer(&theirs), Err(Reason::BadSignature));
         assert_eq!(answer(&mine), Err(Reason::WrongActor));
     }
@@ -367,7 +403,7 @@ mod tests {
                 Some(byte) => *byte ^= 1 << bit,
                 None => signed.signature.0[place - signed.payload.len()] ^= 1 << bit,
             }
-            prop_assert!(signed.verify(&TENANT, &DOCUMENT, &actor, &key.public()).is_err());
+            prop_assert!(signed.verify(&TENANT, &DOCUMENT, &actor, &key.public(), &Proven::default()).is_err());
         }
     }
 }

@@ -148,7 +148,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "signature",
         breaks: "the signature over an author's changes is not checked",
         file: "shared/protocol/src/signed.rs",
-        text: "        key.verify(&message, &self.signature)?;\n",
+        text: "        proven.check(key, &message, &self.signature)?;\n",
         instead: "        drop(message);\n",
         proofs: &[
             way(
@@ -192,7 +192,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "signature-placement",
         breaks: "the signature of a placement is not checked",
         file: "shared/protocol/src/placement.rs",
-        text: "        key.verify(&message, &self.signature)?;\n",
+        text: "        proven.check(key, &message, &self.signature)?;\n",
         instead: "        drop(message);\n",
         proofs: &[
             way(
@@ -216,6 +216,35 @@ pub const MUTANTS: &[Mutant] = &[
                 "tests::forged::a_forged_placement_does_not_come_in_with_what_is_handed_in",
             ),
         ],
+    },
+    Mutant {
+        name: "signature-together",
+        breaks: "signatures that are checked together are all taken for good",
+        file: "shared/protocol/src/together.rs",
+        text: "            && all.verify(Weights::of(&names)).is_ok()\n",
+        instead: "            && !Weights::of(&names).bytes::<1>().is_empty()\n",
+        proofs: &[
+            test(
+                PROTOCOL,
+                "together::tests::a_wrong_one_is_found_among_good_ones_and_costs_them_nothing",
+            ),
+            way(
+                "fill",
+                NODE,
+                "tests::forged::one_forged_signature_among_many_does_not_come_in",
+            ),
+        ],
+    },
+    Mutant {
+        name: "signature-of-another",
+        breaks: "what was proved of one message is taken for proof of another",
+        file: "shared/protocol/src/together.rs",
+        text: "hash::hash32(label::SIGNED, &[key.as_ref(), signature.as_ref(), message])",
+        instead: "hash::hash32(label::SIGNED, &[key.as_ref(), signature.as_ref(), &message[..0]])",
+        proofs: &[test(
+            PROTOCOL,
+            "together::tests::what_is_proven_proves_nothing_else",
+        )],
     },
     Mutant {
         name: "signature-statement",

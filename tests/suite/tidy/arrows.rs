@@ -50,6 +50,8 @@ const TABLE: &[Row] = &[
             ("minicbor", "the codec"),
             ("blake3", "digests and ids"),
             ("ed25519-dalek", "signatures"),
+            ("ed25519-zebra", "many signatures checked together"),
+            ("rand_core", "the form in which it takes its weights"),
             ("zeroize", "wipes the device key"),
         ],
     },

@@ -69,6 +69,21 @@ fn a_forged_signature_does_not_come_in_a_fill() {
     assert_refused(&world, case, crafted.hash());
 }
 
+/// In a fill signatures are checked together: a wrong one among good ones comes in no more than
+/// alone, and takes none of them with it.
+#[test]
+fn one_forged_signature_among_many_does_not_come_in() {
+    let (mut world, case) = world();
+    let first = Crafted::new(case);
+    let (second, third) = (first.next("y"), first.next("y").next("z"));
+    let forged = third.next("forged");
+    let mut bundles: Vec<Bundle> = [&first, &second, &third].map(Crafted::bundle).into();
+    bundles.push(forged.forged());
+    world.say_as(1, &Frame::Fill(batch(BATH, Vec::new(), bundles)));
+    assert_refused(&world, case, forged.hash());
+    assert!(world.holds(0, case, third.hash()), "good ones were refused");
+}
+
 /// The centre came back from an old copy, and asks exactly for what an edge has forged meanwhile.
 #[test]
 fn a_forged_signature_does_not_come_in_a_repair() {

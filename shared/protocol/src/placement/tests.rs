@@ -27,20 +27,22 @@ fn a_placement_proves_what_it_says() {
     let [mine, theirs] = [key(1), key(2)];
     let said = placement(&mine);
     let signed = SignedPlacement::sign(&mine, &TENANT, &said);
-    let proven = signed.verify(&TENANT, &mine.public()).unwrap();
+    let proven = signed
+        .verify(&TENANT, &mine.public(), &Proven::default())
+        .unwrap();
     assert_eq!(proven, (id(&mine, &said), said));
     assert_eq!(
-        signed.verify(&TENANT, &theirs.public()),
+        signed.verify(&TENANT, &theirs.public(), &Proven::default()),
         Err(Reason::UnknownSigner)
     );
     let stranger = TenantId([0; 16]);
     assert_eq!(
-        signed.verify(&stranger, &mine.public()),
+        signed.verify(&stranger, &mine.public(), &Proven::default()),
         Err(Reason::BadSignature)
     );
     let forged = SignedPlacement::sign(&theirs, &TENANT, &placement(&mine));
     assert_eq!(
-        forged.verify(&TENANT, &mine.public()),
+        forged.verify(&TENANT, &mine.public(), &Proven::default()),
         Err(Reason::BadSignature)
     );
 }
@@ -132,7 +134,9 @@ fn check(placement: &Placement, answer: Result<(), Reason>) {
     assert_eq!(placement.check(), answer, "{placement:?}");
     let signed = SignedPlacement::sign(&key(1), &TENANT, placement);
     assert_eq!(
-        signed.verify(&TENANT, &key(1).public()).is_ok(),
+        signed
+            .verify(&TENANT, &key(1).public(), &Proven::default())
+            .is_ok(),
         answer.is_ok()
     );
 }
@@ -222,7 +226,7 @@ fn scopes_out_of_order_are_refused() {
         payload,
     };
     assert_eq!(
-        forged.verify(&TENANT, &device.public()),
+        forged.verify(&TENANT, &device.public(), &Proven::default()),
         Err(Reason::Malformed)
     );
 }
