@@ -16,19 +16,18 @@ use protocol::{
 use store::{Snapshot as _, Store, StoreError, Table};
 
 use crate::{
-    draft::{decode_row, read_range, unless_damaged},
+    draft::{decode_row, unless_damaged},
     except::{self, Exceptions},
     input::{LinkId, Side},
     link::{Due, Measure, Progress, Talk},
+    logs::Log,
     node::Node,
-    rows::{IndexRow, LogItem, LogRow, PeerRow, ScopeRow, log_name, peer_name, scope_name},
+    rows::{IndexRow, LogEntry, LogItem, PeerRow, ScopeRow, peer_name, scope_name},
     turn::{PROOF_AGAIN_MS, Turn},
 };
 
 /// How far a peer's round may be ahead of ours: both open one now and then, never many at once.
 pub(crate) const ROUNDS_AHEAD_MAX: u32 = 16;
-/// Log rows read at once.
-const LOG_ROWS: usize = 512;
 
 impl<S: Store> Node<S> {
     pub(crate) fn take_plain(
@@ -165,24 +164,19 @@ impl<S: Store> Node<S> {
         was_at: &Cursor,
     ) -> Result<(), StoreError> {
         let writer = self.meta.writer;
-        let mut next = now_at.number(&writer).saturating_add(1);
+        let mut reached = now_at.number(&writer);
         let end = was_at.number(&writer);
-        while next <= end {
-            let name = log_name(scope, writer);
-            let rows = read_range(turn.draft.snapshot(), Table::Log, &name, next, LOG_ROWS)?;
-            let Some((last, _)) = rows.last() else { break };
-            next = last + 1;
-            let rows = rows
-                .into_iter()
-                .take_while(|(position, _)| *position <= end);
-            for bytes in rows.filter_map(|(_, bytes)| bytes) {
-                let row = unless_damaged(decode_row::<LogRow>(Table::Log, &bytes))?;
-                if let Some(LogRow {
+        while reached < end {
+            let stretches = Log::new(turn.draft.snapshot(), scope, writer).after(reached, end)?;
+            let Some(last) = stretches.last() else { break };
+            reached = last.last;
+            for (_, entry) in stretches.into_iter().flat_map(|stretch| stretch.entries) {
+                if let LogEntry {
                     document,
                     item: LogItem::Bundle(arrival),
                     origin: None,
                     ..
-                }) = row
+                } = entry
                 {
                     self.bundle_again(turn, document, arrival)?;
                 }

@@ -20,16 +20,15 @@ pub(crate) use departed::Audience;
 
 use crate::{
     admit::claim_of,
-    draft::{decode_row, read_arrivals, read_range, read_row, unless_damaged},
+    draft::{decode_row, read_arrivals, read_row, unless_damaged},
     link::Moved,
+    logs::Log,
     packing::{Heads, Packed, Packing},
-    rows::{DocumentRow, IndexChange, IndexRow, LogItem, LogRow, log_name},
+    rows::{DocumentRow, IndexChange, IndexRow, LogEntry, LogItem},
 };
 
 /// A signed placement's bytes beside its payload: a signature and its envelope.
 const PLACEMENT_ENVELOPE_BYTES: usize = 80;
-/// Log rows read at once.
-const LOG_ROWS: usize = 256;
 /// Index rows read at once: a document that two people work on has some dozens.
 const INDEX_ROWS: usize = 64;
 /// Bundles, or placements, in one frame: a list of them may have twice as many.
@@ -157,28 +156,22 @@ impl<'a> Gathering<'a> {
         them: Incarnation,
         done: &mut BTreeMap<DocumentId, u64>,
     ) -> Result<u64, StoreError> {
-        let name = log_name(&self.scope, from.writer);
+        let log = Log::new(snapshot, &self.scope, from.writer);
         let mut reached = from.number;
         while reached < end {
-            let rows = read_range(snapshot, Table::Log, &name, reached + 1, LOG_ROWS)?;
-            if rows.is_empty() {
+            let stretches = log.after(reached, end)?;
+            if stretches.is_empty() {
                 return Ok(end);
             }
-            for (position, bytes) in rows {
-                if position > end {
-                    return Ok(reached);
+            for stretch in stretches {
+                for (position, entry) in stretch.entries {
+                    let is_news = entry.origin != Some(them);
+                    if is_news && !self.take_entry(snapshot, &entry, them, done)? {
+                        return Ok(reached);
+                    }
+                    reached = position;
                 }
-                // What a damaged row named is found by the proof that follows.
-                let row = bytes.map(|bytes| decode_row::<LogRow>(Table::Log, &bytes));
-                let row = row
-                    .transpose()
-                    .or_else(|error| unless_damaged(Err(error)))?;
-                if let Some(row) = row.filter(|row| row.origin != Some(them))
-                    && !self.take_entry(snapshot, &row, them, done)?
-                {
-                    return Ok(reached);
-                }
-                reached = position;
+                reached = stretch.last;
             }
         }
         Ok(reached)
@@ -188,7 +181,7 @@ impl<'a> Gathering<'a> {
     fn take_entry<P: Snapshot>(
         &mut self,
         snapshot: &P,
-        entry: &LogRow,
+        entry: &LogEntry,
         them: Incarnation,
         done: &mut BTreeMap<DocumentId, u64>,
     ) -> Result<bool, StoreError> {

@@ -35,6 +35,7 @@ mod inbox;
 mod input;
 mod link;
 mod load;
+mod logs;
 mod node;
 mod opener;
 mod output;

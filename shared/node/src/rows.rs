@@ -12,7 +12,7 @@
 //! | Placement | document | order of arrival | a signed placement |
 //! | Scope | scope | 0 | [`ScopeRow`] |
 //! | Member | scope | slot of the document | [`MemberRow`] |
-//! | Log | scope + writer | position | [`LogRow`] |
+//! | Log | scope + writer | position of the last entry | [`LogPage`] |
 //! | Peer | device + peer's store + scope | 0 | [`PeerRow`] |
 //! | Summary | document | 0 | [`SummaryRow`] |
 //! | Entry | entry id | 0 | [`EntryRow`] |
@@ -328,9 +328,17 @@ pub(crate) enum LogItem {
     Left,
 }
 
+/// What one turn tells of in a scope, or a part of it; `logs` reads it.
+#[derive(Clone, Debug, Default, Encode, Decode)]
+pub(crate) struct LogPage {
+    /// In the order of their positions, which have no gaps.
+    #[cbor(n(0), with = "codec::wire")]
+    pub(crate) entries: Vec<LogEntry>,
+}
+
 /// One entry of a scope's log.
 #[derive(Clone, Debug, Encode, Decode)]
-pub(crate) struct LogRow {
+pub(crate) struct LogEntry {
     #[cbor(n(0), with = "codec::wire")]
     pub(crate) document: DocumentId,
     #[n(1)]
@@ -345,6 +353,8 @@ pub(crate) struct LogRow {
     #[n(4)]
     pub(crate) bytes: u64,
 }
+
+codec::wire_struct!(LogEntry);
 
 /// What is known of one peer in one scope.
 #[derive(Clone, Debug, Default, Encode, Decode)]

@@ -23,16 +23,15 @@ use crate::{
     greet::statement_frames,
     input::LinkId,
     link::{Due, Link, Progress, Stage, Talk},
+    logs::Log,
     node::Node,
     output::{Lane, Output},
-    rows::{LogRow, ScopeRow, log_name, scope_name},
+    rows::{ScopeRow, scope_name},
     turn::{PROOF_INTERVAL_MS, ROW_WAIT_MS},
 };
 
-/// Log rows read at once.
-const LOG_ROWS: usize = 256;
-/// Log rows measured in one turn: some 10 ms.
-const MEASURED_AT_ONCE: usize = 2_048;
+/// Entries of logs measured in one turn: some 10 ms, where each has a page of its own.
+const MEASURED_AT_ONCE: usize = 4_096;
 
 impl<S: Store> Node<S> {
     /// Makes every frame that is due, from what is on disk now.
@@ -336,24 +335,19 @@ impl<S: Store> Node<S> {
         };
         let mut left = MEASURED_AT_ONCE;
         while let Some((from, end)) = measure.ranges.front_mut() {
-            let name = log_name(scope, from.writer);
-            let limit = left.min(LOG_ROWS);
-            let rows = read_range(snapshot, Table::Log, &name, from.number + 1, limit)?;
-            let read = rows.len();
-            left -= read;
-            for (position, bytes) in rows.into_iter().take_while(|(position, _)| position <= end) {
-                from.number = position;
-                let row = bytes.map(|bytes| decode_row::<LogRow>(Table::Log, &bytes));
-                let row = row
-                    .transpose()
-                    .or_else(|error| unless_damaged(Err(error)))?;
-                if let Some(row) = row.filter(|row| row.origin != Some(them)) {
-                    measure.documents.insert(row.document);
-                    measure.found.changes += row.changes;
-                    measure.found.bytes += row.bytes;
+            let stretches = Log::new(snapshot, scope, from.writer).after(from.number, *end)?;
+            let is_over = stretches.is_empty();
+            for stretch in stretches {
+                left = left.saturating_sub(stretch.entries.len().max(1));
+                from.number = stretch.last;
+                let entries = stretch.entries.into_iter();
+                for (_, entry) in entries.filter(|(_, entry)| entry.origin != Some(them)) {
+                    measure.documents.insert(entry.document);
+                    measure.found.changes += entry.changes;
+                    measure.found.bytes += entry.bytes;
                 }
             }
-            if from.number >= *end || read < limit {
+            if from.number >= *end || is_over {
                 measure.ranges.pop_front();
             }
             if left == 0 {

@@ -9,12 +9,19 @@ use store::{Snapshot, StoreError, Table};
 
 use super::{Draft, Happening, Settled, Shift};
 use crate::{
+    logs::PAGE_ENTRIES_MAX,
     repair::Restated,
-    rows::{DocumentRow, LogItem, LogRow, MemberRow, Membership, ScopeRow, log_name, scope_name},
+    rows::{
+        DocumentRow, LogEntry, LogItem, LogPage, MemberRow, Membership, ScopeRow, log_name,
+        scope_name,
+    },
 };
 
 /// The rows of the scopes that a turn concerns.
 type Scopes = BTreeMap<ScopeId, ScopeRow>;
+
+/// What a turn tells of in each scope.
+type Told = BTreeMap<ScopeId, Vec<LogEntry>>;
 
 impl<P: Snapshot> Draft<P> {
     /// Brings members, digests and logs up to date with what was touched.
@@ -23,8 +30,12 @@ impl<P: Snapshot> Draft<P> {
         for (document, before) in std::mem::take(&mut self.touched) {
             self.settle_document(document, before.as_ref(), &mut scopes, &mut restated)?;
         }
+        let mut told = Told::new();
         for happening in std::mem::take(&mut self.happenings) {
-            self.settle_log(&happening, writer, &mut scopes)?;
+            self.settle_log(&happening, &mut told)?;
+        }
+        for (scope, entries) in told {
+            self.put_log(&scope, &entries, writer, &mut scopes)?;
         }
         let mut heads = BTreeMap::new();
         for (scope, row) in scopes {
@@ -120,12 +131,7 @@ impl<P: Snapshot> Draft<P> {
         Ok(())
     }
 
-    fn settle_log(
-        &mut self,
-        happening: &Happening,
-        writer: WriterId,
-        scopes: &mut Scopes,
-    ) -> Result<(), StoreError> {
+    fn settle_log(&mut self, happening: &Happening, told: &mut Told) -> Result<(), StoreError> {
         let Some(document) = self.document(happening.document)? else {
             return Ok(());
         };
@@ -140,8 +146,18 @@ impl<P: Snapshot> Draft<P> {
         };
         // A scope that it comes into with a past is told all of it, once: by the last placement.
         let is_last = number.is_some_and(|number| number + 1 == document.placement_count);
+        let mut tell = |scope: &ScopeId, item, (changes, bytes)| {
+            let entries = told.entry(scope.clone()).or_default();
+            entries.push(LogEntry {
+                document: happening.document,
+                item,
+                origin: happening.origin,
+                changes,
+                bytes,
+            });
+        };
         for scope in &document.placed {
-            let said = if joined.contains(scope) && has_past {
+            let (item, size) = if joined.contains(scope) && has_past {
                 if !is_last {
                     continue;
                 }
@@ -149,33 +165,33 @@ impl<P: Snapshot> Draft<P> {
             } else {
                 (happening.item, (happening.changes, happening.bytes))
             };
-            self.log(happening, scope, said, writer, scopes)?;
+            tell(scope, item, size);
         }
         for scope in left.iter().filter(|_| number.is_some()) {
-            self.log(happening, scope, (LogItem::Left, (0, 0)), writer, scopes)?;
+            tell(scope, LogItem::Left, (0, 0));
         }
         Ok(())
     }
 
-    fn log(
+    /// Appends what a turn tells of to the log of a scope.
+    fn put_log(
         &mut self,
-        happening: &Happening,
         scope: &ScopeId,
-        (item, (changes, bytes)): (LogItem, (u64, u64)),
+        entries: &[LogEntry],
         writer: WriterId,
         scopes: &mut Scopes,
     ) -> Result<(), StoreError> {
         let row = self.scope(scope, scopes)?;
-        let number = row.heads.number(&writer) + 1;
+        let mut number = row.heads.number(&writer);
+        let name = log_name(scope, writer);
+        for entries in entries.chunks(PAGE_ENTRIES_MAX) {
+            number += entries.len() as u64;
+            let page = LogPage {
+                entries: entries.to_vec(),
+            };
+            self.put(Table::Log, name.clone(), number, &page);
+        }
         row.heads.advance(Position { writer, number });
-        let entry = LogRow {
-            document: happening.document,
-            item,
-            origin: happening.origin,
-            changes,
-            bytes,
-        };
-        self.put(Table::Log, log_name(scope, writer), number, &entry);
         Ok(())
     }
 }
