@@ -196,22 +196,31 @@ fn a_table_is_listed_page_by_page<S: Store>(mut store: S) {
     }
     batch.put(Table::Bundle, b"another table", 0, b"x");
     batch.put(Table::Stale, b"another table", 0, b"x");
+    // The same names in other tables, some of them before and some behind.
+    for n in 0..7u8 {
+        for table in [Table::Document, Table::Bundle, Table::Actor, Table::Log] {
+            batch.put(table, [n % 5, n % 3], u64::from(n), [n]);
+        }
+    }
     commit(&mut store, batch);
     let snapshot = snapshot(&store);
-    let list = |limit| {
-        let mut rows = Vec::new();
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let page = snapshot.names(Table::Summary, after.as_deref(), limit);
-            let page = page.expect("a sound store lists its tables");
-            assert!(page.rows.len() <= limit);
-            rows.extend(page.rows);
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return rows,
-            }
+    for (table, rows) in [
+        (Table::Document, 7),
+        (Table::Bundle, 8),
+        (Table::Actor, 7),
+        (Table::Stale, 1),
+        (Table::Index, 0),
+    ] {
+        for limit in [1, 3, rows.max(1), 100] {
+            assert_eq!(
+                listed(&snapshot, table, limit).len(),
+                rows,
+                "{}",
+                table.name()
+            );
         }
-    };
+    }
+    let list = |limit| listed(&snapshot, Table::Summary, limit);
     let whole = list(1_000);
     assert_eq!(whole.len(), 25);
     for row in &whole {
@@ -226,6 +235,22 @@ fn a_table_is_listed_page_by_page<S: Store>(mut store: S) {
             list(limit) == whole,
             "clause 5: the order of a listing does not change"
         );
+    }
+}
+
+/// All rows of a table, in pages of so many.
+fn listed<P: Snapshot>(snapshot: &P, table: Table, limit: usize) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = snapshot.names(table, after.as_deref(), limit);
+        let page = page.expect("a sound store lists its tables");
+        assert!(page.rows.len() <= limit);
+        rows.extend(page.rows);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return rows,
+        }
     }
 }
 
