@@ -8,7 +8,10 @@
 
 pub mod binaries;
 pub mod client;
+pub mod copying;
+pub mod devices;
 pub mod folder;
+pub mod handover;
 pub mod host;
 pub mod moment;
 pub mod person;
@@ -134,7 +137,11 @@ impl Service {
             .try_for_each(|edge| self.add_edge(site, edge))
     }
 
-    fn add_edge(&mut self, site: &Site, name: &'static str) -> Result<(), String> {
+    /// Enrols one more edge of a site, and starts it.
+    ///
+    /// # Errors
+    /// What did not work, in words.
+    pub fn add_edge(&mut self, site: &Site, name: &'static str) -> Result<(), String> {
         let host = Host::new(name, &self.binaries.edge, self.folder.path()).logging(self.filter);
         let relay = self.network.link_to(self.quic()?)?;
         // What the edge is told to dial is the relay.
@@ -200,7 +207,10 @@ impl Service {
     }
 
     /// Where the running centre answers QUIC.
-    fn quic(&self) -> Result<SocketAddr, String> {
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn quic(&self) -> Result<SocketAddr, String> {
         let quic = self.centre.started().and_then(|started| started.quic);
         quic.ok_or_else(|| "the centre does not say where it answers QUIC".to_owned())
     }

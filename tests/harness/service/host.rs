@@ -149,14 +149,27 @@ impl Host {
             .is_some_and(|(process, _)| process.is_alive())
     }
 
-    /// Stops time for its node, so that one moment of it can be looked at. Only a kill follows.
+    /// Stops time for its node, so that one moment of it can be looked at. A kill follows, or
+    /// [`Host::thaw`].
     ///
     /// # Errors
     /// When it is not running, or does not stand still.
     pub fn freeze(&self) -> Result<(), String> {
+        self.process()?.freeze()
+    }
+
+    /// Lets its node go on.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn thaw(&self) -> Result<(), String> {
+        self.process()?.thaw()
+    }
+
+    fn process(&self) -> Result<&Process, String> {
         let running = self.running.as_ref();
-        let (process, _) = running.ok_or_else(|| format!("{} is not running", self.name))?;
-        process.freeze()
+        let running = running.map(|(process, _)| process);
+        running.ok_or_else(|| format!("{} is not running", self.name))
     }
 
     /// Kills its node with SIGKILL.
