@@ -198,7 +198,10 @@ impl<'a> Worker<'a> {
     }
 
     /// Registers somebody who walks in: who it is, what was said, what is to be done.
-    fn meets(&mut self, name: &str, day: Day) -> Result<DocumentId, String> {
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub fn meets(&mut self, name: &str, day: Day) -> Result<DocumentId, String> {
         let source = self.types(format!("{name} walked in"));
         let case = self.does(
             Whereto::New(Vec::new()),
@@ -379,6 +382,24 @@ impl<'a> Desk<'a> {
     /// The first of the people who are known here.
     pub fn first_known(&self) -> Option<DocumentId> {
         self.cases.first().map(|(case, _)| *case)
+    }
+
+    /// What somebody who is known here is called.
+    pub fn name_of(&self, case: DocumentId) -> Option<String> {
+        let mut known = self.cases.iter();
+        known
+            .find(|(known, _)| *known == case)
+            .map(|(_, name)| name.clone())
+    }
+
+    /// Somebody comes from another site, with a case.
+    pub fn takes_over(&mut self, case: DocumentId, name: String) {
+        self.cases.push((case, name));
+    }
+
+    /// Somebody goes to another site.
+    pub fn gives_up(&mut self, case: DocumentId) {
+        self.cases.retain(|(known, _)| *known != case);
     }
 
     /// A day's work. Answers the session that was held.

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     desk::{Load, Switchboard},
-    screen::bytes,
+    screen::{bytes, counted, number},
 };
 use crate::service::{REST_MAX, Service, wait};
 
@@ -17,6 +17,8 @@ use crate::service::{REST_MAX, Service, wait};
 const APART: [&str; 2] = ["devizes", "kent"];
 /// The edge that is killed on Thursday.
 pub const KILLED: &str = "salisbury";
+/// What is done everywhere on Tuesday besides, so that people still type when the centre is copied.
+const MORE_AT_THE_COPY: usize = 10;
 /// What is done there on Thursday besides, so that somebody still types when it is killed.
 const MORE_AT_THE_KILL: usize = 20;
 /// The link that is slow on Saturday, and how slow each way.
@@ -61,15 +63,21 @@ pub fn mend(service: &mut Service) -> Result<String, String> {
     }
     Ok(format!(
         "The links are back; {lost} datagrams were lost, and both edges began new conversations. \
-         All six nodes are equal {seconds:.1} s later, after {}.",
+         All {} nodes are equal {seconds:.1} s later, after {}.",
+        number(service.hosts().count()),
         bytes(carried)
     ))
 }
 
-/// What is done on Thursday at the edge that is killed.
-pub fn load_of_the_killed(load: Load) -> Load {
+/// What is done at a site on a day when something happens while people type.
+pub fn load_on(name: &str, site: &str, load: Load) -> Load {
+    let more = match name {
+        "Tue" => MORE_AT_THE_COPY,
+        "Thu" if site == KILLED => MORE_AT_THE_KILL,
+        _ => 0,
+    };
     Load {
-        others: load.others + MORE_AT_THE_KILL,
+        others: load.others + more,
         ..load
     }
 }
@@ -108,11 +116,7 @@ pub fn after_the_kill(board: &Switchboard) -> Result<String, String> {
     if repeated == 0 {
         return Err("Salisbury was killed, and no request was left without an answer".to_owned());
     }
-    let requests = if repeated == 1 {
-        "1 request".to_owned()
-    } else {
-        format!("{repeated} requests")
-    };
+    let requests = counted(repeated, "request", "requests");
     Ok(format!(
         "Salisbury's edge is killed (SIGKILL) while people type, and started again. What had left \
          for it and was not answered ({requests}) is sent again under the same id."
