@@ -176,8 +176,9 @@ impl Verdicts<'_> {
             wrong += usize::from(centre.heads.get(document) != Some(heads));
         }
         let words = format!(
-            "all {read} documents of the edges load in the public Automerge library, with the \
-             heads that the centre's have"
+            "all {read} documents of the edges and all {} of the centre's load in the public \
+             Automerge library, and where both have one, its heads are the same",
+            centre.heads.len()
         );
         self.add(wrong == 0 && read > 0, &words);
     }
@@ -242,8 +243,8 @@ impl Verdicts<'_> {
         std::fs::remove_dir_all(&plain).map_err(|error| error.to_string())?;
         let (words_count, nodes) = (words.len(), number(service.hosts().count()));
         let words = format!(
-            "{leaked} of {words_count} texts that people typed are in any store file, log or metric \
-             of the {nodes}; a copy of the centre's store without its seal has {found}"
+            "{leaked} of {words_count} texts that people typed are in any store file, backup, log or \
+             metric of the {nodes}; a copy of the centre's store without its seal has {found}"
         );
         self.add(leaked == 0 && found == words_count, &words);
         Ok(())

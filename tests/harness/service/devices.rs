@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{client::Client, host::Host, wait};
+use super::{client::Client, host::Host, proof, wait};
 
 /// How long a revoked edge may take to be in touch again, to be told, and to end.
 const END_MAX: Duration = Duration::from_secs(90);
@@ -59,9 +59,11 @@ pub fn ends(edge: &mut Host) -> Result<String, String> {
         return Err(format!("{} has the wrong keys left", edge.name()));
     }
     match edge.command(&["status"]) {
-        Err(refused) if refused.contains("exit status: 4") && refused.contains("revoked") => {
-            Ok(said)
-        }
-        other => Err(format!("{} still answers: {other:?}", edge.name())),
+        Err(refused) if refused.contains("exit status: 4") && refused.contains("revoked") => {}
+        other => return Err(format!("{} still answers: {other:?}", edge.name())),
+    }
+    match proof::open(edge) {
+        Err(_) => Ok(said),
+        Ok(_) => Err(format!("a key is left that opens {}", edge.name())),
     }
 }
