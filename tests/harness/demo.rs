@@ -9,6 +9,7 @@ pub mod laptops;
 pub mod mishaps;
 pub mod proofs;
 pub mod screen;
+pub mod switchboard;
 pub mod town;
 pub mod week;
 

@@ -16,10 +16,11 @@ use serde_json::{Value, json};
 
 use super::{
     closing::{self, AT_THE_CENTRE},
-    desk::{Switchboard, Written},
+    desk::Written,
     handover::{FROM, TO},
     proofs::{allowed, scope},
     screen::{Screen, bytes, counted, number},
+    switchboard::Switchboard,
     town::{DAYS, TOWN},
     week::{Past, Record},
 };
@@ -34,10 +35,9 @@ use crate::service::{
 };
 
 /// Commits of the centre before it is copied, so that it is a copy under load.
-const COMMITS_FIRST: u64 = 20;
-/// Entries that are saved at the edges while it stands still, and how long they may take.
+const COMMITS_FIRST: u64 = 5;
+/// Entries that are saved at the edges while it stands still.
 const MEANWHILE: usize = 5;
-const MEANWHILE_MAX: Duration = Duration::from_secs(5);
 
 /// A copy of the centre's files.
 #[derive(Debug)]
@@ -82,20 +82,18 @@ pub fn copy_under_load(service: &Service, board: &Switchboard) -> Result<Copy, S
     let folder = service.folder.path().join("tuesday");
     service.centre.freeze()?;
     let (began, before) = (Instant::now(), board.written.load(Ordering::SeqCst));
+    board.stands.store(true, Ordering::SeqCst);
     let copied = copying::copy(service.centre.data(), &folder);
     let since = || board.written.load(Ordering::SeqCst) - before;
-    // Fewer will do, when everybody has gone home before.
-    wait::until(MEANWHILE_MAX, || (since() >= MEANWHILE).then_some(()));
-    let meanwhile = since();
+    let saved = wait::until(REST_MAX, || {
+        Some(since()).filter(|saved| *saved >= MEANWHILE)
+    });
     service.centre.thaw()?;
-    if meanwhile == 0 {
-        return Err("nobody works while the centre is copied".to_owned());
-    }
     Ok(Copy {
         folder,
         bytes: copied?,
         stood: began.elapsed(),
-        meanwhile,
+        meanwhile: saved.ok_or("nobody works while the centre is copied")?,
     })
 }
 

@@ -10,8 +10,9 @@ use domain::{Command, ContactMode, Day};
 use names::DocumentId;
 
 use super::{
-    desk::{Desk, Switchboard},
+    desk::Desk,
     screen::{bytes, counted},
+    switchboard::Switchboard,
 };
 use crate::service::{
     REST_MAX, Service,

@@ -7,11 +7,7 @@ use domain::{Command, ContactMode, Day};
 use names::DocumentId;
 use serde_json::{Value, json};
 
-use super::{
-    desk::{Switchboard, Worker},
-    screen::Screen,
-    town::TOWN,
-};
+use super::{desk::Worker, screen::Screen, switchboard::Switchboard, town::TOWN};
 use crate::{
     chance::Chance,
     service::{Edge, Service, devices, handover::marked},

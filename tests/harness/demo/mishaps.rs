@@ -8,8 +8,9 @@ use std::{
 };
 
 use super::{
-    desk::{Load, Switchboard},
+    desk::Load,
     screen::{bytes, counted, number},
+    switchboard::Switchboard,
 };
 use crate::service::{REST_MAX, Service, wait};
 
@@ -19,6 +20,8 @@ const APART: [&str; 2] = ["devizes", "kent"];
 pub const KILLED: &str = "salisbury";
 /// What is done everywhere on Tuesday besides, so that people still type when the centre is copied.
 const MORE_AT_THE_COPY: usize = 10;
+/// What of that is done at each site only once the centre stands still.
+const HELD_BACK_FOR_THE_COPY: usize = 4;
 /// What is done there on Thursday besides, so that somebody still types when it is killed.
 const MORE_AT_THE_KILL: usize = 20;
 /// The link that is slow on Saturday, and how slow each way.
@@ -71,13 +74,14 @@ pub fn mend(service: &mut Service) -> Result<String, String> {
 
 /// What is done at a site on a day when something happens while people type.
 pub fn load_on(name: &str, site: &str, load: Load) -> Load {
-    let more = match name {
-        "Tue" => MORE_AT_THE_COPY,
-        "Thu" if site == KILLED => MORE_AT_THE_KILL,
-        _ => 0,
+    let (more, held_back) = match name {
+        "Tue" => (MORE_AT_THE_COPY, HELD_BACK_FOR_THE_COPY),
+        "Thu" if site == KILLED => (MORE_AT_THE_KILL, 0),
+        _ => (0, 0),
     };
     Load {
         others: load.others + more,
+        held_back,
         ..load
     }
 }

@@ -15,12 +15,13 @@ use domain::{AlertCode, Attendance, Command, Day, Slot, Status, Text};
 use names::{DocumentId, ScopeId};
 
 use super::{
-    desk::{Desk, Load, Switchboard, Worker, Written, mark, open_session},
+    desk::{Desk, Load, Worker, Written, mark, open_session},
     fall::{self, Copy},
     handover::{self, FROM, Handover},
     laptops::{Devices, Laptops, REVOKED},
     mishaps::{self, KILLED},
     screen::Screen,
+    switchboard::Switchboard,
     town::{DAYS, Names, TOWN, venues},
 };
 use crate::{
@@ -247,6 +248,7 @@ impl Week<'_> {
                 1 + usize::from(!self.is_fast)
             },
             others: if self.is_fast { 3 } else { 8 },
+            held_back: 0,
             session: matches!(name, "Tue" | "Wed" | "Sat"),
         };
         let before = self.board.written.load(Ordering::SeqCst);
