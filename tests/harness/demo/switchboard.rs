@@ -42,6 +42,8 @@ pub struct Own {
     pub written: usize,
     /// How long the slowest of them took to be acknowledged.
     pub slowest: Duration,
+    /// Commands that are being sent there just now.
+    pub sending: usize,
 }
 
 impl Switchboard {
@@ -99,6 +101,26 @@ impl Switchboard {
     /// # Errors
     /// When the node refuses, or does not come back.
     pub fn send(
+        &self,
+        node: &str,
+        worker: &str,
+        whereto: &Whereto,
+        entry: EntryId,
+        command: &Command,
+    ) -> Result<DocumentId, String> {
+        self.is_sending(node, |sending| sending + 1);
+        let done = self.send_until_answered(node, worker, whereto, entry, command);
+        self.is_sending(node, |sending| sending.saturating_sub(1));
+        done
+    }
+
+    fn is_sending(&self, node: &str, change: impl FnOnce(usize) -> usize) {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = own.entry(node.to_owned()).or_default();
+        own.sending = change(own.sending);
+    }
+
+    fn send_until_answered(
         &self,
         node: &str,
         worker: &str,
