@@ -6,9 +6,10 @@ use harness::demo::{Wish, run, screen::Screen};
 
 const USAGE: &str = "\
 The whole service on this machine: the centre and five site edges as processes,
-a made-up population that works for a week, and the proofs that nothing is lost.
+a made-up population that works for a week, the centre lost and back from a copy
+that is days old, and the proofs that nothing is lost.
 
-  cargo demo              some ten seconds after the build
+  cargo demo              ten to twenty seconds after the build
   cargo demo --fast       a shorter week
   cargo demo --seed N     another week; the same N is the same week
   cargo demo --keep       leave everything running afterwards

@@ -1,11 +1,15 @@
-//! The demo: the whole service on this machine, with a week of work, and the proof that nothing
-//! of it was lost.
+//! The demo: the whole service on this machine, with a week of work, the centre that falls back to an
+//! older copy of itself, and the proof that nothing of the week was lost.
 
 pub mod closing;
 pub mod desk;
+pub mod fall;
+pub mod handover;
+pub mod laptops;
 pub mod mishaps;
 pub mod proofs;
 pub mod screen;
+pub mod switchboard;
 pub mod town;
 pub mod week;
 
@@ -41,18 +45,20 @@ pub fn run(wish: &Wish, screen: &mut Screen) -> Result<bool, String> {
     screen.prose(
         2,
         &format!(
-            "The centre and five site edges are running, each a process with a sealed store of \
-             its own; the edges are enrolled and speak QUIC with it. {seconds:.1} s, seed {}.",
+            "The centre, five site edges and a laptop are running, each a process with a sealed \
+             store of its own; all are enrolled and speak QUIC with the centre. {seconds:.1} s, \
+             seed {}.",
             wish.seed
         ),
     );
     screen.heading("A week of work");
-    let record = week::run(&mut service, screen, wish.seed, wish.is_fast)?;
+    let past = week::run(&mut service, screen, wish.seed, wish.is_fast)?;
+    let (record, is_back) = fall::tell(&mut service, screen, past)?;
     let arrived = closing::tell(&mut service, screen, &record)?;
     service.rest()?;
     let said = proofs::ask_all(&service)?;
     service.stop()?;
-    let holds = proofs::show(&service, screen, &said, &record)? && arrived;
+    let holds = proofs::show(&service, screen, &said, &record)? && arrived && is_back;
     screen.line("");
     let verdict = if holds {
         "All proofs hold."

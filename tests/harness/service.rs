@@ -8,7 +8,10 @@
 
 pub mod binaries;
 pub mod client;
+pub mod copying;
+pub mod devices;
 pub mod folder;
+pub mod handover;
 pub mod host;
 pub mod moment;
 pub mod person;
@@ -94,9 +97,12 @@ impl Service {
     ) -> Result<Service, String> {
         let binaries = Binaries::build()?;
         let folder = Folder::new(name)?;
+        let warden = Warden::new()?;
+        let centre = Host::new("centre", &binaries.server, folder.path());
+        let centre = centre.logging(filter).kept_by(&warden);
         let mut service = Service {
-            warden: Warden::new()?,
-            centre: Host::new("centre", &binaries.server, folder.path()).logging(filter),
+            warden,
+            centre,
             edges: BTreeMap::new(),
             network: Network::new()?,
             binaries,
@@ -134,8 +140,13 @@ impl Service {
             .try_for_each(|edge| self.add_edge(site, edge))
     }
 
-    fn add_edge(&mut self, site: &Site, name: &'static str) -> Result<(), String> {
-        let host = Host::new(name, &self.binaries.edge, self.folder.path()).logging(self.filter);
+    /// Enrols one more edge of a site, and starts it.
+    ///
+    /// # Errors
+    /// What did not work, in words.
+    pub fn add_edge(&mut self, site: &Site, name: &'static str) -> Result<(), String> {
+        let host = Host::new(name, &self.binaries.edge, self.folder.path());
+        let host = host.logging(self.filter).kept_by(&self.warden);
         let relay = self.network.link_to(self.quic()?)?;
         // What the edge is told to dial is the relay.
         let address = relay.address().to_string();
@@ -165,7 +176,8 @@ impl Service {
     /// What did not work, in words.
     pub fn add_clone(&mut self, of: &str, name: &'static str, files: &Path) -> Result<(), String> {
         let edge = self.edges.get(of).ok_or("no such edge")?;
-        let host = Host::new(name, &self.binaries.edge, self.folder.path()).logging(self.filter);
+        let host = Host::new(name, &self.binaries.edge, self.folder.path());
+        let host = host.logging(self.filter).kept_by(&self.warden);
         let about = |error: std::io::Error| format!("{name}: {error}");
         fs::rename(files, host.data()).map_err(about)?;
         fs::copy(edge.host.key(), host.key()).map_err(about)?;
@@ -200,7 +212,10 @@ impl Service {
     }
 
     /// Where the running centre answers QUIC.
-    fn quic(&self) -> Result<SocketAddr, String> {
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn quic(&self) -> Result<SocketAddr, String> {
         let quic = self.centre.started().and_then(|started| started.quic);
         quic.ok_or_else(|| "the centre does not say where it answers QUIC".to_owned())
     }

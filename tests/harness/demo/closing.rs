@@ -14,7 +14,7 @@ use super::{
 use crate::service::{Service, client::Client, relay::Passed, wait};
 
 /// What an entry's node says of one that the centre has made durable.
-const AT_THE_CENTRE: &str = "at-the-centre";
+pub const AT_THE_CENTRE: &str = "at-the-centre";
 
 /// Tells all of it. Answers whether what merged is whole and everything has got to the centre.
 ///
@@ -67,7 +67,10 @@ fn merged(centre: &Client, screen: &mut Screen, record: &Record) -> Result<bool,
 }
 
 /// How far each entry of a document has got, as a node says.
-fn reach(client: &Client, document: DocumentId) -> Result<Value, String> {
+///
+/// # Errors
+/// When it does not answer.
+pub fn reach(client: &Client, document: DocumentId) -> Result<Value, String> {
     let view = client.get_json(&format!("/api/v1/views/documents/{document}"))?;
     Ok(view.get("reach").cloned().unwrap_or_default())
 }
@@ -180,18 +183,18 @@ fn who_must_look(centre: &Client, row: &Value) -> Result<String, String> {
     ))
 }
 
-/// How far every entry got, as the node says at which it was made. Answers whether all are at the
-/// centre.
+/// How far every entry got, as the node says at which it was made, or the centre where that cannot
+/// say. Answers whether all are at the centre.
 fn reached(service: &Service, screen: &mut Screen, record: &Record) -> Result<bool, String> {
     screen.heading("How far every entry got");
     let mut holds = true;
     for (node, written) in &record.written {
-        let client = service.client(node)?;
         let mut states: BTreeMap<String, usize> = BTreeMap::new();
         let documents: BTreeSet<DocumentId> =
             written.iter().map(|written| written.document).collect();
         for document in documents {
-            let reach = reach(&client, document)?;
+            let teller = service.client(record.teller(node, document))?;
+            let reach = reach(&teller, document)?;
             for written in written
                 .iter()
                 .filter(|written| written.document == document)
@@ -207,7 +210,7 @@ fn reached(service: &Service, screen: &mut Screen, record: &Record) -> Result<bo
             .map(|(state, count)| format!("{count} {state}"))
             .collect();
         let words = format!(
-            "{node:<10} {:>4} entries: {}",
+            "{node:<16} {:>4} entries: {}",
             written.len(),
             states.join(", ")
         );
@@ -219,7 +222,7 @@ fn reached(service: &Service, screen: &mut Screen, record: &Record) -> Result<bo
 fn cost(service: &mut Service, screen: &mut Screen) -> Result<(), String> {
     screen.heading("What it cost on the wire (UDP payload; handshakes and keep-alives included)");
     for (name, edge) in &service.edges {
-        screen.line(&format!("  {name:<10} {}", passed(&edge.relay.passed())));
+        screen.line(&format!("  {name:<16} {}", passed(&edge.relay.passed())));
     }
     let name = "bath";
     let before = service.edge(name)?.relay.passed();

@@ -1,14 +1,5 @@
 //! The workers of one site at their edge, and what they do on a day.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
-
 use domain::{
     AlertCode, Attendance, Attender, ChecklistItem, Command, ContactMode, Day, Instrument,
     OutcomePoint, SessionForm, Slot, Splice, Text, Theme,
@@ -16,109 +7,11 @@ use domain::{
 use names::{DocumentId, EntryId};
 use serde_json::Value;
 
+use super::switchboard::{BACK_MAX, Switchboard};
 use crate::{
     chance::Chance,
-    service::{
-        client::{Client, Failure},
-        person::{Whereto, send},
-        wait,
-    },
+    service::{person::Whereto, wait},
 };
-
-/// How long people wait for a node that was killed to come back.
-const BACK_MAX: Duration = Duration::from_secs(30);
-
-/// Where every node's API is in its present life, and how much was written so far.
-#[derive(Debug, Default)]
-pub struct Switchboard {
-    clients: Mutex<BTreeMap<String, Client>>,
-    /// Entries that were acknowledged, over all nodes.
-    pub written: AtomicUsize,
-    /// Requests that had left in full when their node was killed, and were sent again.
-    pub repeated: AtomicUsize,
-    own: Mutex<BTreeMap<String, Own>>,
-}
-
-/// What was written at one node.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Own {
-    /// Entries that were acknowledged.
-    pub written: usize,
-    /// How long the slowest of them took to be acknowledged.
-    pub slowest: Duration,
-}
-
-impl Switchboard {
-    /// Says where a node's API is.
-    pub fn set(&self, node: &str, client: Client) {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.insert(node.to_owned(), client);
-    }
-
-    /// A node's API.
-    ///
-    /// # Errors
-    /// When nobody said where it is.
-    pub fn client(&self, node: &str) -> Result<Client, String> {
-        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients
-            .get(node)
-            .cloned()
-            .ok_or_else(|| format!("nobody knows where {node} is"))
-    }
-
-    /// What was written at a node since this was last begun anew there.
-    pub fn own(&self, node: &str) -> Own {
-        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        own.get(node).copied().unwrap_or_default()
-    }
-
-    /// Counts what is written at a node anew.
-    pub fn begin_anew(&self, node: &str) {
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        own.insert(node.to_owned(), Own::default());
-    }
-
-    fn was_written(&self, node: &str, took: Duration) {
-        self.written.fetch_add(1, Ordering::SeqCst);
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = own.entry(node.to_owned()).or_default();
-        own.written += 1;
-        own.slowest = own.slowest.max(took);
-    }
-
-    /// Sends a command until it is acknowledged: again under the same id when its node was
-    /// killed before it could answer.
-    fn send(
-        &self,
-        node: &str,
-        worker: &str,
-        whereto: &Whereto,
-        entry: EntryId,
-        command: &Command,
-    ) -> Result<DocumentId, String> {
-        let began = Instant::now();
-        loop {
-            let client = self.client(node)?;
-            match send(&client, worker, whereto, entry, command) {
-                Ok(done) => {
-                    self.was_written(node, began.elapsed());
-                    return Ok(done.document);
-                }
-                Err(failure @ (Failure::NoAnswer(_) | Failure::NotSent(_))) => {
-                    let had_left = usize::from(failure.was_in_flight());
-                    self.repeated.fetch_add(had_left, Ordering::SeqCst);
-                    let back = wait::until(BACK_MAX, || {
-                        let now = self.client(node).ok()?;
-                        (now.address() != client.address()).then_some(())
-                    });
-                    back.ok_or_else(|| format!("{node} does not come back"))?;
-                }
-                Err(failure) => return Err(format!("{worker} at {node}: {failure}")),
-            }
-        }
-    }
-}
 
 /// An entry that was acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -198,7 +91,10 @@ impl<'a> Worker<'a> {
     }
 
     /// Registers somebody who walks in: who it is, what was said, what is to be done.
-    fn meets(&mut self, name: &str, day: Day) -> Result<DocumentId, String> {
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub fn meets(&mut self, name: &str, day: Day) -> Result<DocumentId, String> {
         let source = self.types(format!("{name} walked in"));
         let case = self.does(
             Whereto::New(Vec::new()),
@@ -352,6 +248,8 @@ pub struct Load {
     pub walk_ins: usize,
     /// Things done with cases that are there.
     pub others: usize,
+    /// The last of these, which are done only once the centre stands still.
+    pub held_back: usize,
     /// Whether a session is held.
     pub session: bool,
 }
@@ -381,6 +279,24 @@ impl<'a> Desk<'a> {
         self.cases.first().map(|(case, _)| *case)
     }
 
+    /// What somebody who is known here is called.
+    pub fn name_of(&self, case: DocumentId) -> Option<String> {
+        let mut known = self.cases.iter();
+        known
+            .find(|(known, _)| *known == case)
+            .map(|(_, name)| name.clone())
+    }
+
+    /// Somebody comes from another site, with a case.
+    pub fn takes_over(&mut self, case: DocumentId, name: String) {
+        self.cases.push((case, name));
+    }
+
+    /// Somebody goes to another site.
+    pub fn gives_up(&mut self, case: DocumentId) {
+        self.cases.retain(|(known, _)| *known != case);
+    }
+
     /// A day's work. Answers the session that was held.
     ///
     /// # Errors
@@ -397,7 +313,11 @@ impl<'a> Desk<'a> {
             let case = worker.meets(&name, day)?;
             self.cases.push((case, name));
         }
-        for _ in 0..load.others {
+        for left in (1..=load.others).rev() {
+            if left == load.held_back {
+                let [worker, _] = &self.workers;
+                worker.board.waits_for_the_copy()?;
+            }
             let Some((case, name)) = self.chance.pick(&self.cases).cloned() else {
                 break;
             };

@@ -8,8 +8,9 @@ use std::{
 };
 
 use super::{
-    desk::{Load, Switchboard},
-    screen::bytes,
+    desk::Load,
+    screen::{bytes, counted, number},
+    switchboard::Switchboard,
 };
 use crate::service::{REST_MAX, Service, wait};
 
@@ -17,8 +18,15 @@ use crate::service::{REST_MAX, Service, wait};
 const APART: [&str; 2] = ["devizes", "kent"];
 /// The edge that is killed on Thursday.
 pub const KILLED: &str = "salisbury";
+/// What is done everywhere on Tuesday besides, so that people still type when the centre is copied.
+const MORE_AT_THE_COPY: usize = 10;
+/// What of that is done at each site only once the centre stands still.
+const HELD_BACK_FOR_THE_COPY: usize = 4;
 /// What is done there on Thursday besides, so that somebody still types when it is killed.
 const MORE_AT_THE_KILL: usize = 20;
+/// How long it may take until somebody types while it stands still, and how often it is tried.
+const ASKED_MAX: Duration = Duration::from_secs(2);
+const FREEZES_MAX: usize = 20;
 /// The link that is slow on Saturday, and how slow each way.
 const SLOW: (&str, Duration) = ("bath", Duration::from_millis(100));
 
@@ -61,15 +69,22 @@ pub fn mend(service: &mut Service) -> Result<String, String> {
     }
     Ok(format!(
         "The links are back; {lost} datagrams were lost, and both edges began new conversations. \
-         All six nodes are equal {seconds:.1} s later, after {}.",
+         All {} nodes are equal {seconds:.1} s later, after {}.",
+        number(service.hosts().count()),
         bytes(carried)
     ))
 }
 
-/// What is done on Thursday at the edge that is killed.
-pub fn load_of_the_killed(load: Load) -> Load {
+/// What is done at a site on a day when something happens while people type.
+pub fn load_on(name: &str, site: &str, load: Load) -> Load {
+    let (more, held_back) = match name {
+        "Tue" => (MORE_AT_THE_COPY, HELD_BACK_FOR_THE_COPY),
+        "Thu" if site == KILLED => (MORE_AT_THE_KILL, 0),
+        _ => (0, 0),
+    };
     Load {
-        others: load.others + MORE_AT_THE_KILL,
+        others: load.others + more,
+        held_back,
         ..load
     }
 }
@@ -85,18 +100,25 @@ pub fn kill_one(service: &mut Service, board: &Switchboard) -> Result<(), String
     let begun = || (board.own(KILLED).written > 0).then_some(());
     wait::until(REST_MAX, begun).ok_or("nobody works at Salisbury on Thursday")?;
     let client = board.client(KILLED)?;
-    service.edge(KILLED)?.host.freeze()?;
-    // One that is found at two looks was not answered just before.
-    let mut seen = BTreeSet::new();
-    let asked = || {
-        let before = std::mem::replace(&mut seen, client.unanswered());
-        (!before.is_disjoint(&seen)).then_some(())
-    };
-    wait::until(REST_MAX, asked).ok_or("nobody types at Salisbury when it is killed")?;
-    service.edge(KILLED)?.host.kill();
-    service.start_edge(KILLED)?;
-    board.set(KILLED, service.client(KILLED)?);
-    Ok(())
+    for _ in 0..FREEZES_MAX {
+        service.edge(KILLED)?.host.freeze()?;
+        // One that is found at two looks was not answered just before.
+        let mut seen = BTreeSet::new();
+        let asked = || {
+            let before = std::mem::replace(&mut seen, client.unanswered());
+            let waits = !before.is_disjoint(&seen);
+            (waits && board.own(KILLED).sending > 0).then_some(())
+        };
+        if wait::until(ASKED_MAX, asked).is_some() {
+            service.edge(KILLED)?.host.kill();
+            service.start_edge(KILLED)?;
+            board.set(KILLED, service.client(KILLED)?);
+            return Ok(());
+        }
+        // What waits there only looks at something: nothing of it would be sent again.
+        service.edge(KILLED)?.host.thaw()?;
+    }
+    Err("nobody types at Salisbury when it is killed".to_owned())
 }
 
 /// What came of the kill.
@@ -108,11 +130,7 @@ pub fn after_the_kill(board: &Switchboard) -> Result<String, String> {
     if repeated == 0 {
         return Err("Salisbury was killed, and no request was left without an answer".to_owned());
     }
-    let requests = if repeated == 1 {
-        "1 request".to_owned()
-    } else {
-        format!("{repeated} requests")
-    };
+    let requests = counted(repeated, "request", "requests");
     Ok(format!(
         "Salisbury's edge is killed (SIGKILL) while people type, and started again. What had left \
          for it and was not answered ({requests}) is sent again under the same id."

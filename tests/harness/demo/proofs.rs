@@ -7,7 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use names::{DocumentId, EntryId, ScopeId};
 
-use super::{screen::Screen, town::TOWN, week::Record};
+use super::{
+    handover::{FROM, TO},
+    screen::{Screen, number},
+    town::TOWN,
+    week::Record,
+};
 use crate::service::{
     Service,
     proof::{self, DIRECTORY, Proof, Said},
@@ -52,7 +57,10 @@ pub fn show(
     said: &Sayings,
     record: &Record,
 ) -> Result<bool, String> {
-    screen.heading("The proofs, computed anew from the stored changes of six stopped nodes");
+    let nodes = number(service.hosts().count());
+    screen.heading(&format!(
+        "The proofs, computed anew from the stored changes of {nodes} stopped nodes"
+    ));
     let mut proofs = BTreeMap::new();
     for host in service.hosts() {
         screen.progress(&format!("  reading the store of {} ...", host.name()));
@@ -71,16 +79,14 @@ pub fn show(
         let own = proofs.get(*name).and_then(|proof| proof.scopes.get(&scope));
         let equal = own.is_some() && own == centre.scopes.get(&scope);
         let (digest, count) = own.map_or(("none", 0), |sum| (sum.digest.as_str(), sum.count));
-        let words = format!(
-            "{scope:<15} edge = centre  {:.16}  {count:>3} documents",
-            digest
-        );
+        let words = format!("{scope:<15} {name:<16} = centre  {digest:.16}  {count:>3} documents");
         verdicts.add(equal, &words);
     }
     verdicts.directory(&centre, &proofs);
     verdicts.sayings(service, said, &centre, &proofs);
     verdicts.scopes(&centre, &proofs);
     verdicts.heads(&centre, &proofs);
+    verdicts.handed_over(&centre, &proofs, record)?;
     verdicts.entries(&centre, record);
     verdicts.seal(service, record, &said.metrics)?;
     Ok(verdicts.holds)
@@ -88,13 +94,23 @@ pub fn show(
 
 /// The scopes that a node may read, from the town and not from the node: its site's, or at the
 /// centre every site's.
-fn allowed(service: &Service, name: &str) -> Result<BTreeSet<ScopeId>, String> {
+///
+/// # Errors
+/// When a site's code is none.
+pub fn allowed(service: &Service, name: &str) -> Result<BTreeSet<ScopeId>, String> {
     let own = service.edges.get(name).map(|edge| edge.site);
     let sites = TOWN.iter().map(|site| site.id);
     let sites = sites.filter(|site| own.is_none_or(|own| own == *site));
-    let scope = |site| format!("site:{site}").parse::<ScopeId>();
-    let scopes: Result<BTreeSet<_>, _> = sites.map(scope).collect();
-    scopes.map_err(|error| error.to_string())
+    sites.map(scope).collect()
+}
+
+/// A site's scope.
+///
+/// # Errors
+/// When its code is none.
+pub fn scope(site: &str) -> Result<ScopeId, String> {
+    let scope = format!("site:{site}").parse();
+    scope.map_err(|_| format!("{site} has no scope"))
 }
 
 struct Verdicts<'a> {
@@ -114,7 +130,9 @@ impl Verdicts<'_> {
         let own = centre.scopes.get(DIRECTORY);
         let agree = edges.values().all(|edge| edge.scopes.get(DIRECTORY) == own);
         let (digest, count) = own.map_or(("none", 0), |sum| (sum.digest.as_str(), sum.count));
-        let words = format!("{DIRECTORY:<15} all six agree  {digest:.16}  {count:>3} statements");
+        let nodes = number(edges.len() + 1);
+        let words =
+            format!("{DIRECTORY:<15} all {nodes} agree  {digest:.16}  {count:>3} statements");
         self.add(agree && count > 0, &words);
     }
 
@@ -158,10 +176,36 @@ impl Verdicts<'_> {
             wrong += usize::from(centre.heads.get(document) != Some(heads));
         }
         let words = format!(
-            "all {read} documents of the edges load in the public Automerge library, with the \
-             heads that the centre's have"
+            "all {read} documents of the edges and all {} of the centre's load in the public \
+             Automerge library, and where both have one, its heads are the same",
+            centre.heads.len()
         );
         self.add(wrong == 0 && read > 0, &words);
+    }
+
+    /// The case that went to Bath stands there alone, and Devizes has nothing that was written in it.
+    fn handed_over(
+        &mut self,
+        centre: &Proof,
+        edges: &Edges,
+        record: &Record,
+    ) -> Result<(), String> {
+        let of = |name| {
+            edges
+                .get(name)
+                .ok_or_else(|| format!("{name} has no proof"))
+        };
+        let (from, to, case) = (of(FROM)?, of(TO)?, record.moved);
+        let stands = BTreeSet::from([scope(TO)?]);
+        let placed = [centre, from, to].map(|proof| proof.placed.get(&case) == Some(&stands));
+        let is_there = centre.heads.contains_key(&case) && to.heads.contains_key(&case);
+        let is_gone = !from.heads.contains_key(&case);
+        self.add(
+            placed == [true; 3] && is_there && is_gone,
+            "the case that went to Bath stands there alone; Devizes' store has where it went, and \
+             nothing that was written in it",
+        );
+        Ok(())
     }
 
     fn entries(&mut self, centre: &Proof, record: &Record) {
@@ -197,10 +241,10 @@ impl Verdicts<'_> {
         unseal(&service.centre, &plain.join("unsealed"))?;
         let found = count_in(&plain, &words)?;
         std::fs::remove_dir_all(&plain).map_err(|error| error.to_string())?;
-        let words_count = words.len();
+        let (words_count, nodes) = (words.len(), number(service.hosts().count()));
         let words = format!(
-            "{leaked} of {words_count} texts that people typed are in any store file, log or metric \
-             of the six; a copy of the centre's store without its seal has {found}"
+            "{leaked} of {words_count} texts that people typed are in any store file, backup, log or \
+             metric of the {nodes}; a copy of the centre's store without its seal has {found}"
         );
         self.add(leaked == 0 && found == words_count, &words);
         Ok(())

@@ -127,6 +127,20 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
+/// So many of something.
+pub fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// A small number in a sentence.
+pub fn number(count: usize) -> String {
+    let words = [
+        "no", "one", "two", "three", "four", "five", "six", "seven", "eight",
+    ];
+    let word = words.get(count).copied();
+    word.map_or_else(|| count.to_string(), str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

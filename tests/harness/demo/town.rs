@@ -5,7 +5,7 @@ use crate::{
     service::town::{Site, Town},
 };
 
-/// The five sites; Kent's venues are in [`venues`].
+/// The five sites, each with an edge of its name, and Swindon with a laptop; Kent's venues are in [`venues`].
 pub const TOWN: Town = &[
     Site {
         id: "devizes",
@@ -19,7 +19,7 @@ pub const TOWN: Town = &[
     Site {
         id: "swindon",
         name: "Swindon",
-        edges: &["swindon"],
+        edges: &["swindon", "swindon-laptop"],
         workers: &[
             ("mei", "Mei Castellan", "recovery-worker"),
             ("rob", "Rob Ferreira", "senior"),

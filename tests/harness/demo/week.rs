@@ -2,8 +2,8 @@
 //!
 //! Most of it is drawn from the seed. A few things are told, so that every run shows what the
 //! service is for: one case that two sites edit while they cannot hear one another, one register
-//! that a facilitator and somebody on the telephone keep at once, an edge that is killed while
-//! people type.
+//! that a facilitator and somebody on the telephone keep at once, a centre that is copied and an edge
+//! that is killed while people type, a case that goes to another site, two laptops.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,9 +15,13 @@ use domain::{AlertCode, Attendance, Command, Day, Slot, Status, Text};
 use names::{DocumentId, ScopeId};
 
 use super::{
-    desk::{Desk, Load, Switchboard, Worker, Written, mark, open_session},
+    desk::{Desk, Load, Worker, Written, mark, open_session},
+    fall::{self, Copy},
+    handover::{self, FROM, Handover},
+    laptops::{Devices, Laptops, REVOKED},
     mishaps::{self, KILLED},
     screen::Screen,
+    switchboard::Switchboard,
     town::{DAYS, Names, TOWN, venues},
 };
 use crate::{
@@ -26,12 +30,38 @@ use crate::{
 };
 
 /// What the week came to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Record {
     /// What was acknowledged, by node.
     pub written: BTreeMap<String, Vec<Written>>,
     /// Everything that was typed.
     pub typed: BTreeSet<String>,
+    /// The case that went from Devizes to Bath.
+    pub moved: DocumentId,
+}
+
+impl Record {
+    /// The node that tells how far got what was written in a document at `node`: the centre, where
+    /// that node has handed the case over or is no more.
+    pub fn teller<'n>(&self, node: &'n str, document: DocumentId) -> &'n str {
+        let has_left = node == FROM && document == self.moved;
+        if has_left || node == REVOKED {
+            "centre"
+        } else {
+            node
+        }
+    }
+}
+
+/// A week that is over.
+#[derive(Debug)]
+pub struct Past {
+    /// What it came to.
+    pub record: Record,
+    /// The copy of the centre that was made on Tuesday.
+    pub copy: Copy,
+    /// The devices that came and went.
+    pub devices: Devices,
 }
 
 /// A week under way.
@@ -43,9 +73,14 @@ struct Week<'a> {
     /// Those who work at the centre: on duty, and on the telephone.
     duty: Worker<'a>,
     phone: Worker<'a>,
+    laptops: Laptops<'a>,
     is_fast: bool,
     /// The case of somebody who moves between Devizes and Swindon.
     moving: Option<DocumentId>,
+    /// The copy of the centre, once it is made.
+    copy: Option<Copy>,
+    /// The case that goes to Bath, once it does.
+    handover: Option<Handover>,
 }
 
 /// Lets the week pass.
@@ -57,7 +92,7 @@ pub fn run(
     screen: &mut Screen,
     seed: u64,
     is_fast: bool,
-) -> Result<Record, String> {
+) -> Result<Past, String> {
     let board = Switchboard::default();
     for host in service.hosts() {
         board.set(host.name(), host.client()?);
@@ -78,80 +113,122 @@ pub fn run(
         ));
     }
     let stream = |who: &str| Chance::new(seed, who);
-    let duty = Worker::new(&board, "centre", "tom", stream("on duty"));
-    let phone = Worker::new(&board, "centre", "vera", stream("on the telephone"));
-    let moving = None;
+    let [one, other] = [names.draw(1).concat(), names.draw(1).concat()];
     let mut week = Week {
         service,
         screen,
         board: &board,
         desks,
-        duty,
-        phone,
+        duty: Worker::new(&board, "centre", "tom", stream("on duty")),
+        phone: Worker::new(&board, "centre", "vera", stream("on the telephone")),
+        laptops: Laptops::new(&board, seed, [one, other]),
         is_fast,
-        moving,
+        moving: None,
+        copy: None,
+        handover: None,
     };
     week.pass()?;
-    let Week {
-        desks, duty, phone, ..
-    } = week;
-    let workers = desks
-        .into_iter()
-        .flat_map(|desk| desk.workers)
-        .chain([duty, phone]);
-    let mut record = Record::default();
-    for worker in workers {
-        record
-            .written
-            .entry(worker.node)
-            .or_default()
-            .extend(worker.written);
-        record.typed.extend(worker.typed);
-    }
-    Ok(record)
+    week.over()
 }
 
 impl Week<'_> {
     fn pass(&mut self) -> Result<(), String> {
         for (number, (name, date)) in DAYS.into_iter().enumerate() {
             let day: Day = date.parse().map_err(|_| format!("{date} is no day"))?;
-            let news = match name {
-                "Mon" => self.monday(day)?,
-                "Wed" => mishaps::cut(self.service, self.board)?,
-                "Sat" => mishaps::slow_down(self.service, self.board)?,
-                _ => String::new(),
-            };
             let before = self.board.written.load(Ordering::SeqCst);
+            let mut news = self.morning(name, day)?;
             let register = self.everybody_works(number, name, day)?;
             match (name, register) {
                 ("Wed", Some(register)) => self.both_sides_of_a_cut(day, register)?,
-                ("Fri", _) => {
-                    self.tell(name, before, "");
-                    self.screen.progress("       the links are back ...");
-                    let news = mishaps::mend(self.service)?;
-                    self.screen.prose(7, &news);
-                    continue;
-                }
                 ("Sun", _) => self.somebody_settles()?,
                 _ => {}
             }
-            let news = match name {
-                "Thu" => mishaps::after_the_kill(self.board)?,
-                "Sat" => mishaps::after_the_slow_day(self.board),
-                _ => news,
-            };
+            match name {
+                "Tue" => news.extend(self.copy.as_ref().map(Copy::news)),
+                "Thu" => news.push(mishaps::after_the_kill(self.board)?),
+                "Sat" => news.extend(self.saturday_evening()?),
+                _ => {}
+            }
             self.tell(name, before, &news);
+            if name == "Fri" {
+                self.friday_evening()?;
+            }
         }
         self.screen
             .progress("waiting until everything is at the centre ...");
         self.service.rest()
     }
 
-    /// One line for a day.
-    fn tell(&mut self, name: &str, before: usize, news: &str) {
+    /// What happens before anybody works.
+    fn morning(&mut self, name: &str, day: Day) -> Result<Vec<String>, String> {
+        let news = match name {
+            "Mon" => {
+                self.laptops.monday(day)?;
+                self.monday(day)?
+            }
+            "Wed" => mishaps::cut(self.service, self.board)?,
+            "Fri" => {
+                self.handover = Some(handover::goes(self.board, &mut self.desks, day)?);
+                "The centre hands a case of Devizes' over to Bath, which goes on with it. Devizes \
+                 has not heard, and goes on with it too."
+                    .to_owned()
+            }
+            "Sat" => {
+                mishaps::slow_down(self.service, self.board)?;
+                self.laptops.saturday(self.service, day)?
+            }
+            "Sun" => self.laptops.sunday(self.service, day)?,
+            _ => return Ok(Vec::new()),
+        };
+        Ok(vec![news])
+    }
+
+    /// The links are back, and what Devizes wrote in the case that has gone to Bath arrives there.
+    fn friday_evening(&mut self) -> Result<(), String> {
+        self.screen.progress("       the links are back ...");
+        let news = mishaps::mend(self.service)?;
+        self.screen.prose(7, &news);
+        let handover = self.handover.as_ref().ok_or("no case has gone to Bath")?;
+        let news = handover.arrives(self.board, &mut self.desks)?;
+        self.screen.prose(7, &news);
+        Ok(())
+    }
+
+    /// The centre is backed up, so that Devizes may let the case go.
+    fn saturday_evening(&mut self) -> Result<[String; 2], String> {
+        let slow = mishaps::after_the_slow_day(self.board);
+        let handover = self.handover.as_ref().ok_or("no case has gone to Bath")?;
+        Ok([slow, handover.is_let_go(self.service, self.board)?])
+    }
+
+    /// What the week came to.
+    fn over(self) -> Result<Past, String> {
+        let (at_laptops, devices) = self.laptops.over()?;
+        let workers = self.desks.into_iter().flat_map(|desk| desk.workers);
+        let workers = workers.chain([self.duty, self.phone]).chain(at_laptops);
+        let handover = self.handover.ok_or("no case has gone to Bath")?;
+        let mut record = Record {
+            written: BTreeMap::new(),
+            typed: BTreeSet::new(),
+            moved: handover.case,
+        };
+        for worker in workers {
+            let written = record.written.entry(worker.node).or_default();
+            written.extend(worker.written);
+            record.typed.extend(worker.typed);
+        }
+        Ok(Past {
+            record,
+            copy: self.copy.ok_or("the centre was not copied")?,
+            devices,
+        })
+    }
+
+    /// A line for a day, and what happened on it.
+    fn tell(&mut self, name: &str, before: usize, news: &[String]) {
         let entries = self.board.written.load(Ordering::SeqCst) - before;
         self.screen.line(&format!("  {name}  {entries:>3} entries"));
-        if !news.is_empty() {
+        for news in news {
             self.screen.prose(7, news);
         }
     }
@@ -171,9 +248,9 @@ impl Week<'_> {
                 1 + usize::from(!self.is_fast)
             },
             others: if self.is_fast { 3 } else { 8 },
+            held_back: 0,
             session: matches!(name, "Tue" | "Wed" | "Sat"),
         };
-        let killed = name == "Thu";
         let before = self.board.written.load(Ordering::SeqCst);
         self.board.begin_anew(KILLED);
         let Week {
@@ -181,6 +258,7 @@ impl Week<'_> {
             screen,
             board,
             desks,
+            copy,
             ..
         } = self;
         std::thread::scope(|scope| {
@@ -191,15 +269,13 @@ impl Week<'_> {
                     .get(number % halls.len())
                     .copied()
                     .unwrap_or("the hall");
-                let load = if killed && desk.site == KILLED {
-                    mishaps::load_of_the_killed(load)
-                } else {
-                    load
-                };
+                let load = mishaps::load_on(name, desk.site, load);
                 working.push(scope.spawn(move || Ok((desk.site, desk.day(day, venue, load)?))));
             }
-            if killed {
-                mishaps::kill_one(service, board)?;
+            match name {
+                "Tue" => *copy = Some(fall::copy_under_load(service, board)?),
+                "Thu" => mishaps::kill_one(service, board)?,
+                _ => {}
             }
             while working.iter().any(|thread| !thread.is_finished()) {
                 let entries = board.written.load(Ordering::SeqCst) - before;

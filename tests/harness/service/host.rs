@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     client::Client,
     process::{Process, Started},
-    warden::Warden,
+    warden::{Group, Warden},
 };
 
 /// A machine with one node.
@@ -23,6 +23,8 @@ pub struct Host {
     log: PathBuf,
     /// What its nodes log, when it is not what they log by themselves.
     filter: Option<&'static str>,
+    /// Where its commands are put: one that waits for a node must not outlive all of them.
+    group: Option<Group>,
     running: Option<(Process, Started)>,
 }
 
@@ -35,6 +37,7 @@ impl Host {
             data: folder.join(name),
             log: folder.join(format!("{name}.log")),
             filter: None,
+            group: None,
             running: None,
         }
     }
@@ -43,6 +46,13 @@ impl Host {
     #[must_use]
     pub fn logging(self, filter: Option<&'static str>) -> Host {
         Host { filter, ..self }
+    }
+
+    /// The same machine, whose commands end with this warden as its nodes do.
+    #[must_use]
+    pub fn kept_by(self, warden: &Warden) -> Host {
+        let group = Some(warden.group());
+        Host { group, ..self }
     }
 
     /// What it is called.
@@ -82,6 +92,9 @@ impl Host {
             .arg("--data")
             .arg(&self.data)
             .arg("--json");
+        if let Some(group) = self.group {
+            group.put(&mut command);
+        }
         let output = command.output();
         let output = output.map_err(|error| format!("{}: {error}", self.program.display()))?;
         let said = String::from_utf8_lossy(&output.stdout);
@@ -149,14 +162,27 @@ impl Host {
             .is_some_and(|(process, _)| process.is_alive())
     }
 
-    /// Stops time for its node, so that one moment of it can be looked at. Only a kill follows.
+    /// Stops time for its node, so that one moment of it can be looked at. A kill follows, or
+    /// [`Host::thaw`].
     ///
     /// # Errors
     /// When it is not running, or does not stand still.
     pub fn freeze(&self) -> Result<(), String> {
+        self.process()?.freeze()
+    }
+
+    /// Lets its node go on.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn thaw(&self) -> Result<(), String> {
+        self.process()?.thaw()
+    }
+
+    fn process(&self) -> Result<&Process, String> {
         let running = self.running.as_ref();
-        let (process, _) = running.ok_or_else(|| format!("{} is not running", self.name))?;
-        process.freeze()
+        let running = running.map(|(process, _)| process);
+        running.ok_or_else(|| format!("{} is not running", self.name))
     }
 
     /// Kills its node with SIGKILL.

@@ -124,8 +124,8 @@ impl Process {
         self.join();
     }
 
-    /// Stops time for it with SIGSTOP, so that one moment of it can be looked at. Only a kill
-    /// follows.
+    /// Stops time for it with SIGSTOP, so that one moment of it can be looked at. A kill follows, or
+    /// [`Process::thaw`].
     ///
     /// # Errors
     /// When it cannot be done.
@@ -134,6 +134,14 @@ impl Process {
         signal(id, "STOP")?;
         let frozen = wait::until(FREEZE_MAX, || moment::is_frozen(id).then_some(()));
         frozen.ok_or_else(|| format!("{} does not stand still", self.name))
+    }
+
+    /// Lets it go on with SIGCONT.
+    ///
+    /// # Errors
+    /// When it cannot be done.
+    pub fn thaw(&self) -> Result<(), String> {
+        signal(self.child.id(), "CONT")
     }
 
     /// Asks it to stop with SIGTERM, and waits until it has.

@@ -86,6 +86,8 @@ pub struct Proof {
     pub scopes: BTreeMap<String, Sum>,
     /// Documents that stand in none of the scopes that the node may read.
     pub strays: Vec<DocumentId>,
+    /// Where every document stands.
+    pub placed: BTreeMap<DocumentId, BTreeSet<ScopeId>>,
     /// Every document's heads, as the public Automerge library finds them.
     pub heads: BTreeMap<DocumentId, BTreeSet<String>>,
     /// Every entry that the public Automerge library finds, and where.
@@ -118,6 +120,9 @@ pub fn read(host: &Host, allowed: &BTreeSet<ScopeId>) -> Result<Proof, String> {
     }
     add_up(&snapshot, &evidence, &mut proof).map_err(wrong)?;
     let documents = evidence.documents().iter();
+    let placed = documents.clone();
+    let placed = placed.map(|(document, found)| (*document, found.scopes().clone()));
+    proof.placed = placed.collect();
     // Of what was handed over the placements stay, and nothing that anybody wrote.
     let strays = documents
         .filter(|(_, found)| found.scopes().is_disjoint(allowed) && !found.changes.is_empty());

@@ -14,6 +14,17 @@ pub struct Warden {
     watch: Child,
 }
 
+/// The group that a warden keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Group(i32);
+
+impl Group {
+    /// Has a process, once it is started, end with the warden's.
+    pub fn put(self, command: &mut Command) {
+        group(command, self.0);
+    }
+}
+
 impl Warden {
     /// A group with nobody in it.
     ///
@@ -30,12 +41,17 @@ impl Warden {
         Ok(Warden { watch })
     }
 
+    /// Its group.
+    pub fn group(&self) -> Group {
+        Group(i32::try_from(self.watch.id()).unwrap_or(0))
+    }
+
     /// Starts a process that ends with this one.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn start(&self, command: &mut Command) -> Result<Child, String> {
-        group(command, i32::try_from(self.watch.id()).unwrap_or(0));
+        self.group().put(command);
         let program = command.get_program().to_string_lossy().into_owned();
         command
             .spawn()

@@ -7,7 +7,11 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use harness::service::{client::Client, folder::owners_only, host::Host, person::Person};
+use harness::service::{
+    copying::{commits, copy},
+    host::Host,
+    person::Person,
+};
 use names::DocumentId;
 
 use super::note;
@@ -16,26 +20,6 @@ use super::note;
 const COMMITS_FIRST: u64 = 20;
 /// Copies that may be made until one was written to meanwhile.
 const COPIES_MAX: usize = 50;
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    owners_only(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_file() {
-            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
-    }
-}
-
-/// Commits of a node in this life.
-fn commits(client: &Client) -> u64 {
-    let metrics = client.get("/metrics").unwrap().text();
-    let count = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("ridgeway_commits_total "));
-    count.unwrap().parse().unwrap()
-}
 
 /// Copies the files of a running node while a person types in these cases; answers how many
 /// commits fell into the copy. Only a copy into which none fell is made again.
@@ -56,12 +40,12 @@ pub(super) fn copy_under_load(
             }
         });
         let _over = Over(&over);
-        let begun = commits(&client) + COMMITS_FIRST;
-        while commits(&client) < begun {}
+        let begun = commits(&client).unwrap() + COMMITS_FIRST;
+        while commits(&client).unwrap() < begun {}
         for _ in 0..COPIES_MAX {
-            let before = commits(&client);
-            copy(host.data(), to);
-            let meanwhile = commits(&client) - before;
+            let before = commits(&client).unwrap();
+            copy(host.data(), to).unwrap();
+            let meanwhile = commits(&client).unwrap() - before;
             if meanwhile > 0 {
                 return meanwhile;
             }

@@ -26,19 +26,28 @@ enum When {
     Says(&'static str),
     /// There is a file of this name in its folder.
     Makes(&'static str),
+    /// It has printed a line with these words, and its centre has been stopped, as it is while it is
+    /// copied.
+    Stands(&'static str),
 }
 
 /// From the first line to the last but one: before there is anything, while processes start, while
-/// people work, while what came of it is told, while it proves.
-const MOMENTS: [When; 7] = [
+/// people work, while the centre is copied, while what came of it is told, while it proves.
+const MOMENTS: [When; 11] = [
     When::Says("Ridgeway:"),
     When::Makes("centre.log"),
     When::Makes("bath.log"),
     When::Says("A week of work"),
+    When::Makes("tuesday"),
     When::Says(" Thu"),
+    When::Makes("saturday.backup"),
+    When::Says("The centre is lost"),
+    When::Says("Now the centre is killed"),
     When::Says("What merged"),
     When::Says("The proofs"),
 ];
+/// One that is among the kills of every run: what was stopped does not end by itself.
+const ALWAYS: When = When::Stands("A week of work");
 
 fn demo() -> Command {
     let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
@@ -61,6 +70,11 @@ fn killed(when: When) -> PathBuf {
             let said = lines.any(|line| line.unwrap().contains(words));
             assert!(said, "a run ended without a word of '{words}'");
         }
+        When::Stands(words) => {
+            let said = lines.any(|line| line.unwrap().contains(words));
+            assert!(said, "a run ended without a word of '{words}'");
+            stop_the_centre(&folder);
+        }
         When::Makes(name) => {
             let made = || folder.join(name).exists().then_some(());
             assert!(
@@ -75,6 +89,16 @@ fn killed(when: When) -> PathBuf {
     folder
 }
 
+/// Stops a run's centre with SIGSTOP.
+fn stop_the_centre(folder: &Path) {
+    let centre = moment::processes_with(&folder.join("centre"));
+    assert_eq!(centre.len(), 1, "{centre:?}");
+    let id = centre[0].file_name().unwrap().to_str().unwrap();
+    let line = format!("kill -s STOP {id}");
+    let sent = Command::new("sh").args(["-c", &line]).status();
+    assert!(sent.unwrap().success());
+}
+
 fn assert_nobody_is_left(folder: &Path) {
     let gone = || moment::processes_with(folder).is_empty().then_some(());
     let left = || moment::processes_with(folder);
@@ -86,8 +110,8 @@ fn a_killed_demo_runs_again() {
     let mut chance = Chance::new(SEED, "demo");
     let mut moments = MOMENTS.to_vec();
     let (mut folders, mut left) = (Vec::new(), 0);
-    for _ in 0..KILLS {
-        let when = moments.swap_remove(chance.index(moments.len()));
+    let drawn = (0..KILLS).map(|_| moments.swap_remove(chance.index(moments.len())));
+    for when in drawn.chain([ALWAYS]) {
         let folder = killed(when);
         assert_nobody_is_left(&folder);
         left += usize::from(folder.exists());

@@ -5,8 +5,6 @@
 //! The copy is one that anybody would make: file by file, beside the running centre, while people
 //! write.
 
-use std::{fs, path::Path};
-
 use harness::{
     report::say,
     service::{Service, client::Client, person::Person, town::Site},
@@ -98,7 +96,7 @@ fn an_old_copy_of_the_centre_catches_up_by_itself() {
     let all = new.iter().chain(&old).chain(&old_at_bath).chain(&late);
     let before: Vec<Value> = all.clone().map(|case| state(&client, *case)).collect();
 
-    let received = put_back(&mut service, &copied);
+    let received = service.fall_back(&copied, |_| Ok(())).unwrap().bytes;
     let client = service.client("centre").unwrap();
     let sync = client.get_json("/api/v1/sync").unwrap();
     let differing = [
@@ -122,30 +120,4 @@ fn an_old_copy_of_the_centre_catches_up_by_itself() {
 /// What a document says.
 fn state(client: &Client, of: DocumentId) -> Value {
     document(client, of)["state"].clone()
-}
-
-/// Kills the centre, puts the copy in place of its files, starts it, and waits until all is equal;
-/// answers the bytes that went by the links. Nobody does anything else.
-fn put_back(service: &mut Service, copied: &Path) -> u64 {
-    service.centre.kill();
-    fs::remove_dir_all(service.centre.data()).unwrap();
-    fs::rename(copied, service.centre.data()).unwrap();
-    let passed = |service: &Service| -> Vec<_> {
-        let edges = service.edges.values();
-        edges.map(|edge| edge.relay.passed()).collect()
-    };
-    let before = passed(service);
-    let said = fs::read_to_string(service.centre.log()).unwrap();
-    service.start_centre().unwrap();
-    service.rest().unwrap();
-    let log = fs::read_to_string(service.centre.log()).unwrap();
-    assert!(
-        log[said.len()..].contains("unclean; everything was checked"),
-        "the copy was taken for a store that had been closed: {log}"
-    );
-    let after = passed(service).into_iter();
-    after
-        .zip(before)
-        .map(|(after, before)| after.since(&before).bytes())
-        .sum()
 }

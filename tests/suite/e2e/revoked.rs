@@ -2,59 +2,29 @@
 //! looked at by a person and marked; its keys are gone, and the centre knows that. One that is lost
 //! destroys them first.
 
-use std::time::Duration;
-
-use harness::service::{Service, host::Host, proof, wait};
+use harness::service::{Service, devices, host::Host};
 use serde_json::{Value, json};
 
-use super::{TOWN, begin_case, document, list, note};
-
-/// How long an edge may take to be in touch again, to be told, and to end.
-const END_MAX: Duration = Duration::from_secs(90);
+use super::{TOWN, begin_case, document, note};
 
 fn device_of(service: &Service, edge: &str) -> String {
-    let sync = service.client(edge).unwrap();
-    let sync = sync.get_json("/api/v1/sync").unwrap();
-    sync["node"]["device"].as_str().unwrap().to_owned()
+    devices::of(&service.client(edge).unwrap()).unwrap()
 }
 
 /// A device's row in `device list`, which is also that of the API.
 fn row(service: &Service, device: &str) -> Value {
-    let find = |rows: &Value| {
-        let mut rows = list(rows).iter();
-        rows.find(|row| row["id"] == device).unwrap().clone()
-    };
     let client = service.client("centre").unwrap();
-    let listed = find(&service.centre.command(&["device", "list"]).unwrap());
-    assert_eq!(find(&client.get_json("/api/v1/devices").unwrap()), listed);
+    let listed = devices::listed(&service.centre, device).unwrap();
+    let rows = client.get_json("/api/v1/devices").unwrap();
+    assert_eq!(devices::row(&rows, device), Some(listed.clone()));
     listed
 }
 
 /// Waits until an edge that was revoked has ended by itself, and asserts that nothing opens its
 /// folder any more.
 fn assert_gone(edge: &mut Host, words: &str) {
-    let ended = wait::for_it("the revoked edge ends", END_MAX, || {
-        if edge.is_running() {
-            Err(edge.last_words())
-        } else {
-            Ok(())
-        }
-    });
-    ended.unwrap();
-    let said = edge.last_words();
-    assert!(
-        said.contains("this device was revoked") && said.contains(words),
-        "{said}"
-    );
-    assert!(said.contains("and the centre knows"), "{said}");
-    // What is the store's own is gone; the key file may be other stores' too.
-    assert!(edge.key().exists() && !edge.data().join("epoch.keys").exists());
-    let refused = edge.command(&["status"]).unwrap_err();
-    assert!(
-        refused.contains("exit status: 4") && refused.contains("revoked"),
-        "{refused}"
-    );
-    assert!(proof::open(edge).is_err(), "there is no key that opens it");
+    let said = devices::ends(edge).unwrap();
+    assert!(said.contains(words), "{said}");
 }
 
 #[test]

@@ -3,8 +3,16 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use harness::service::{Service, client::Client, host::Host, proof, town::Site, wait};
-use names::{DocumentId, EntryId, ScopeId};
+use harness::service::{
+    Service,
+    client::Client,
+    handover::{self, marked},
+    host::Host,
+    proof,
+    town::Site,
+    wait,
+};
+use names::{DocumentId, ScopeId};
 use serde_json::{Value, json};
 use store::{Owner, Store as _, Table};
 
@@ -28,25 +36,14 @@ const TOWN: &[Site] = &[
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn transfer(client: &Client, case: DocumentId, to: &str) -> Result<Value, Option<String>> {
-    let body = json!({ "document": case, "worker": "dan", "to": to, "reason": "moved-home" });
-    let entry = EntryId([0; 16]).to_string();
-    match client.post("/api/v1/transfers", &entry, &body) {
-        Ok(reply) => Ok(reply.json().unwrap()),
-        Err(failure) => Err(failure.kind().map(str::to_owned)),
-    }
+    let done = handover::transfer(client, case, "dan", to);
+    done.map_err(|failure| failure.kind().map(str::to_owned))
 }
 
 fn is_listed(client: &Client, case: DocumentId) -> bool {
     let rows = client.get_json("/api/v1/views/documents").unwrap();
     let mut rows = list(&rows["rows"]).iter();
     rows.any(|row| row["document"] == json!(case))
-}
-
-/// The entries that were written before the transfer was seen.
-fn marked(view: &Value) -> BTreeSet<String> {
-    let marks = view["marks"].as_object().unwrap().iter();
-    let marks = marks.filter(|(_, marks)| list(marks).contains(&json!("transfer-unseen")));
-    marks.map(|(entry, _)| entry.clone()).collect()
 }
 
 #[test]
@@ -108,11 +105,12 @@ fn a_case_is_handed_over_and_what_was_written_offline_arrives_marked() {
 /// The row of a case that was handed over, once it is so.
 fn handed_over(client: &Client, case: DocumentId, is_so: impl Fn(&Value) -> bool) -> Value {
     let look = || {
-        let view = client.get_json("/api/v1/views/transfers").unwrap();
-        let rows = list(&view["rows"]).iter();
-        let mut rows = rows.filter(|row| row["document"] == json!(case));
-        let row = rows.find(|row| is_so(row)).cloned();
-        row.ok_or_else(|| format!("{view}"))
+        let row = handover::row(client, case)?;
+        if is_so(&row) {
+            Ok(row)
+        } else {
+            Err(row.to_string())
+        }
     };
     wait::for_it("what Devizes says of the case", PATIENCE, look).unwrap()
 }
@@ -139,7 +137,7 @@ fn assert_handed_over(
         let reach = view["reach"].as_object().unwrap();
         // Two that begin it, one note before, three offline, one at Bath.
         assert_eq!(reach.len(), 7, "at {at}: {view}");
-        assert_eq!(marked(&view), *offline, "at {at}");
+        assert_eq!(marked(&view, "transfer-unseen"), *offline, "at {at}");
         assert_eq!(list(&view["flaws"]).len(), 0);
     }
     let devizes = service.client("devizes").unwrap();
