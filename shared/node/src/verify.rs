@@ -6,7 +6,9 @@
 //! The `Verified` types have private fields and no other constructor: a node cannot be handed
 //! anything that was not checked.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+mod read;
+
+use std::{fmt, sync::Arc};
 
 use crate::{bundle, node::Identity, output::Lane};
 use document::preflight::Header;
@@ -17,8 +19,9 @@ use protocol::{
     message::{Batch, Frame},
     placement::{Placement, PlacementId, SignedPlacement},
     signed::{Head, PublicKey},
-    together::{Proven, Signed},
+    together::Proven,
 };
+use read::Read;
 
 /// The changes of one frame, put together again: four times what an honest frame holds. A change
 /// names others in a byte each, which become a hash each.
@@ -111,31 +114,6 @@ pub(crate) enum Checked {
     Plain(Frame),
     /// A frame of a newer version, to be passed over.
     Unknown,
-}
-
-/// A bundle that was taken apart; nothing in it is proved yet.
-struct Read {
-    bundle: Bundle,
-    headers: Vec<Header>,
-    bytes: usize,
-}
-
-impl Read {
-    fn new(bundle: Bundle) -> Result<Read, Reason> {
-        let mut headers: Vec<Header> = Vec::with_capacity(bundle.changes.len());
-        let mut bytes = 0;
-        bundle::each_change(&bundle, |whole| {
-            bytes += whole.chunk().len();
-            headers.push(whole.header()?);
-            Ok(())
-        })?;
-        check_form(&bundle)?;
-        Ok(Read {
-            bundle,
-            headers,
-            bytes,
-        })
-    }
 }
 
 impl Verifier {
@@ -292,26 +270,6 @@ impl Verifier {
         }
     }
 
-    /// What the heads in a bundle have to be signed by, so far as that is known.
-    fn heads_signed<'b>(&'b self, read: &'b Read) -> impl Iterator<Item = Signed> + 'b {
-        let bundle = &read.bundle;
-        bundle.closings.iter().filter_map(move |closing| {
-            let place = usize::from(closing.change);
-            let (header, change) = (read.headers.get(place)?, bundle.changes.get(place)?);
-            let actor = bundle.authors.get(usize::from(change.author))?;
-            let head = closing.head(&header.hash);
-            let key = self.directory.signer(&head.claim().ok()?.device).ok()?;
-            Some(head.signed(&self.tenant, &bundle.document, actor, &key))
-        })
-    }
-
-    /// The same of a placement.
-    fn placement_signed(&self, placement: &SignedPlacement) -> Option<Signed> {
-        let (_, claim) = placement.claim().ok()?;
-        let key = self.directory.signer(&claim.device).ok()?;
-        Some(placement.signed(&self.tenant, &key))
-    }
-
     /// One author's changes: each the next after the one before, and closed by heads that fit.
     fn line<'c>(
         &self,
@@ -424,27 +382,6 @@ impl Verifier {
         };
         Ok(VerifiedStatement { signed, ruled })
     }
-}
-
-/// A bundle is kept as it came, and passed on: nothing may be in it that no signature answers for,
-/// nor may it be longer than whoever gets it next can read.
-fn check_form(bundle: &Bundle) -> Result<(), Reason> {
-    // Were one author listed twice, two branches of one line could come in together.
-    let authors: BTreeSet<_> = bundle.authors.iter().collect();
-    let wrote = bundle.changes.iter().map(|change| change.author);
-    let wrote: BTreeSet<u16> = wrote.collect();
-    let closings = bundle.closings.iter();
-    let mut closed = closings.map(|closing| usize::from(closing.change));
-    if authors.len() < bundle.authors.len()
-        || wrote.len() < authors.len()
-        || closed.any(|place| place >= bundle.changes.len())
-    {
-        return Err(Reason::Malformed);
-    }
-    if !bundle::may_travel(bundle) {
-        return Err(Reason::TooLarge);
-    }
-    Ok(())
 }
 
 impl VerifiedBundle {

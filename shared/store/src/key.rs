@@ -219,14 +219,14 @@ mod tests {
             let keys = StoreKey::from_bytes([key; 32]).derive(&[half; 32], StoreId([store; 16]));
             keys.hashed_name(table, b"name")
         };
-        let one = hash(1, 1, 1, Table::Bundle);
-        assert_eq!(one, hash(1, 1, 1, Table::Bundle));
-        assert_ne!(one, hash(2, 1, 1, Table::Bundle));
-        assert_ne!(one, hash(1, 2, 1, Table::Bundle));
-        assert_ne!(one, hash(1, 1, 2, Table::Bundle));
+        let one = hash(1, 1, 1, Table::Document);
+        assert_eq!(one, hash(1, 1, 1, Table::Document));
+        assert_ne!(one, hash(2, 1, 1, Table::Document));
+        assert_ne!(one, hash(1, 2, 1, Table::Document));
+        assert_ne!(one, hash(1, 1, 2, Table::Document));
         // What stands together has one name; a key's own is not for others to take.
         assert_eq!(one, hash(1, 1, 1, Table::Index));
-        for table in [Table::Key, Table::Outbox, Table::Log] {
+        for table in [Table::Key, Table::Bundle, Table::Outbox, Table::Log] {
             assert_ne!(one, hash(1, 1, 1, table));
         }
     }
