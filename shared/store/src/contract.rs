@@ -140,15 +140,6 @@ tables! {
 }
 
 impl Table {
-    /// Whether rows of one name in this table stand beside those of the same name in other such
-    /// tables: what a turn writes of a document beside its changes. Not so bundles, which are larger
-    /// than a page and would be copied with each small row, nor the few rows that are looked through
-    /// when a store is opened. Gathered, a first sync spends 7 % less in its commits.
-    pub(crate) fn is_gathered(self) -> bool {
-        use Table::{Actor, Document, Index, Key, Placement, Summary};
-        matches!(self, Document | Placement | Index | Summary | Actor | Key)
-    }
-
     /// Whose row stands under `name` in this table, if its rows belong to documents. A name
     /// shorter than an id counts as if zeros followed.
     pub fn document_of(self, name: &[u8]) -> Option<DocumentId> {

@@ -21,9 +21,8 @@ const WRAPS: &str = "ridgeway store v1: keys of documents, under an epoch's";
 const EPOCH_CHECK: &str = "ridgeway store v1: do this half and this epoch's key fit";
 const OWNERS: &str = "ridgeway store v1: which document a record is of";
 
-/// What stands for the table in the hashed names of gathered rows, which are those of one document;
-/// no table has this code.
-const GATHERED: u8 = 0;
+/// What stands for a table in the hashed names of wrapped keys; no table has this code.
+const WRAPPED: u8 = 0;
 
 /// Bytes of a name as a sealed store writes it.
 pub(crate) const HASHED_NAME_BYTES: usize = 16;
@@ -148,17 +147,14 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// What a name looks like in this store. The table is hashed too, so that nobody can tell
-    /// which rows of two tables belong together; but for gathered ones, which show by where they
-    /// stand how many rows a document has, and nothing else.
+    /// which rows of two tables belong together.
     pub(crate) fn hashed_name(&self, table: Table, name: &[u8]) -> [u8; HASHED_NAME_BYTES] {
-        let is_gathered = table.is_gathered() && table != Table::Key;
-        self.hashed(if is_gathered { GATHERED } else { table.code() }, name)
+        self.hashed(table.code(), name)
     }
 
-    /// Where a document's wrapped key stands: among its rows. No other row of its table has such a
-    /// name.
+    /// Where a document's wrapped key stands. No row of any table has such a name.
     pub(crate) fn key_name(&self, document: DocumentId) -> [u8; HASHED_NAME_BYTES] {
-        self.hashed(GATHERED, document.as_ref())
+        self.hashed(WRAPPED, document.as_ref())
     }
 
     fn hashed(&self, code: u8, name: &[u8]) -> [u8; HASHED_NAME_BYTES] {
@@ -219,15 +215,11 @@ mod tests {
             let keys = StoreKey::from_bytes([key; 32]).derive(&[half; 32], StoreId([store; 16]));
             keys.hashed_name(table, b"name")
         };
-        let one = hash(1, 1, 1, Table::Document);
-        assert_eq!(one, hash(1, 1, 1, Table::Document));
-        assert_ne!(one, hash(2, 1, 1, Table::Document));
-        assert_ne!(one, hash(1, 2, 1, Table::Document));
-        assert_ne!(one, hash(1, 1, 2, Table::Document));
-        // What stands together has one name; a key's own is not for others to take.
-        assert_eq!(one, hash(1, 1, 1, Table::Index));
-        for table in [Table::Key, Table::Bundle, Table::Outbox, Table::Log] {
-            assert_ne!(one, hash(1, 1, 1, table));
-        }
+        let one = hash(1, 1, 1, Table::Bundle);
+        assert_eq!(one, hash(1, 1, 1, Table::Bundle));
+        assert_ne!(one, hash(2, 1, 1, Table::Bundle));
+        assert_ne!(one, hash(1, 2, 1, Table::Bundle));
+        assert_ne!(one, hash(1, 1, 2, Table::Bundle));
+        assert_ne!(one, hash(1, 1, 1, Table::Index));
     }
 }

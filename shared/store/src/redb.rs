@@ -6,13 +6,10 @@
 //!
 //! ```text
 //! table code (1) | length of name (1) | name | position (8, big endian)
-//!       0xF0 (1) | length of name (1) | name | table code (1) | position (8, big endian)
 //! ```
 //!
-//! which keep the rows of one name side by side in the order of their positions, and no name's
-//! rows between another's. The second form is that of [gathered](Table::is_gathered) tables: what
-//! is written and read together stands in the same pages, whatever table it is of. A commit
-//! writes every page that it touches anew, and names are as good as random. A second table, `format`, holds one number under `version`; it is
+//! which keeps the rows of one name side by side in the order of their positions, and no name's
+//! rows between another's. A second table, `format`, holds one number under `version`; it is
 //! written by the first commit.
 //!
 //! # Durability
@@ -33,11 +30,10 @@
 //! checksums on ordinary reads, so a bit that flips in a cleanly closed file is found by
 //! [`Store::verify`], by [`Config::check_on_open`], or by the seal of the value it is in.
 
-mod layout;
-
 use std::{
     fmt,
     io::{self, ErrorKind},
+    ops::Bound,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -49,8 +45,7 @@ use redb::{
     StorageBackend, StorageError, TableDefinition, TableError, TransactionError,
 };
 
-use crate::{Batch, Damage, Page, Snapshot, Store, StoreError, Table};
-use layout::{KEY_BYTES_MAX, position_of, row_key};
+use crate::{Batch, Damage, NAME_BYTES_MAX, Page, Row, Snapshot, Store, StoreError, Table};
 
 const ROWS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("rows");
 const FORMAT: TableDefinition<'static, &str, u64> = TableDefinition::new("format");
@@ -198,15 +193,9 @@ impl RedbStore {
             .map_err(|_| StoreError::Corrupt(Damage::File))?;
         write.set_two_phase_commit(batch.is_two_phase());
         let mut rows = write.open_table(ROWS).map_err(of_table)?;
-        let changes = batch.changes().map(|(table, key, value)| {
-            let mut at = Vec::with_capacity(KEY_BYTES_MAX);
+        let mut at = Vec::with_capacity(KEY_BYTES_MAX);
+        for (table, key, value) in batch.changes() {
             row_key(&mut at, table, &key.name, key.position);
-            (at, value)
-        });
-        // In the order of the tree, so that a page is gone into once.
-        let mut changes: Vec<_> = changes.collect();
-        changes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        for (at, value) in changes {
             match value {
                 Some(value) => rows.insert(at.as_slice(), value).map_err(of_storage)?,
                 None => rows.remove(at.as_slice()).map_err(of_storage)?,
@@ -298,7 +287,7 @@ impl Snapshot for RedbSnapshot {
         let mut out = Vec::new();
         for row in rows.take(limit) {
             let (key, value) = row.map_err(of_storage)?;
-            let position = position_of(key.value())?;
+            let (_, position) = split_key(key.value())?;
             out.push((position, value.value().to_vec()));
         }
         Ok(out)
@@ -316,12 +305,38 @@ impl Snapshot for RedbSnapshot {
             return Ok(None);
         };
         let (key, value) = row.map_err(of_storage)?;
-        let position = position_of(key.value())?;
+        let (_, position) = split_key(key.value())?;
         Ok(Some((position, value.value().to_vec())))
     }
 
     fn names(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Page, StoreError> {
-        layout::page(&self.rows, table, after, limit)
+        let (first, end) = ([table.code()], [table.code() + 1]);
+        let from = after.map_or(Bound::Included(first.as_slice()), Bound::Excluded);
+        let mut rest = self
+            .rows
+            .range::<&[u8]>((from, Bound::Excluded(end.as_slice())))
+            .map_err(of_storage)?;
+        let mut page = Page::default();
+        let mut reached = None;
+        for row in rest.by_ref().take(limit) {
+            let (key, value) = row.map_err(of_storage)?;
+            match split_key(key.value()) {
+                Ok((name, position)) => {
+                    let (name, value) = (name.to_vec(), value.value().to_vec());
+                    page.rows.push(Row {
+                        name,
+                        position,
+                        value,
+                    });
+                }
+                Err(_) => page.damaged += 1,
+            }
+            reached = Some(key.value().to_vec());
+        }
+        if rest.next().is_some() {
+            page.next = reached;
+        }
+        Ok(page)
     }
 }
 
@@ -329,6 +344,31 @@ impl fmt::Debug for RedbSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RedbSnapshot")
     }
+}
+
+const KEY_BYTES_MAX: usize = 2 + NAME_BYTES_MAX + 8;
+
+/// Writes the key of a row into `key`. A name longer than [`NAME_BYTES_MAX`] has no rows, and
+/// gets a key that none has.
+fn row_key(key: &mut Vec<u8>, table: Table, name: &[u8], position: u64) {
+    key.clear();
+    key.push(table.code());
+    key.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+    key.extend_from_slice(name);
+    key.extend_from_slice(&position.to_be_bytes());
+}
+
+/// The name and position in a stored key.
+fn split_key(key: &[u8]) -> Result<(&[u8], u64), StoreError> {
+    let damaged = StoreError::Corrupt(Damage::File);
+    let (rest, position) = key.split_last_chunk::<8>().ok_or(damaged)?;
+    let [_, length, name @ ..] = rest else {
+        return Err(damaged);
+    };
+    if name.len() != usize::from(*length) {
+        return Err(damaged);
+    }
+    Ok((name, u64::from_be_bytes(*position)))
 }
 
 /// Whether a backend holds at most the beginning of a creation: no mark of redb's, and nothing
