@@ -165,7 +165,10 @@ impl<S: Store> Node<S> {
     ) -> Result<(), StoreError> {
         let writer = self.meta.writer;
         let mut reached = now_at.number(&writer);
-        let end = was_at.number(&writer);
+        // What it said that it had taken is its word; the log's own end is not.
+        let heads = self.log_heads.get(scope);
+        let last = heads.map_or(0, |heads| heads.number(&writer));
+        let end = was_at.number(&writer).min(last);
         while reached < end {
             let stretches = Log::new(turn.draft.snapshot(), scope, writer).after(reached, end)?;
             let Some(last) = stretches.last() else { break };

@@ -15,8 +15,8 @@ use crate::{
 /// Entries in one page: what a turn of a fill tells of is split up, so that a peer that stands in
 /// the middle of it reads little for the second time.
 pub(crate) const PAGE_ENTRIES_MAX: usize = 256;
-/// Pages read at once: a site writes some hundred a day.
-const PAGES: usize = 64;
+/// Pages read at once: a frame takes up some hundred entries, and a full page has as many.
+const PAGES: usize = 8;
 
 /// The log that one process has written in a scope.
 pub(crate) struct Log<'p, P> {

@@ -160,15 +160,13 @@ impl Verifier {
     }
 
     fn load(&self, lane: Lane, mut batch: Batch, bytes: usize) -> Load {
-        let mut rejected = Vec::new();
-        let mut reject = |document, reason| {
-            rejected.push(Rejected {
-                document,
-                run: None,
-                reason,
-            });
+        let nothing_of = |document, reason| Rejected {
+            document,
+            run: None,
+            reason,
         };
-        let (mut read, mut room) = (Vec::new(), LOAD_BYTES_MAX);
+        let (mut read, mut unread) = (Vec::new(), Vec::new());
+        let mut room = LOAD_BYTES_MAX;
         for bundle in std::mem::take(&mut batch.bundles) {
             let document = bundle.document;
             let left = room.checked_sub(bundle::size(&bundle));
@@ -179,14 +177,14 @@ impl Verifier {
             };
             match taken_apart {
                 Ok(bundle) => read.push(bundle),
-                Err(reason) => reject(document, reason),
+                Err(reason) => unread.push(nothing_of(document, reason)),
             }
         }
         let heads = read.iter().flat_map(|bundle| self.heads_signed(bundle));
         let placed = batch.placements.iter();
         let placed = placed.filter_map(|placement| self.placement_signed(placement));
         let proven = Proven::of(heads.chain(placed));
-        let mut placements = Vec::new();
+        let (mut placements, mut rejected) = (Vec::new(), Vec::new());
         for signed in std::mem::take(&mut batch.placements) {
             let document = signed
                 .claim()
@@ -194,9 +192,10 @@ impl Verifier {
                 .unwrap_or_default();
             match self.placement_among(signed, &proven) {
                 Ok(placement) => placements.push(placement),
-                Err(reason) => reject(document, reason),
+                Err(reason) => rejected.push(nothing_of(document, reason)),
             }
         }
+        rejected.append(&mut unread);
         let bundles = read
             .into_iter()
             .map(|bundle| self.read_bundle(bundle, &proven, &mut rejected))

@@ -7,10 +7,14 @@
 //! the rules of ZIP 215 are made for (<https://zips.z.cash/zip-0215>); the plain rules of RFC 8032
 //! leave it open, and two nodes could then differ for good.
 //!
-//! The weights of the sum follow from all that is in it, so that nobody can choose signatures to
-//! suit them, and no chance is needed.
+//! There is a sum for each key. Its weights follow from all signatures that are in it, and which of
+//! them each is for follows from the same: nobody can choose signatures to suit the weights, nor put
+//! them in an order that does, and no chance is needed.
 
-use std::{collections::BTreeSet, convert::Infallible};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+};
 
 use ed25519_zebra::{VerificationKeyBytes, batch};
 use names::Reason;
@@ -54,25 +58,15 @@ fn name(key: &PublicKey, message: &[u8], signature: &Signature) -> Name {
 pub struct Proven(BTreeSet<Name>);
 
 impl Proven {
-    /// Checks all of these together: either all of them are proven, or none.
+    /// Checks these together, key by key: of each key either all are proven, or none.
     pub fn of(signed: impl IntoIterator<Item = Signed>) -> Proven {
-        let (mut all, mut keys, mut names) =
-            (batch::Verifier::new(), BTreeSet::new(), BTreeSet::new());
-        for one in signed {
-            keys.insert(one.key);
-            if names.insert(one.name) {
-                all.queue(one.item);
+        let mut proven = BTreeSet::new();
+        for (key, of_key) in sums(signed) {
+            if of_key.len() >= TOGETHER_MIN && key.is_sound() {
+                proven.extend(good(of_key));
             }
         }
-        let are_worth_it = names.len() >= TOGETHER_MIN;
-        if are_worth_it
-            && keys.iter().all(PublicKey::is_sound)
-            && all.verify(Weights::of(&names)).is_ok()
-        {
-            Proven(names)
-        } else {
-            Proven::default()
-        }
+        Proven(proven)
     }
 
     /// Whether `key` has signed `message`, looked up here and checked if it is not found.
@@ -89,11 +83,36 @@ impl Proven {
     }
 }
 
+/// The signatures of one key, in the order in which they are summed up: that of their names, which
+/// stand for all that there is to choose. In the order of their coming, whoever sends them could
+/// look for one in which wrong ones cancel each other out.
+type Sum = BTreeMap<Name, batch::Item>;
+
+fn sums(signed: impl IntoIterator<Item = Signed>) -> BTreeMap<PublicKey, Sum> {
+    let mut sums: BTreeMap<PublicKey, Sum> = BTreeMap::new();
+    for one in signed {
+        sums.entry(one.key).or_default().insert(one.name, one.item);
+    }
+    sums
+}
+
+/// The names of these signatures, if their sum comes out right.
+fn good(of_key: Sum) -> Vec<Name> {
+    let (names, items): (Vec<Name>, Vec<batch::Item>) = of_key.into_iter().unzip();
+    let mut sum = batch::Verifier::new();
+    items.into_iter().for_each(|item| sum.queue(item));
+    if sum.verify(Weights::of(&names)).is_ok() {
+        names
+    } else {
+        Vec::new()
+    }
+}
+
 /// The weights of a sum.
 struct Weights(blake3::OutputReader);
 
 impl Weights {
-    fn of(names: &BTreeSet<Name>) -> Weights {
+    fn of(names: &[Name]) -> Weights {
         let mut hasher = hash::hasher(label::WEIGHTS, &[]);
         for name in names {
             hasher.update(name);

@@ -49,7 +49,7 @@ use crate::{Batch, Damage, NAME_BYTES_MAX, Page, Row, Snapshot, Store, StoreErro
 
 const ROWS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("rows");
 const FORMAT: TableDefinition<'static, &str, u64> = TableDefinition::new("format");
-const FORMAT_VERSION: u64 = 1;
+const FORMAT_VERSION: u64 = 2;
 
 /// redb's header: the only part of a file written before the first commit.
 const HEADER_BYTES: u64 = 320;

@@ -221,8 +221,8 @@ pub const MUTANTS: &[Mutant] = &[
         name: "signature-together",
         breaks: "signatures that are checked together are all taken for good",
         file: "shared/protocol/src/together.rs",
-        text: "            && all.verify(Weights::of(&names)).is_ok()\n",
-        instead: "            && !Weights::of(&names).bytes::<1>().is_empty()\n",
+        text: "if sum.verify(Weights::of(&names)).is_ok() {",
+        instead: "if sum.verify(Weights::of(&names)).is_ok() || !names.is_empty() {",
         proofs: &[
             test(
                 PROTOCOL,
