@@ -45,20 +45,18 @@ fn a_seed_is_one_run() {
     assert_ne!(one, other, "the trace hash tells runs apart");
 }
 
-/// A negative control: on disks whose syncs lie, promises are broken, and the oracles see it.
+/// A negative control: on disks whose syncs lie, promises are broken, and the oracles see it. A seed
+/// in five has a cut just behind a lie.
 #[test]
 fn a_lying_disk_is_noticed() {
-    let noticed = (0..12).filter_map(|seed| {
+    let mut noticed = (0..60).filter_map(|seed| {
         let mut world = World::new(seed, Plan::draw(seed), Print::Nothing);
         world.let_disks_lie(2);
         play(seed, world).failure
     });
-    let oracles: BTreeSet<Oracle> = noticed.map(|failure| failure.oracle).collect();
     let of_disks = [Oracle::Durable, Oracle::Opens, Oracle::Keep];
-    assert!(
-        of_disks.iter().any(|oracle| oracles.contains(oracle)),
-        "only {oracles:?} failed"
-    );
+    let is_noticed = noticed.any(|failure| of_disks.contains(&failure.oracle));
+    assert!(is_noticed, "no seed of sixty has failed by its disks");
 }
 
 /// Plays seeds without faults, each spoilt in the same way, until one could be; answers the oracle
