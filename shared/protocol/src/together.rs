@@ -1,7 +1,7 @@
 //! Many signatures, checked together.
 //!
-//! A frame of a fill has some hundred signatures of few keys. Checked as one sum they cost a
-//! quarter of what they cost one by one (some 10 instead of 40 microseconds each). What is not
+//! A frame of a fill has some hundred signatures of few keys. Those of one key, checked as one sum,
+//! cost a quarter of what they cost one by one (some 10 instead of 40 microseconds each). What is not
 //! proved so is checked on its own, so whoever puts a wrong one among them gains nothing and hides
 //! nothing. That both ways give the same answer for every signature, crafted ones included, is what
 //! the rules of ZIP 215 are made for (<https://zips.z.cash/zip-0215>); the plain rules of RFC 8032
