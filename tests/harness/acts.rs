@@ -291,7 +291,7 @@ impl World {
             Ok(saved) => self.was_saved(asked, saved),
             Err(NotDone::Refused(refusal)) => self.was_refused(&asked, &format!("{refusal}")),
             Err(NotDone::Reason(reason)) => {
-                if reason == names::Reason::CannotOpen {
+                if matches!(reason, names::Reason::CannotOpen | names::Reason::SetAside) {
                     let name = station_name(number);
                     self.fail(Oracle::Opens, format!("{name} could not open a document"));
                 }

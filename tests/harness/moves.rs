@@ -101,7 +101,7 @@ impl World {
         });
         match result {
             Ok(_) => self.tally.transfers += 1,
-            Err(NotDone::Reason(names::Reason::CannotOpen)) => {
+            Err(NotDone::Reason(names::Reason::CannotOpen | names::Reason::SetAside)) => {
                 let name = station_name(number);
                 self.fail(Oracle::Opens, format!("{name} could not transfer a case"));
             }

@@ -69,7 +69,7 @@ pub struct Failure {
 }
 
 /// What only damage, a forger or a bug can make one honest node refuse another for.
-const NEVER: [Reason; 10] = [
+const NEVER: [Reason; 11] = [
     Reason::Malformed,
     Reason::TooLarge,
     Reason::WrongHash,
@@ -79,6 +79,7 @@ const NEVER: [Reason; 10] = [
     Reason::NoCommonVersion,
     Reason::WrongTenant,
     Reason::CannotOpen,
+    Reason::SetAside,
     Reason::NotSaved,
 ];
 

@@ -179,6 +179,7 @@ impl From<Reason> for Problem {
             Reason::Stopping => ("Stopping", StatusCode::SERVICE_UNAVAILABLE),
             Reason::NotSaved => ("Perhaps not saved", StatusCode::INSUFFICIENT_STORAGE),
             Reason::CannotOpen => ("Cannot be opened", StatusCode::INTERNAL_SERVER_ERROR),
+            Reason::SetAside => ("Set aside", StatusCode::SERVICE_UNAVAILABLE),
             Reason::Transferred => ("Handed over", StatusCode::GONE),
             Reason::WrongHash
             | Reason::BadSignature

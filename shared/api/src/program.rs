@@ -101,9 +101,11 @@ impl From<Reason> for Failure {
     fn from(reason: Reason) -> Failure {
         let exit = match reason {
             Reason::Stopping => Exit::NotRunning,
-            Reason::NotSaved | Reason::CannotOpen | Reason::Busy | Reason::PeerTooSlow => {
-                Exit::Failure
-            }
+            Reason::NotSaved
+            | Reason::CannotOpen
+            | Reason::SetAside
+            | Reason::Busy
+            | Reason::PeerTooSlow => Exit::Failure,
             Reason::Malformed
             | Reason::TooLarge
             | Reason::WrongHash

@@ -100,7 +100,9 @@ pub(crate) async fn conflicts(
         let (conflicts, flaw) = match api.record().document(row.document).await {
             Ok(opened) => (opened.conflicts, None),
             // One document that cannot be opened hides no other.
-            Err(reason @ (Reason::CannotOpen | Reason::NotFound)) => (Vec::new(), Some(reason)),
+            Err(reason @ (Reason::CannotOpen | Reason::SetAside | Reason::NotFound)) => {
+                (Vec::new(), Some(reason))
+            }
             Err(reason) => return Err(reason.into()),
         };
         // Somebody may have settled it since the row was made.

@@ -81,6 +81,8 @@ reasons! {
     Busy = 20, "busy", "Too much is waiting already; try again in a moment.";
     /// The node is stopping.
     Stopping = 21, "stopping", "Ridgeway is stopping.";
+    /// The document is not opened for now: the program ended too often while it was.
+    SetAside = 22, "set-aside", "Ridgeway stopped again and again while it opened this record, so it is set aside; its entries are kept. It is tried again by itself, or at once by `verify`.";
     /// The device was revoked.
     Revoked = 30, "revoked", "This device's rights were taken away; nothing more can be done on it.";
     /// A certificate has ended, or its time has not come by this clock.

@@ -145,7 +145,7 @@ impl<S: Store> Node<S> {
             Err(reason) => return Ok(Err(reason)),
         };
         if self.trying.is_aside(&document) {
-            return Ok(Err(Reason::CannotOpen));
+            return Ok(Err(Reason::SetAside));
         }
         let waiting = self.desk.queues.get(&document).map_or(0, VecDeque::len);
         if waiting >= WAITING_PER_DOCUMENT_MAX || self.desk.jobs.len() >= OPENINGS_MAX {

@@ -86,6 +86,7 @@ impl<S: Store> Node<S> {
         self.tell_aside(turn);
         self.keep_summaries(turn)?;
         self.release_stale(turn.now);
+        self.trying.take_up(turn.now);
         if self.try_suspect(turn)? {
             return Ok(());
         }

@@ -162,6 +162,11 @@ impl World {
     }
 
     fn connect(&mut self, edge: usize) {
+        self.link_up(edge);
+        self.run();
+    }
+
+    fn link_up(&mut self, edge: usize) {
         self.next += 1;
         let link = LinkId(self.next);
         self.links.insert(link, edge);
@@ -171,7 +176,6 @@ impl World {
         self.places[edge]
             .inbox
             .push_back(up(centre_key, Side::Dialled));
-        self.run();
     }
 
     fn cut(&mut self, edge: usize) {
@@ -191,7 +195,11 @@ impl World {
 
     /// Turns until nothing happens, then lets a second pass, for as long as somebody waits.
     fn run(&mut self) {
-        for _ in 0..40 {
+        self.run_for(40);
+    }
+
+    fn run_for(&mut self, seconds: u32) {
+        for _ in 0..seconds {
             while (0..self.places.len()).any(|index| self.turn(index)) {}
             self.now = self.now.plus_ms(1_000);
             for place in &mut self.places {

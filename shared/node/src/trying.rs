@@ -6,16 +6,19 @@
 //! found at the start belongs to an opening whose end nobody saw: because it was at fault, or
 //! because somebody pulled the plug just then. Such documents are *suspects*. They are opened again
 //! before anything else, one at a time, each with a mark that says so; if the program ends in that
-//! again and again ([`TRIES_MAX`]), the document is **set aside**: it is not opened any more, which is reported, its entries
-//! are kept, and everything else goes on. It is taken up again when an operator asks for it, and by
-//! another version of the program.
+//! again and again ([`TRIES_MAX`]), the document is **set aside**: it is not opened for now, which is
+//! reported, its entries are kept, and everything else goes on. It becomes a suspect again once the
+//! program has run for a while, and for longer each time that this ends it ([`WAITS_MS`]): a
+//! machine that was killed two hundred times needs no hand afterwards, and a document that does
+//! bring the program down does so three times more and no further. It is also taken up again when
+//! an operator asks for it, and by another version of the program.
 //!
 //! A document whose changes were all opened here before needs no mark, so a person's command on it
 //! costs no commit of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use names::{DocumentId, Reason};
+use names::{DocumentId, Moment, Reason};
 use store::{Batch, Snapshot, Store, StoreError, Table};
 
 use crate::{
@@ -32,6 +35,12 @@ use crate::{
 /// five times.
 pub(crate) const TRIES_MAX: u8 = 4;
 
+/// How long the program has run when it opens again what is set aside, by how often that was done:
+/// longer than the ten seconds in which supervisors count the starts that failed (systemd's
+/// `StartLimitIntervalSec`), so that none gives the program up for it; then an hour; then a day.
+/// After that it waits to be asked.
+pub(crate) const WAITS_MS: [i64; 3] = [20_000, 3_600_000, 86_400_000];
+
 /// The version of the program: another one may open what this one cannot.
 pub(crate) const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
@@ -41,8 +50,10 @@ pub(crate) struct Trying {
     /// Documents that were being opened when the program ended, to be opened one at a time.
     /// With how often so far.
     suspects: BTreeMap<DocumentId, u8>,
-    /// Documents that are not opened any more.
-    aside: BTreeSet<DocumentId>,
+    /// Documents that are not opened for now, with how often they were.
+    aside: BTreeMap<DocumentId, u8>,
+    /// The first turn since the start; waits count from there.
+    began: Option<Moment>,
     /// Whether that was told since the start.
     told: bool,
     /// Openings under way, by document.
@@ -69,7 +80,7 @@ impl Trying {
             if kept.program != PROGRAM {
                 batch.delete(Table::Job, row.name, row.position);
             } else if kept.tries >= TRIES_MAX {
-                trying.aside.insert(document);
+                trying.aside.insert(document, kept.tries);
             } else {
                 trying.suspects.insert(document, kept.tries);
                 trying.marked.insert(document);
@@ -78,9 +89,41 @@ impl Trying {
         Ok(trying)
     }
 
-    /// Whether a document is not opened any more.
+    /// Whether a document is not opened for now.
     pub(crate) fn is_aside(&self, document: &DocumentId) -> bool {
-        self.aside.contains(document)
+        self.aside.contains_key(document)
+    }
+
+    /// Makes a suspect again of the next document whose time aside is over, if there is no other.
+    pub(crate) fn take_up(&mut self, now: Moment) {
+        let began = *self.began.get_or_insert(now);
+        if now < began {
+            // The clock was set back.
+            self.began = Some(now);
+            return;
+        }
+        if self.suspects.is_empty()
+            && let Some((at, document, tries)) = self.next_aside()
+            && at <= now
+        {
+            self.aside.remove(&document);
+            self.suspects.insert(document, tries);
+        }
+    }
+
+    /// When the next document's time aside is over. While there are suspects, their end tells.
+    pub(crate) fn take_up_at(&self) -> Option<Moment> {
+        let next = self.next_aside().map(|(at, _, _)| at);
+        next.filter(|_| self.suspects.is_empty())
+    }
+
+    fn next_aside(&self) -> Option<(Moment, DocumentId, u8)> {
+        let began = self.began?;
+        let aside = self.aside.iter().filter_map(|(document, tries)| {
+            let wait = WAITS_MS.get(usize::from(tries.saturating_sub(TRIES_MAX)))?;
+            Some((began.plus_ms(*wait), *document, *tries))
+        });
+        aside.min()
     }
 
     /// The next document that is to be opened on its own.
@@ -177,8 +220,8 @@ impl<S: Store> Node<S> {
         if std::mem::replace(&mut self.trying.told, true) {
             return;
         }
-        let reason = Reason::CannotOpen;
-        for document in self.trying.aside.clone() {
+        let reason = Reason::SetAside;
+        for document in self.trying.aside.keys().copied().collect::<Vec<_>>() {
             self.count(reason);
             turn.say(Output::Notice(Notice::Unreadable { document, reason }));
         }
@@ -186,7 +229,7 @@ impl<S: Store> Node<S> {
 
     /// Takes up again what was set aside: an operator asks for it.
     pub(crate) fn try_again(&mut self, turn: &mut Turn<S::Snapshot>) {
-        for document in std::mem::take(&mut self.trying.aside) {
+        for document in std::mem::take(&mut self.trying.aside).into_keys() {
             turn.draft.delete(Table::Job, document.0, 0);
             self.stale.insert(document);
         }

@@ -254,14 +254,14 @@ impl<S: Store> Node<S> {
         }
     }
 
-    fn wake_at(&self, now: Moment) -> Option<Moment> {
+    pub(crate) fn wake_at(&self, now: Moment) -> Option<Moment> {
         if self.links.values().any(|link| link.unfinished) || self.has_to_drop() {
             return Some(now);
         }
         let talks = self.links.values().flat_map(|link| link.scopes.values());
         let due = talks.flat_map(|talk| [talk.due.map(|(at, _)| at), talk.look_again]);
         let due = due.flatten();
-        let due = due.chain(self.release_at());
+        let due = due.chain(self.release_at()).chain(self.trying.take_up_at());
         due.chain(self.hands_in_at()).min()
     }
 

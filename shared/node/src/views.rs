@@ -281,7 +281,7 @@ pub enum Opening {
     /// Something of it never was; the node must make its mark before anybody opens it
     /// ([`Input::Want`](crate::Input::Want)).
     Unopened,
-    /// It is not opened any more, because the program ended while it was.
+    /// It is not opened for now, because the program ended too often while it was.
     Aside,
 }
 

@@ -115,7 +115,7 @@ impl Handle {
     /// A document as it is shown.
     ///
     /// # Errors
-    /// [`Reason::NotFound`], [`Reason::CannotOpen`], [`Reason::Busy`].
+    /// [`Reason::NotFound`], [`Reason::CannotOpen`], [`Reason::SetAside`], [`Reason::Busy`].
     pub async fn view(&self, document: DocumentId) -> Result<DocumentView, Reason> {
         self.may_open(document).await?;
         let _place = self.hub.views.try_acquire().map_err(|_| Reason::Busy)?;
@@ -142,14 +142,14 @@ impl Handle {
     /// of it should the program end in that.
     ///
     /// # Errors
-    /// [`Reason::CannotOpen`] when the document is set aside.
+    /// [`Reason::SetAside`].
     async fn may_open(&self, document: DocumentId) -> Result<(), Reason> {
         let by = Instant::now() + UNOPENED_MAX;
         let mut asked = false;
         loop {
             match self.reads.opening_of(document).await? {
                 Opening::Opened => return Ok(()),
-                Opening::Aside => return Err(Reason::CannotOpen),
+                Opening::Aside => return Err(Reason::SetAside),
                 // It has had its turn, and failed in a way that could be caught.
                 Opening::Unopened if Instant::now() > by => return Ok(()),
                 Opening::Unopened if asked => {}

@@ -279,7 +279,7 @@ fn guarded<T>(
 ) -> Option<T> {
     let done = catch_unwind(AssertUnwindSafe(|| work(opener)));
     if done.is_err() {
-        tracing::error!(%document, "opening a document panicked; it is set aside");
+        tracing::error!(%document, "opening a document panicked; its entries are kept");
         *opener = Opener::new(OPENER_DOCUMENTS_MAX);
     }
     done.ok()

@@ -7,9 +7,12 @@ use super::*;
 use crate::{
     draft::read_row,
     rows::{MetaRow, SummaryRow, TryingRow},
-    trying::TRIES_MAX,
+    trying::{TRIES_MAX, WAITS_MS},
     views::Opening,
 };
+
+/// Shorter than anything waits that is set aside.
+const SHORT_S: u32 = 8;
 
 /// Takes a turn at the centre, and opens nothing that it asks for: what that would have been.
 fn turn_without_opening(world: &mut World) -> Vec<DocumentId> {
@@ -109,7 +112,7 @@ fn what_was_not_at_fault_is_opened_again_one_at_a_time() {
     let (mut world, cases) = two_suspects();
     end_again_and_again(&mut world, cases[0]);
     // The first has brought it down every time, as far as anybody can tell; the other goes on.
-    world.run();
+    world.run_for(SHORT_S);
     assert_eq!(opening(&world, cases[0]), Opening::Aside);
     assert_eq!(opening(&world, cases[1]), Opening::Opened);
     let (mut world, cases) = two_suspects();
@@ -125,27 +128,28 @@ fn what_was_not_at_fault_is_opened_again_one_at_a_time() {
 fn what_is_set_aside_stops_nothing_and_is_taken_up_again() {
     let (mut world, [bad, good]) = two_suspects();
     end_again_and_again(&mut world, bad);
-    world.connect(1);
+    world.link_up(1);
+    world.run_for(SHORT_S);
     let told = Notice::Unreadable {
         document: bad,
-        reason: Reason::CannotOpen,
+        reason: Reason::SetAside,
     };
     assert!(world.places[0].notices.contains(&told));
     assert_eq!(
-        world.places[0].node.counters().get(&Reason::CannotOpen),
+        world.places[0].node.counters().get(&Reason::SetAside),
         Some(&1)
     );
     // Its entries are kept and go on coming; everything else goes on.
     for case in [bad, good] {
         world.note(1, case, "from the edge");
     }
-    world.run();
+    world.run_for(SHORT_S);
     world.assert_equal("site:bath");
     assert_eq!(opening(&world, bad), Opening::Aside);
     assert_eq!(opening(&world, good), Opening::Opened);
     let command = r#"{"command":"add-note","happened":"2026-11-20","mode":"phone","text":"x"}"#;
     let refused = world.ask(0, Target::Document(bad), command);
-    assert_eq!(refused, Err(NotDone::Reason(Reason::CannotOpen)));
+    assert_eq!(refused, Err(NotDone::Reason(Reason::SetAside)));
     world.note(0, good, "at the centre");
     // An operator asks for it.
     world.places[0].inbox.push_back(Input::TryAgain);
@@ -155,6 +159,54 @@ fn what_is_set_aside_stops_nothing_and_is_taken_up_again() {
         (Opening::Opened, None)
     );
     world.note(0, bad, "at the centre");
+}
+
+/// Whoever was killed two hundred times while it opened a document needs no hand afterwards.
+#[test]
+fn what_was_set_aside_is_opened_again_by_itself() {
+    let (mut world, [one, other]) = two_suspects();
+    end_again_and_again(&mut world, one);
+    end_again_and_again(&mut world, other);
+    world.run_for(SHORT_S);
+    assert_eq!(
+        [one, other].map(|case| opening(&world, case)),
+        [Opening::Aside; 2]
+    );
+    world.run();
+    for case in [one, other] {
+        assert_eq!(
+            (opening(&world, case), mark(&world, case)),
+            (Opening::Opened, None)
+        );
+        world.note(0, case, "at the centre");
+    }
+}
+
+/// What does bring the program down does so three times more, later and later, and then no further.
+#[test]
+fn a_document_that_ends_the_program_waits_longer_each_time() {
+    let (mut world, [bad, good]) = two_suspects();
+    end_again_and_again(&mut world, bad);
+    for (wait, tries) in WAITS_MS.into_iter().zip(TRIES_MAX..) {
+        world.run_for(SHORT_S);
+        let [bad_stands, good_stands] = [bad, good].map(|case| opening(&world, case));
+        assert_eq!((bad_stands, good_stands), (Opening::Aside, Opening::Opened));
+        assert_eq!(mark(&world, bad), Some(tries));
+        let wakes = world.places[0].node.wake_at(world.now).unwrap();
+        assert!(wakes > world.now && wakes <= world.now.plus_ms(wait));
+        // Its time comes: it is opened alone, and the program ends.
+        world.now = wakes;
+        world.places[0].inbox.push_back(Input::Wake);
+        assert_eq!(turn_without_opening(&mut world), [bad]);
+        restart(&mut world);
+    }
+    world.run_for(SHORT_S);
+    world.now = world.now.plus_ms(365 * 86_400_000);
+    world.run_for(SHORT_S);
+    assert_eq!(opening(&world, bad), Opening::Aside);
+    world.places[0].inbox.push_back(Input::TryAgain);
+    world.run_for(SHORT_S);
+    assert_eq!(opening(&world, bad), Opening::Opened);
 }
 
 /// Another version of the program may open what an older one could not.
