@@ -134,7 +134,7 @@ fn candidate<'b, P: Snapshot>(
     let slot = row.actors.iter().position(|actor| *actor == line.actor);
     let slot = slot.map(|slot| slot as u64);
     let kept: Option<ActorRow> = match slot {
-        Some(slot) => draft.row(Table::Actor, document.as_ref(), slot)?,
+        Some(slot) => draft.line(document, slot)?,
         None => None,
     };
     let held = kept.as_ref().map_or(0, |kept| kept.seq);
@@ -201,7 +201,7 @@ fn write<P: Snapshot>(
                 centre: candidate.kept.as_ref().map_or(0, |kept| kept.centre),
                 at: head.floor,
             };
-            draft.put(Table::Actor, document.0, slot, &line);
+            draft.put_line(document, slot, line)?;
         }
     }
     let (mut index, mut bytes) = (Vec::with_capacity(slots.len()), 0);
@@ -268,6 +268,6 @@ pub(crate) fn line<P: Snapshot>(
     let Some(slot) = row.actors.iter().position(|known| *known == actor) else {
         return Ok(None);
     };
-    let line = draft.row(Table::Actor, document.as_ref(), slot as u64)?;
+    let line = draft.line(document, slot as u64)?;
     Ok(line.map(|line| (slot as u64, line)))
 }

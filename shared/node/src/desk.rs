@@ -332,9 +332,9 @@ impl<S: Store> Node<S> {
         turn.draft
             .put(Table::Entry, pending.request.entry.0, 0, &entry);
         if self.is_centre() {
-            let (name, centre) = (document.0, line.seq);
+            let centre = line.seq;
             turn.draft
-                .put(Table::Actor, name, slot, &ActorRow { centre, ..line });
+                .put_line(document, slot, ActorRow { centre, ..line })?;
         } else {
             let written = (line.seq, line.seq);
             self.wait_for_centre(turn, document, slot, written)?;

@@ -12,7 +12,7 @@ use crate::{
     draft::unless_damaged,
     node::Node,
     review,
-    rows::ActorRow,
+    rows::LinesRow,
     turn::Turn,
     verify::{Checked, VerifiedFrame},
 };
@@ -223,10 +223,9 @@ pub fn written_until<P: Snapshot>(
 ) -> Result<Option<Moment>, StoreError> {
     let mut latest = None;
     store::each(snapshot, Table::Actor, |row| {
-        let line = codec::decode::<ActorRow>(&row.value);
-        if let Some(line) = line.ok().filter(|line| line.device == device) {
-            latest = latest.max(Some(line.at));
-        }
+        let row = codec::decode::<LinesRow>(&row.value).unwrap_or_default();
+        let own = row.lines.values().filter(|line| line.device == device);
+        latest = latest.max(own.map(|line| line.at).max());
     })?;
     Ok(latest)
 }

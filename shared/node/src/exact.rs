@@ -18,12 +18,12 @@ use store::{Store, StoreError, Table};
 use crate::{
     admit,
     compare::ROUNDS_AHEAD_MAX,
-    draft::{read_row, unless_damaged},
+    draft::{read_line, read_row, unless_damaged},
     input::{LinkId, Side},
     link::{Link, Talk},
     node::Node,
     output::{Lane, Notice, Output},
-    rows::{ActorRow, DocumentRow},
+    rows::DocumentRow,
     turn::Turn,
     views::members_from,
 };
@@ -144,9 +144,7 @@ impl<S: Store> Node<S> {
         };
         for slot in 0..row.actors.len() as u64 {
             let name = difference.document;
-            let line = turn
-                .draft
-                .row::<ActorRow>(Table::Actor, name.as_ref(), slot);
+            let line = turn.draft.line(name, slot);
             let Some(line) = unless_damaged(line)?.flatten() else {
                 continue;
             };
@@ -300,8 +298,7 @@ impl<S: Store> Node<S> {
         }
         // An author left out here is offered again, which costs bytes and loses nothing.
         for slot in 0..row.actors.len().min(CHANGE_ACTORS_MAX) as u64 {
-            let line = read_row(snapshot, Table::Actor, name, slot);
-            let line: Option<ActorRow> = unless_damaged(line)?.flatten();
+            let line = unless_damaged(read_line(snapshot, document, slot))?.flatten();
             difference
                 .actors
                 .extend(line.map(|line| (line.actor, line.seq)));

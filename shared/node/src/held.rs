@@ -89,9 +89,7 @@ impl<S: Store> Node<S> {
         if !faults.any(|fault| fault.document == document && fault.placement.is_none()) {
             return Ok(false);
         }
-        let line = turn
-            .draft
-            .row::<ActorRow>(Table::Actor, document.as_ref(), slot);
+        let line = turn.draft.line(document, slot);
         let actor = unless_damaged(line)?.flatten().map(|line| line.actor);
         Ok(held.refused.iter().any(|fault| {
             let whose = fault.run.is_none_or(|(whose, _)| Some(whose) == actor);
@@ -126,12 +124,9 @@ impl<S: Store> Node<S> {
             }
         }
         for ((document, slot), seq) in arrived {
-            let line = turn
-                .draft
-                .row::<ActorRow>(Table::Actor, document.as_ref(), slot);
-            let line = unless_damaged(line)?.flatten();
+            let line = unless_damaged(turn.draft.line(document, slot))?.flatten();
             if let Some(line) = line.filter(|line| seq <= line.seq && seq > line.centre) {
-                self.arrived(turn, document, slot, line, seq);
+                self.arrived(turn, document, slot, line, seq)?;
             }
         }
         Ok(())
@@ -145,26 +140,34 @@ impl<S: Store> Node<S> {
         slot: u64,
         line: ActorRow,
         seq: u64,
-    ) {
-        turn.draft.put(
-            Table::Actor,
-            document.0,
-            slot,
-            &ActorRow {
-                centre: seq,
-                ..line
-            },
-        );
+    ) -> Result<(), StoreError> {
+        let line = ActorRow {
+            centre: seq,
+            ..line
+        };
+        turn.draft.put_line(document, slot, line)?;
         match self.outbox.lines.get_mut(&(document, slot)) {
             Some(waits) if waits.last <= seq => {
                 self.outbox.lines.remove(&(document, slot));
-                turn.draft.delete(Table::Outbox, document.0, slot);
+                self.put_outbox(turn, document);
             }
             Some(waits) => waits.first = waits.first.max(seq + 1),
             None => {}
         }
         if self.outbox.waits_no_more(document) {
             self.outbox.placed.remove(&document);
+        }
+        Ok(())
+    }
+
+    /// Writes down which lines of a document wait.
+    fn put_outbox(&self, turn: &mut Turn<S::Snapshot>, document: DocumentId) {
+        let slots: Vec<u64> = self.outbox.slots(document).collect();
+        if slots.is_empty() {
+            turn.draft.delete(Table::Outbox, document.0, 0);
+        } else {
+            let row = OutboxRow { document, slots };
+            turn.draft.put(Table::Outbox, document.0, 0, &row);
         }
     }
 
@@ -184,12 +187,9 @@ impl<S: Store> Node<S> {
             .map(|(line, waits)| (line, waits.last))
             .collect();
         for ((document, slot), seq) in waiting {
-            let line = turn
-                .draft
-                .row::<ActorRow>(Table::Actor, document.as_ref(), slot);
-            let line = unless_damaged(line)?.flatten();
+            let line = unless_damaged(turn.draft.line(document, slot))?.flatten();
             if let Some(line) = line.filter(|line| line.centre < seq) {
-                self.arrived(turn, document, slot, line, seq);
+                self.arrived(turn, document, slot, line, seq)?;
             }
         }
         Ok(())
@@ -204,9 +204,7 @@ impl<S: Store> Node<S> {
         slot: u64,
         first: u64,
     ) -> Result<(), StoreError> {
-        let line = turn
-            .draft
-            .row::<ActorRow>(Table::Actor, document.as_ref(), slot);
+        let line = turn.draft.line(document, slot);
         let Some(line) = unless_damaged(line)?.flatten() else {
             return Ok(());
         };
@@ -216,7 +214,7 @@ impl<S: Store> Node<S> {
         let (ours, last) = (line.device == self.device, line.seq);
         let centre = first.saturating_sub(1);
         turn.draft
-            .put(Table::Actor, document.0, slot, &ActorRow { centre, ..line });
+            .put_line(document, slot, ActorRow { centre, ..line })?;
         if ours {
             self.wait_for_centre(turn, document, slot, (first, last))?;
             self.hand_in_again(document);
@@ -250,11 +248,7 @@ impl<S: Store> Node<S> {
         if let Some(row) = unless_damaged(turn.draft.document(document))?.flatten() {
             self.outbox.placed.insert(document, row.placed);
         }
-        let row = OutboxRow {
-            document,
-            since: turn.now,
-        };
-        turn.draft.put(Table::Outbox, document.0, slot, &row);
+        self.put_outbox(turn, document);
         Ok(())
     }
 }

@@ -23,11 +23,11 @@ use store::{Batch, Snapshot, Store, StoreError, Table};
 use crate::{
     copies::{self, Contact},
     desk::Desk,
-    draft::{damaged, decode_row, read_range, read_row, unless_damaged},
+    draft::{damaged, decode_row, read_line, read_range, read_row, unless_damaged},
     input::LinkId,
     link::Link,
     repair::SKETCHED_FROM,
-    rows::{ActorRow, CopyRow, DocumentRow, MetaRow, OutboxRow, ScopeRow, Stage, TransferRow},
+    rows::{CopyRow, DocumentRow, MetaRow, OutboxRow, ScopeRow, Stage, TransferRow},
     transfer::{Owed, read_transfers},
     trying::Trying,
     verify::Verifier,
@@ -159,10 +159,15 @@ impl Outbox {
         self.lines.range(all).map(|(_, waits)| waits.count()).sum()
     }
 
+    /// The lines of a document that wait, in order.
+    pub(crate) fn slots(&self, document: DocumentId) -> impl Iterator<Item = u64> + '_ {
+        let all = (document, 0)..=(document, u64::MAX);
+        self.lines.range(all).map(|((_, slot), _)| *slot)
+    }
+
     /// Whether nothing of a document waits.
     pub(crate) fn waits_no_more(&self, document: DocumentId) -> bool {
-        let all = (document, 0)..=(document, u64::MAX);
-        self.lines.range(all).next().is_none()
+        self.slots(document).next().is_none()
     }
 
     /// How many changes wait.
@@ -372,13 +377,14 @@ fn read_outbox<P: Snapshot>(snapshot: &P) -> Result<Outbox, StoreError> {
     let mut outbox = Outbox::default();
     let mut rows = Vec::new();
     store::each(snapshot, Table::Outbox, |row| {
-        rows.extend(
-            codec::decode::<OutboxRow>(&row.value).map(|kept| (kept.document, row.position)),
-        );
+        rows.extend(codec::decode::<OutboxRow>(&row.value));
     })?;
+    let rows = rows.into_iter().flat_map(|row: OutboxRow| {
+        let slots = row.slots.into_iter();
+        slots.map(move |slot| (row.document, slot))
+    });
     for (document, slot) in rows {
-        let line = read_row(snapshot, Table::Actor, document.as_ref(), slot);
-        let line: Option<ActorRow> = unless_damaged(line)?.flatten();
+        let line = unless_damaged(read_line(snapshot, document, slot))?.flatten();
         let Some(line) = line.filter(|line| line.centre < line.seq) else {
             continue;
         };

@@ -22,9 +22,9 @@ use protocol::{
 use store::{Snapshot, StoreError, Table};
 
 use crate::{
-    draft::{Draft, decode_row, read_arrivals, read_row, unless_damaged},
+    draft::{Draft, decode_row, read_arrivals, read_line, read_row, unless_damaged},
     gather::{Audience, Gathering, Repair},
-    rows::{ActorRow, DocumentRow, IndexRow, KeptPart, ReviewRow},
+    rows::{DocumentRow, IndexRow, KeptPart, OutboxRow, ReviewRow},
     transfer::read_transfers,
     verify::{Checked, VerifiedFrame},
 };
@@ -95,8 +95,7 @@ pub fn holding<P: Snapshot>(snapshot: &P) -> Result<Holding, StoreError> {
     let mut lines = Vec::new();
     for (document, actors) in documents {
         for (slot, actor) in (0..).zip(actors) {
-            let line = read_row(snapshot, Table::Actor, document.as_ref(), slot);
-            let line: Option<ActorRow> = unless_damaged(line)?.flatten();
+            let line = unless_damaged(read_line(snapshot, document, slot))?.flatten();
             lines.push(HandedInLine {
                 document,
                 actor,
@@ -154,11 +153,7 @@ pub fn unanswered<P: Snapshot>(
     device: DeviceId,
     asked_for: &[HandedInLine],
 ) -> Result<HandIn, StoreError> {
-    let mut waiting: BTreeSet<(DocumentId, u64)> = BTreeSet::new();
-    let mut unread = store::each(snapshot, Table::Outbox, |row| {
-        let document = <[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId);
-        waiting.extend(document.map(|document| (document, row.position)));
-    })?;
+    let (waiting, mut unread) = waiting_lines(snapshot, device)?;
     let mut placed: BTreeSet<DocumentId> = BTreeSet::new();
     unread += store::each(snapshot, Table::Placement, |row| {
         let claim = codec::decode::<SignedPlacement>(&row.value).and_then(|kept| kept.claim());
@@ -176,8 +171,7 @@ pub fn unanswered<P: Snapshot>(
             unread += 1;
             continue;
         };
-        let line = read_row(snapshot, Table::Actor, document.as_ref(), slot);
-        let line: Option<ActorRow> = unless_damaged(line)?.flatten();
+        let line = unless_damaged(read_line(snapshot, document, slot))?.flatten();
         let (first, last) = line.map_or((1, NOT_KNOWN), |line| (line.centre + 1, line.seq));
         let is_asked_for = asked_for.iter().any(|asked| {
             (asked.document, asked.actor) == (document, actor) && asked.first <= first
@@ -322,6 +316,39 @@ pub fn beyond<P: Snapshot>(
     Ok(new)
 }
 
+/// The lines written here that wait for the centre's answer, and the documents of which that
+/// cannot be told.
+fn waiting_lines<P: Snapshot>(
+    snapshot: &P,
+    device: DeviceId,
+) -> Result<(BTreeSet<(DocumentId, u64)>, u64), StoreError> {
+    let mut waiting = BTreeSet::new();
+    let mut damaged = Vec::new();
+    let mut unread = store::each(snapshot, Table::Outbox, |row| {
+        let document = <[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId);
+        match (document, codec::decode::<OutboxRow>(&row.value)) {
+            (Ok(document), Ok(row)) => {
+                waiting.extend(row.slots.into_iter().map(|slot| (document, slot)));
+            }
+            (Ok(document), Err(_)) => damaged.push(document),
+            (Err(_), _) => {}
+        }
+    })?;
+    // The row names some lines of a document that were written here; then it may be any of them.
+    for document in damaged {
+        let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
+        let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
+        unread += u64::from(row.is_none());
+        for slot in 0..row.map_or(0, |row| row.actors.len() as u64) {
+            let line = unless_damaged(read_line(snapshot, document, slot))?.flatten();
+            if line.is_none_or(|line| line.device == device && line.centre < line.seq) {
+                waiting.insert((document, slot));
+            }
+        }
+    }
+    Ok((waiting, unread))
+}
+
 /// How far an author's line goes here; 0 when there is none.
 fn reach<P: Snapshot>(
     snapshot: &P,
@@ -332,8 +359,7 @@ fn reach<P: Snapshot>(
     let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
     let slot = row.and_then(|row| row.actors.iter().position(|known| *known == actor));
     let Some(slot) = slot else { return Ok(0) };
-    let line = read_row(snapshot, Table::Actor, document.as_ref(), slot as u64);
-    let line: Option<ActorRow> = unless_damaged(line)?.flatten();
+    let line = unless_damaged(read_line(snapshot, document, slot as u64))?.flatten();
     Ok(line.map_or(0, |line| line.seq))
 }
 

@@ -6,7 +6,7 @@
 //! | Meta | `copies` | 0 | every [`CopyRow`] |
 //! | Statement | empty | order of arrival | a signed statement |
 //! | Document | document | 0 | [`DocumentRow`] |
-//! | Actor | document | slot of the actor | [`ActorRow`] |
+//! | Actor | document | slot of the actor, divided | [`LinesRow`]: an [`ActorRow`] for each of some slots |
 //! | Bundle | document | arrival, the last if some were folded | a bundle, as it travels |
 //! | Index | document | the same | [`IndexRow`]: what the bundle holds |
 //! | Placement | document | order of arrival | a signed placement |
@@ -16,7 +16,7 @@
 //! | Peer | device + peer's store + scope | 0 | [`PeerRow`] |
 //! | Summary | document | 0 | [`SummaryRow`] |
 //! | Entry | entry id | 0 | [`EntryRow`] |
-//! | Outbox | document | slot of the actor | [`OutboxRow`] |
+//! | Outbox | document | 0 | [`OutboxRow`] |
 //! | Review | device | 0, then order of arrival | [`ReviewRow`], then parts as they came |
 //! | Stale | document | 0 | empty: the summary is older than the chunks |
 //! | Job | document | 0 | [`TryingRow`]: changes are opened that never were here |
@@ -29,13 +29,14 @@
 
 mod copied;
 mod left;
+mod line;
 
 use std::{collections::BTreeMap, fmt};
 
 use minicbor::{Decode, Encode};
 use names::{
     ActorId, ChangeHash, DeviceId, DocumentId, Incarnation, Kind, Moment, Reason, ScopeId, StoreId,
-    TenantId, WorkerId, WriterId,
+    TenantId, WriterId,
 };
 use protocol::{
     codec,
@@ -47,6 +48,7 @@ use protocol::{
 
 pub use copied::{Copied, CopyRow};
 pub(crate) use left::{Left, Receipt, Stage, TransferRow};
+pub(crate) use line::{ActorRow, LINES_PER_ROW, LinesRow, OutboxRow};
 
 /// Who this store is.
 #[derive(Clone, Debug, Encode, Decode)]
@@ -156,29 +158,6 @@ pub(crate) struct Membership {
 }
 
 codec::wire_struct!(Membership);
-
-/// One author's line of changes in one document.
-#[derive(Clone, Debug, Encode, Decode)]
-pub(crate) struct ActorRow {
-    #[cbor(n(0), with = "codec::wire")]
-    pub(crate) actor: ActorId,
-    #[cbor(n(1), with = "codec::wire")]
-    pub(crate) device: DeviceId,
-    #[cbor(n(2), with = "codec::wire")]
-    pub(crate) worker: WorkerId,
-    /// The last sequence number admitted.
-    #[n(3)]
-    pub(crate) seq: u64,
-    /// The change that has it.
-    #[cbor(n(4), with = "codec::wire")]
-    pub(crate) hash: ChangeHash,
-    /// The last sequence number the centre has said it holds.
-    #[n(5)]
-    pub(crate) centre: u64,
-    /// When its last run was closed, by its device's clock.
-    #[cbor(n(7), with = "codec::wire")]
-    pub(crate) at: Moment,
-}
 
 /// What a bundle holds: so much of each change that what builds on it can be checked, and what a
 /// peer lacks be found, without reading the changes.
@@ -429,16 +408,6 @@ pub(crate) struct EntryRow {
     pub(crate) slot: u64,
     #[n(2)]
     pub(crate) seq: u64,
-}
-
-/// An author's line written here, of which the centre has not yet said that it holds all.
-#[derive(Clone, Debug, Encode, Decode)]
-pub(crate) struct OutboxRow {
-    #[cbor(n(0), with = "codec::wire")]
-    pub(crate) document: DocumentId,
-    /// Since when something of it waits.
-    #[cbor(n(1), with = "codec::wire")]
-    pub(crate) since: Moment,
 }
 
 /// What a revoked device has handed in and nobody has let in yet.

@@ -11,6 +11,7 @@ mod gather;
 mod handed;
 mod kept;
 mod leaving;
+mod lines;
 mod repair;
 mod restored;
 mod review;

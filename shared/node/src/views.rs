@@ -12,12 +12,12 @@ use store::{Snapshot, Store, StoreError, Table};
 
 use crate::{
     backup,
-    draft::{damaged, decode_row, read_range, read_row, unless_damaged},
+    draft::{damaged, decode_row, read_line, read_range, read_row, unless_damaged},
     input::LinkId,
     link::{Progress, Stage},
     node::Node,
     recount::Recount,
-    rows::{ActorRow, DocumentRow, EntryRow, MemberRow, ScopeRow, SummaryRow, scope_name},
+    rows::{DocumentRow, EntryRow, MemberRow, ScopeRow, SummaryRow, scope_name},
     trying,
 };
 
@@ -323,7 +323,7 @@ pub fn entry_state<P: Snapshot>(
     let Some(row) = read_row::<EntryRow, _>(snapshot, Table::Entry, entry.as_ref(), 0)? else {
         return Ok(None);
     };
-    let line: Option<ActorRow> = read_row(snapshot, Table::Actor, row.document.as_ref(), row.slot)?;
+    let line = read_line(snapshot, row.document, row.slot)?;
     // What was dropped here had arrived, all of it.
     let arrived = match line {
         Some(line) => line.centre >= row.seq,

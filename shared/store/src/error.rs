@@ -32,6 +32,8 @@ pub enum StoreError {
     EpochsThere,
     /// It was written by a newer Ridgeway, in a format this one does not know.
     TooNew,
+    /// It was written by an older Ridgeway, in a format that this one no longer reads.
+    TooOld,
     /// A name or a value is longer than a store takes; nothing was changed.
     TooLarge {
         /// The table of the first such row.
@@ -107,6 +109,10 @@ impl fmt::Display for StoreError {
             ),
             StoreError::TooNew => f.write_str(
                 "the store was written by a newer version: install that version or a later one",
+            ),
+            StoreError::TooOld => f.write_str(
+                "the store was written by an older version, in a form that this one does not read: \
+                 keep the folder, and go on with the version that wrote it",
             ),
             StoreError::TooLarge { table } => {
                 write!(

@@ -49,7 +49,9 @@ use crate::{Batch, Damage, NAME_BYTES_MAX, Page, Row, Snapshot, Store, StoreErro
 
 const ROWS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("rows");
 const FORMAT: TableDefinition<'static, &str, u64> = TableDefinition::new("format");
-const FORMAT_VERSION: u64 = 2;
+/// The form of the file and of every row in it: another one is not read. Nothing is deployed yet
+/// that would have to be brought along.
+const FORMAT_VERSION: u64 = 3;
 
 /// redb's header: the only part of a file written before the first commit.
 const HEADER_BYTES: u64 = 320;
@@ -108,7 +110,8 @@ impl RedbStore {
     ///
     /// # Errors
     /// [`StoreError::Missing`] when nothing was ever kept there, [`StoreError::Locked`],
-    /// [`StoreError::TooNew`], [`StoreError::Corrupt`], and failures of the medium.
+    /// [`StoreError::TooNew`], [`StoreError::TooOld`], [`StoreError::Corrupt`], and failures of the
+    /// medium.
     pub fn open(backend: impl StorageBackend, config: Config) -> Result<RedbStore, StoreError> {
         if is_stub(&backend)? {
             return Err(StoreError::Missing);
@@ -118,7 +121,7 @@ impl RedbStore {
             None => Err(StoreError::Missing),
             Some(FORMAT_VERSION) => Ok(store),
             Some(version) if version > FORMAT_VERSION => Err(StoreError::TooNew),
-            Some(_) => Err(StoreError::Corrupt(Damage::File)),
+            Some(_) => Err(StoreError::TooOld),
         }
     }
 

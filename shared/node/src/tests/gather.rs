@@ -6,9 +6,9 @@ use store::Table;
 
 use super::*;
 use crate::{
-    draft::read_row,
+    draft::{read_line, read_row},
     gather::Gathering,
-    rows::{ActorRow, DocumentRow},
+    rows::DocumentRow,
 };
 
 fn bath() -> ScopeId {
@@ -49,8 +49,7 @@ fn a_frame_names_no_line_further_than_it_goes() {
     assert_eq!(reached, Ok(head.number));
     frame.whole_documents(&snapshot).unwrap();
     let (batch, lines) = frame.into_batch(1, before, head.number);
-    let line: Option<ActorRow> = read_row(&snapshot, Table::Actor, case.as_ref(), 0).unwrap();
-    let line = line.unwrap();
+    let line = read_line(&snapshot, case, 0).unwrap().unwrap();
     let newest = batch.bundles.iter().any(|bundle| {
         let chunks = crate::bundle::chunks(bundle).unwrap();
         chunks.iter().any(|(hash, _)| *hash == line.hash)

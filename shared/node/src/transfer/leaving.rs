@@ -13,7 +13,7 @@ use crate::{
     input::LinkId,
     node::Node,
     output::Output,
-    rows::{DocumentRow, HeadRow, Receipt, Stage, TransferRow},
+    rows::{DocumentRow, HeadRow, LINES_PER_ROW, Receipt, Stage, TransferRow},
     turn::Turn,
     verify::VerifiedBundle,
 };
@@ -265,11 +265,10 @@ impl<S: Store> Node<S> {
             self.set_stage(turn, document, Stage::Drops(next));
             return Ok(());
         }
-        for slot in 0..row.actors.len() as u64 {
-            turn.draft.delete(Table::Actor, document.0, slot);
-            turn.draft.delete(Table::Outbox, document.0, slot);
+        for position in 0..(row.actors.len() as u64).div_ceil(LINES_PER_ROW) {
+            turn.draft.delete(Table::Actor, document.0, position);
         }
-        for table in [Table::Summary, Table::Stale, Table::Job] {
+        for table in [Table::Outbox, Table::Summary, Table::Stale, Table::Job] {
             turn.draft.delete(table, document.0, 0);
         }
         turn.draft.destroy_key(document);
@@ -325,7 +324,7 @@ impl<S: Store> Node<S> {
                 let kept = unless_damaged(kept)?.flatten();
                 let kept = kept.filter(|(_, kept)| kept.seq >= last.seq && kept.centre < last.seq);
                 if let Some((slot, kept)) = kept {
-                    self.arrived(turn, bundle.document(), slot, kept, last.seq);
+                    self.arrived(turn, bundle.document(), slot, kept, last.seq)?;
                 }
             }
         }

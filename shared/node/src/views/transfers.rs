@@ -13,8 +13,8 @@ use store::{Snapshot, StoreError, Table};
 
 use crate::{
     admit::kept_of,
-    draft::{read_row, unless_damaged},
-    rows::{ActorRow, DocumentRow, OutboxRow, Stage, TransferRow},
+    draft::{read_line, read_row, unless_damaged},
+    rows::{DocumentRow, OutboxRow, Stage, TransferRow},
     transfer::read_transfers,
 };
 
@@ -56,13 +56,14 @@ pub fn handed_over<P: Snapshot>(
     let (parted, _) = read_transfers(snapshot, |_| true)?;
     let mut lines = Vec::new();
     store::each(snapshot, Table::Outbox, |row| {
-        let kept = codec::decode::<OutboxRow>(&row.value);
-        lines.extend(kept.map(|kept| (kept.document, row.position)));
+        let Ok(kept) = codec::decode::<OutboxRow>(&row.value) else {
+            return;
+        };
+        lines.extend(kept.slots.iter().map(|slot| (kept.document, *slot)));
     })?;
     let mut waiting: BTreeMap<DocumentId, u64> = BTreeMap::new();
     for (document, slot) in lines {
-        let line = read_row(snapshot, Table::Actor, document.as_ref(), slot);
-        let line: Option<ActorRow> = unless_damaged(line)?.flatten();
+        let line = unless_damaged(read_line(snapshot, document, slot))?.flatten();
         let more = line.map_or(0, |line| line.seq.saturating_sub(line.centre));
         *waiting.entry(document).or_default() += more;
     }
