@@ -194,6 +194,7 @@ impl From<Reason> for Problem {
             | Reason::NotEqual
             | Reason::NotPlaced
             | Reason::OutOfTurn
+            | Reason::Barred
             | Reason::Revoked
             | Reason::Expired
             | Reason::NotResumed => ("Not possible now", StatusCode::CONFLICT),

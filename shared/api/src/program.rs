@@ -123,6 +123,7 @@ impl From<Reason> for Failure {
             | Reason::NotPlaced
             | Reason::Transferred
             | Reason::OutOfTurn
+            | Reason::Barred
             | Reason::Revoked
             | Reason::Expired
             | Reason::NotResumed => Exit::Refused,

@@ -83,6 +83,8 @@ reasons! {
     Stopping = 21, "stopping", "Ridgeway is stopping.";
     /// The document is not opened for now: the program ended too often while it was.
     SetAside = 22, "set-aside", "Ridgeway stopped again and again while it opened this record, so it is set aside; its entries are kept. It is tried again by itself, or at once by `verify`.";
+    /// The device broke the rules of the conversation too often, and is not listened to for a while.
+    Barred = 23, "barred", "This device sent what no Ridgeway sends, three times; the centre listens to it again after ten minutes. Restart it, or look at its log.";
     /// The device was revoked.
     Revoked = 30, "revoked", "This device's rights were taken away; nothing more can be done on it.";
     /// A certificate has ended, or its time has not come by this clock.

@@ -8,6 +8,7 @@ mod dial;
 mod listen;
 mod narrow;
 mod refusal;
+mod strikes;
 mod talk;
 
 use std::{

@@ -10,7 +10,7 @@ use node::{Side, names::Reason};
 use quinn::{Connection, Endpoint};
 use tokio::{net::lookup_host, time::timeout};
 
-use super::{Consult, admitted, bind_client, talk::converse, why};
+use super::{Consult, admitted, bind_client, close, talk::converse, why};
 use crate::{
     hub::{Hub, Life, lock},
     limits::{BACKOFF_MAX, BACKOFF_MIN, BACKOFF_RESET, HANDSHAKE_MAX, RESOLVE_MAX, RESOLVED_MAX},
@@ -134,7 +134,9 @@ async fn talk(connection: Connection, hub: &Arc<Hub>, consult: &Consult) -> Dura
     let ended = match admitted(&connection, None) {
         Ok(Admitted::Node(peer)) => {
             hub.note_dial(None);
-            converse(connection, peer, Side::Dialled, hub).await
+            let ended = converse(&connection, peer, Side::Dialled, hub).await;
+            close(&connection, ended.reason);
+            ended.why
         }
         Ok(Admitted::Narrow(_) | Admitted::Enrol) | Err(_) => {
             tracing::warn!("the centre shows no certificate");

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use node::{
@@ -17,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{admitted, close, narrow, talk::converse, why};
+use super::{admitted, close, narrow, strikes::Strikes, talk::converse, why};
 use crate::{
     enrol::{Redeem, receive},
     hub::{Hub, lock},
@@ -36,6 +37,7 @@ struct Places {
     strangers: Arc<Strangers>,
     narrow: Arc<Narrow>,
     enrolments: Arc<Semaphore>,
+    strikes: Strikes,
 }
 
 /// Devices on the narrow protocol, and how often: they are known, so they take no stranger's place,
@@ -150,6 +152,7 @@ pub(crate) async fn listen(endpoint: Endpoint, hub: Arc<Hub>, gate: Gate) {
         strangers: Arc::default(),
         narrow: Arc::default(),
         enrolments: Arc::new(Semaphore::new(ENROLMENTS_MAX)),
+        strikes: Strikes::default(),
     });
     while let Some(incoming) = endpoint.accept().await {
         let busy = HANDSHAKES_MAX - places.handshakes.available_permits();
@@ -199,12 +202,20 @@ async fn let_in(
             tracing::info!(device = %device_id(&peer), "a revoked device was not let in");
             close(&connection, Reason::Revoked);
         }
+        Admitted::Node(peer) if places.strikes.is_barred(&device_id(&peer), Instant::now()) => {
+            close(&connection, Reason::Barred);
+        }
         Admitted::Node(peer) => {
             let Ok(_place) = Arc::clone(&places.links).try_acquire_owned() else {
                 close(&connection, Reason::Busy);
                 return;
             };
-            converse(connection, peer, Side::Answered, hub).await;
+            let ended = converse(&connection, peer, Side::Answered, hub).await;
+            let device = device_id(&peer);
+            if ended.is_breach && places.strikes.note(device, Instant::now()) {
+                tracing::warn!(%device, "a device breaks the rules again and again: it is barred");
+            }
+            close(&connection, ended.reason);
         }
         Admitted::Narrow(peer) => {
             let Some(_place) = places.narrow.enter(device_id(&peer)) else {

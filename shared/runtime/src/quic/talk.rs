@@ -18,7 +18,7 @@ use tokio::{
     time::{sleep, sleep_until, timeout},
 };
 
-use super::{close, refusal::STOPPED, why};
+use super::{refusal::STOPPED, why};
 use crate::{
     hub::{Hub, LinkGuard, Verifying},
     limits::{
@@ -40,25 +40,58 @@ enum End {
     Broken(LinkError),
 }
 
+/// How a conversation ended, for whoever began it.
+pub(super) struct Ended {
+    /// In words.
+    pub(super) why: &'static str,
+    /// What the peer is to be told.
+    pub(super) reason: Reason,
+    /// Whether the peer sent what no node sends.
+    pub(super) is_breach: bool,
+}
+
+impl End {
+    /// A stream that is cut short, a peer that is slow: that happens to the best.
+    fn is_breach(&self) -> bool {
+        match self {
+            End::Theirs(_) => false,
+            End::Ours(reason) => {
+                matches!(
+                    reason,
+                    Reason::Malformed | Reason::OutOfTurn | Reason::TooLarge
+                )
+            }
+            End::Broken(error) => matches!(
+                error,
+                LinkError::BadLane | LinkError::BadLength | LinkError::BadBytes
+            ),
+        }
+    }
+}
+
 /// Streams of one conversation in one direction; each gives back how it ended.
 type Streams = JoinSet<Result<(), End>>;
 
 /// Holds a conversation until it ends, whoever ends it; answers why it did. The peer's key is
-/// proved.
+/// proved. The connection is then to be closed.
 pub(super) async fn converse(
-    connection: Connection,
+    connection: &Connection,
     peer: PublicKey,
     side: Side,
     hub: &Arc<Hub>,
-) -> &'static str {
+) -> Ended {
     let Some(guard) = hub.link_up(peer, side) else {
-        close(&connection, Reason::Stopping);
-        return Reason::Stopping.name();
+        return Ended {
+            why: Reason::Stopping.name(),
+            reason: Reason::Stopping,
+            is_breach: false,
+        };
     };
     let guard = Arc::new(guard);
     let (link, device) = (guard.link.0, guard.device);
     tracing::info!(link, %device, ?side, "a conversation begins");
-    let end = carry(&connection, &guard).await;
+    let end = carry(connection, &guard).await;
+    let is_breach = end.is_breach();
     let (reason, why) = match end {
         End::Theirs(why) => (Reason::Stopping, why),
         // A peer that stops ends its streams first, and this side follows.
@@ -70,9 +103,12 @@ pub(super) async fn converse(
         End::Broken(LinkError::Ended) => (Reason::Stopping, "the connection ended"),
         End::Broken(_) => (Reason::Malformed, "the peer broke the rules of the streams"),
     };
-    close(&connection, reason);
     tracing::info!(link, %device, why, "a conversation has ended");
-    why
+    Ended {
+        why,
+        reason,
+        is_breach,
+    }
 }
 
 async fn carry(connection: &Connection, guard: &Arc<LinkGuard>) -> End {

@@ -396,10 +396,10 @@ async fn the_enrolment_protocol_can_do_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_that_breaks_the_rules_is_dropped() {
+async fn a_device_that_breaks_the_rules_is_dropped_and_then_barred() {
     let organisation = Arc::new(Organisation::new());
-    let material = organisation.edge();
     let centre = centre_on(&organisation, Kept::default(), anywhere()).await;
+    let (first, second) = (organisation.edge(), organisation.edge());
     let breaches: [&[u8]; 4] = [
         // No such lane; an endless frame; an empty one; a frame of no known type.
         &[9],
@@ -407,14 +407,14 @@ async fn a_device_that_breaks_the_rules_is_dropped() {
         &[1, 0, 0, 0, 0],
         &[0, 0, 0, 0, 1, 0x7F],
     ];
-    for breach in breaches {
-        let connection = call(tls_of(&material), &centre).await.unwrap();
+    for (breach, material) in breaches.into_iter().zip([&first, &first, &first, &second]) {
+        let connection = call(tls_of(material), &centre).await.unwrap();
         let mut stream = connection.open_uni().await.unwrap();
         stream.write_all(breach).await.unwrap();
         assert_eq!(ended(&connection).await, Reason::Malformed, "{breach:?}");
     }
     // One lane begun twice.
-    let connection = call(tls_of(&material), &centre).await.unwrap();
+    let connection = call(tls_of(&second), &centre).await.unwrap();
     let mut streams = Vec::new();
     for _ in 0..2 {
         let mut stream = connection.open_uni().await.unwrap();
@@ -422,6 +422,13 @@ async fn a_device_that_breaks_the_rules_is_dropped() {
         streams.push(stream);
     }
     assert_eq!(ended(&connection).await, Reason::Malformed);
+    // Three times is enough, whatever comes then; twice is not.
+    let connection = call(tls_of(&first), &centre).await.unwrap();
+    assert_eq!(ended(&connection).await, Reason::Barred);
+    let edge = edge_of(second, &centre).await;
+    let opened = edge.handle().command(open_case()).await.unwrap();
+    at_the_centre(&edge.handle(), opened.entry).await;
+    edge.stop().await;
     centre.stop().await;
 }
 
