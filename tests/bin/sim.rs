@@ -150,6 +150,8 @@ fn many(from: u64, count: u64) -> bool {
     let (totals, failed) = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!("{totals}");
     let seconds = began.elapsed().as_secs_f64();
+    let counted = totals.counted();
+    println!("{counted} of {count} reached a repair, an exception and a restore");
     println!("{count} seeds in {seconds:.1} s on {THREADS} threads");
     let unfired = unfired(&totals, count);
     if !unfired.is_empty() {

@@ -220,7 +220,7 @@ impl World {
     }
 
     /// Hands a question to a station.
-    fn ask(&mut self, asked: Asked) {
+    pub(crate) fn ask(&mut self, asked: Asked) {
         let (now, station) = (self.agenda.now(), asked.station);
         let request = Box::new(asked.request.clone());
         let (entry, code) = (request.entry, request.command.code());

@@ -30,6 +30,7 @@ pub mod pair;
 pub mod people;
 pub mod promises;
 pub mod reader;
+mod refused;
 pub mod report;
 mod restored;
 pub mod service;

@@ -137,6 +137,7 @@ impl World {
             | FaultKind::Restart
             | FaultKind::Restore
             | FaultKind::RestoreEdge => self.strike_node(number, &plan),
+            FaultKind::CloneEdge => self.clone_edge(number, &plan),
             FaultKind::ClockJump => self.jump(number, &plan),
         };
         if !struck && !self.mischief.healing {
@@ -334,11 +335,34 @@ impl World {
             | FaultKind::Restart
             | FaultKind::Restore
             | FaultKind::RestoreEdge
+            | FaultKind::CloneEdge
             | FaultKind::ClockJump
             | FaultKind::Cut
             | FaultKind::Stall
             | FaultKind::Slow => return false,
         }
+        true
+    }
+
+    /// A copy of a station's disk, made beside its running node, starts on a machine of its own.
+    fn clone_edge(&mut self, number: usize, plan: &FaultPlan) -> bool {
+        let edges = self.plan.edges.iter();
+        let copy = edges.map(|edge| edge.copy_of.map(|of| of + 1));
+        let copy = copy.clone().position(|of| of == Some(plan.at));
+        let Some(copy) = copy.map(|edge| edge + 1) else {
+            return false;
+        };
+        let Ok([of, beside]) = self.stations.get_disjoint_mut([plan.at, copy]) else {
+            return false;
+        };
+        if of.running.is_none() {
+            return false;
+        }
+        beside.become_copy_of(of);
+        self.agenda
+            .after(plan.lasts_ms, Event::Start { station: copy });
+        self.mischief.set(number, Stage::Over);
+        self.fired(plan, plan.at);
         true
     }
 

@@ -57,6 +57,8 @@ pub struct Tally {
     pub transfers: u64,
     /// See `transfers`.
     pub rulings: u64,
+    /// Documents of which one side refused something, on which both agreed.
+    pub exceptions: u64,
     /// Documents at the centre in the end, and changes in them.
     pub documents: u64,
     /// See `documents`.
@@ -72,6 +74,14 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Whether the run reached all that a run is for: a repair, an exception, and a disk that was
+    /// replaced by an older copy.
+    pub fn counts(&self) -> bool {
+        let restores = [FaultKind::Restore, FaultKind::RestoreEdge];
+        let is_restored = restores.iter().any(|kind| self.faults.contains_key(kind));
+        self.repairs > 0 && self.exceptions > 0 && is_restored
+    }
+
     /// Acts and faults together.
     pub fn steps(&self) -> u64 {
         self.acts + self.faults.values().sum::<u64>()
@@ -107,6 +117,11 @@ impl Totals {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()
+    }
+
+    /// Runs that reached all that a run is for.
+    pub fn counted(&self) -> usize {
+        self.runs.iter().filter(|(tally, _)| tally.counts()).count()
     }
 
     /// How often each kind of fault took effect.
@@ -182,6 +197,7 @@ impl fmt::Display for Totals {
         row("repairs", self.column(|t| t.repairs))?;
         row("batches of cells for them", self.column(|t| t.sketched))?;
         row("documents they named", self.column(|t| t.repaired))?;
+        row("exceptions agreed on", self.column(|t| t.exceptions))?;
         row("cases transferred", self.column(|t| t.transfers))?;
         row("rulings on transfers", self.column(|t| t.rulings))?;
         row("documents at the centre", self.column(|t| t.documents))?;

@@ -17,9 +17,9 @@ use crate::{
 /// How long the world may take to come to rest after the last fault: a node waits at most ten
 /// minutes between two rounds that ended unequal, and three such waits would mean that it does
 /// not get on.
-const SETTLING_MS_MAX: i64 = 30 * 60_000;
+pub(crate) const SETTLING_MS_MAX: i64 = 30 * 60_000;
 /// How often it is looked whether the world is at rest.
-const LOOK_MS: i64 = 500;
+pub(crate) const LOOK_MS: i64 = 500;
 
 /// Seeds that `cargo ci` runs; `cargo sim --count 500` is the release figure. Among so many every
 /// kind of fault must have taken effect.
@@ -94,6 +94,7 @@ pub fn play_and_spoil(seed: u64, mut world: World, spoil: impl FnOnce(&mut World
     if world.failure().is_none() {
         spoil(&mut world);
         world.judge();
+        world.refuse_one();
     }
     world.outcome(seed)
 }
@@ -195,12 +196,15 @@ impl World {
                 });
             }
             Notice::Copied { device, how } => {
-                let mut stations = self.stations.iter();
-                let whose = stations
-                    .position(|s| protocol::signed::device_id(&s.device().public()) == *device);
-                if *how == views::Copied::OlderCopy
-                    && !whose.is_some_and(|station| self.restored.was(station))
-                {
+                let stations = self.stations.iter().enumerate();
+                let mut whose = stations
+                    .filter(|(_, s)| protocol::signed::device_id(&s.device().public()) == *device);
+                let copied = |(number, _): (usize, &_)| {
+                    let edge = number.checked_sub(1);
+                    let edge = edge.and_then(|edge| self.plan.edges.get(edge));
+                    self.restored.was(number) || edge.is_some_and(|edge| edge.copy_of.is_some())
+                };
+                if *how == views::Copied::OlderCopy && !whose.any(copied) {
                     let words = format!("{device} is called an older copy, and is none");
                     self.fail(Oracle::Honest, words);
                 }

@@ -236,6 +236,15 @@ impl Station {
         self.running = None;
     }
 
+    /// This machine gets a copy of another's disk, as `cp` makes it beside the running node, with
+    /// all that is on it: the device's key as well.
+    pub fn become_copy_of(&mut self, other: &Station) {
+        self.device_seed = other.device_seed;
+        self.store_key = other.store_key;
+        self.disk.restore(&other.disk.copy());
+        self.enrolled = true;
+    }
+
     /// Entropy for one turn.
     pub fn entropy(&mut self) -> [u8; 32] {
         self.chance.bytes()

@@ -47,13 +47,15 @@ pub enum FaultKind {
     Restore,
     /// An edge's is.
     RestoreEdge,
+    /// A copy of an edge's disk is started on another machine, beside the edge.
+    CloneEdge,
     /// A station's clock jumps, forwards or back, by up to a day.
     ClockJump,
 }
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [FaultKind; 14] = [
+    pub const ALL: [FaultKind; 15] = [
         FaultKind::Cut,
         FaultKind::Stall,
         FaultKind::Slow,
@@ -68,6 +70,7 @@ impl FaultKind {
         FaultKind::Restore,
         FaultKind::ClockJump,
         FaultKind::RestoreEdge,
+        FaultKind::CloneEdge,
     ];
 
     /// Its name in the printed tables.
@@ -86,6 +89,7 @@ impl FaultKind {
             FaultKind::Restart => "restart",
             FaultKind::Restore => "restore",
             FaultKind::RestoreEdge => "restore-edge",
+            FaultKind::CloneEdge => "clone-edge",
             FaultKind::ClockJump => "clock-jump",
         }
     }
@@ -104,6 +108,7 @@ impl FaultKind {
             | FaultKind::Restart
             | FaultKind::Restore
             | FaultKind::RestoreEdge
+            | FaultKind::CloneEdge
             | FaultKind::ClockJump => false,
         }
     }
@@ -124,6 +129,7 @@ impl FaultKind {
             | FaultKind::Restart
             | FaultKind::Restore
             | FaultKind::RestoreEdge
+            | FaultKind::CloneEdge
             | FaultKind::ClockJump => false,
         }
     }
@@ -164,6 +170,8 @@ pub struct EdgePlan {
     pub quality: Quality,
     /// It is enrolled only after this many acts of people.
     pub enrolled_after_act: u64,
+    /// It is no edge of its own: its disk will be a copy of this other one's.
+    pub copy_of: Option<usize>,
 }
 
 /// How two sites share cases.
@@ -234,7 +242,8 @@ impl Plan {
             .collect();
         let acts = chance.between(100, 150);
         let edges = draw_edges(&mut chance, sites.len(), acts);
-        let stations = edges.len() + 1;
+        // One more may become a copy of another.
+        let stations = edges.len() + 2;
         let joints = draw_joints(&mut chance, &sites);
         let commit_ms = (0..stations).map(|_| {
             let slow = chance.percent(20);
@@ -260,7 +269,18 @@ impl Plan {
         let mut chance = Chance::new(seed, "faults");
         let mut faults = draw_faults(&mut chance, edges.len(), acts, pace_ms);
         let mut chance = Chance::new(seed, "older copies");
-        faults.extend(draw_restored_edge(&mut chance, edges.len(), acts, pace_ms));
+        let restored = draw_restored_edge(&mut chance, edges.len(), acts, pace_ms);
+        let is_restored = |fault: &FaultPlan| fault.kind == FaultKind::Restore;
+        if chance.percent(40) || !faults.iter().any(is_restored) {
+            faults.push(restored);
+        }
+        let mut chance = Chance::new(seed, "clones");
+        let mut edges = edges;
+        if chance.percent(40) {
+            let (copy, fault) = draw_clone(&mut chance, &edges, acts);
+            edges.push(copy);
+            faults.push(fault);
+        }
         Plan {
             sites,
             edges,
@@ -283,6 +303,7 @@ impl Plan {
     #[must_use]
     pub fn without_faults(mut self) -> Plan {
         self.faults.clear();
+        self.edges.retain(|edge| edge.copy_of.is_none());
         self.edges
             .iter_mut()
             .for_each(|edge| edge.enrolled_after_act = 0);
@@ -343,6 +364,7 @@ fn draw_edges(chance: &mut Chance, sites: usize, acts: u64) -> Vec<EdgePlan> {
             bytes_per_ms: chance.between(2, 2_000),
         },
         enrolled_after_act,
+        copy_of: None,
     };
     let mut edges: Vec<EdgePlan> = (0..sites).map(|site| edge(chance, site, 0)).collect();
     if chance.percent(60) {
@@ -392,7 +414,8 @@ fn draw_skew(chance: &mut Chance, skewed: bool) -> i64 {
 fn draw_faults(chance: &mut Chance, edges: usize, acts: u64, pace_ms: u64) -> Vec<FaultPlan> {
     let mut mix: Vec<FaultKind> = FaultKind::ALL
         .into_iter()
-        .filter(|kind| *kind != FaultKind::RestoreEdge && chance.percent(40))
+        .filter(|kind| !matches!(kind, FaultKind::RestoreEdge | FaultKind::CloneEdge))
+        .filter(|_| chance.percent(40))
         .collect();
     if mix.is_empty() {
         mix.push(FaultKind::Cut);
@@ -422,22 +445,36 @@ fn draw_faults(chance: &mut Chance, edges: usize, acts: u64, pace_ms: u64) -> Ve
     faults
 }
 
-/// In some worlds an edge's disk is replaced by an older copy of itself.
-fn draw_restored_edge(
-    chance: &mut Chance,
-    edges: usize,
-    acts: u64,
-    pace_ms: u64,
-) -> Option<FaultPlan> {
+/// In some worlds an edge's disk is replaced by an older copy of itself: in all of those in which
+/// the centre's is not.
+fn draw_restored_edge(chance: &mut Chance, edges: usize, acts: u64, pace_ms: u64) -> FaultPlan {
     let after_act = chance.between(acts / 10, acts * 9 / 10);
-    let plan = FaultPlan {
+    FaultPlan {
         kind: FaultKind::RestoreEdge,
         at: chance.index(edges) + 1,
         after_act,
         lasts_ms: chance.span_ms(100, (pace_ms * acts / 3).max(60_000)),
         copied_after_act: chance.below(after_act),
+    }
+}
+
+/// A copy of an edge's disk that is started on a machine of its own, over a path like the edge's.
+fn draw_clone(chance: &mut Chance, edges: &[EdgePlan], acts: u64) -> (EdgePlan, FaultPlan) {
+    let of = chance.index(edges.len());
+    let after_act = chance.between(acts / 10, acts * 8 / 10);
+    let copy = EdgePlan {
+        enrolled_after_act: u64::MAX,
+        copy_of: Some(of),
+        ..edges.get(of).cloned().expect("an index of the edges")
     };
-    chance.percent(40).then_some(plan)
+    let fault = FaultPlan {
+        kind: FaultKind::CloneEdge,
+        at: of + 1,
+        after_act,
+        lasts_ms: chance.span_ms(100, 60_000),
+        copied_after_act: 0,
+    };
+    (copy, fault)
 }
 
 #[cfg(test)]

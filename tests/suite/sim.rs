@@ -23,7 +23,9 @@ use names::{DocumentId, ScopeId};
 /// - 388: what could still pass was left as an exception at the first look.
 /// - 390: what the centre had answered for was not written down when the answer that freed the
 ///   credit was to a page of a list.
-const FAILED_ONCE: [u64; 2] = [388, 390];
+/// - 4: of two copies of an edge that were not known to be two, one lacked what the other wrote, and
+///   counted as equal.
+const FAILED_ONCE: [u64; 3] = [388, 390, 4];
 
 #[test]
 fn seeds_that_failed_once_pass() {

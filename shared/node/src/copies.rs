@@ -6,17 +6,18 @@
 //! survive: that span is listed, by device. And of two copies that run side by side one should not.
 
 use minicbor::{Decode, Encode};
-use names::{DeviceId, Moment, Nonce};
+use names::{DeviceId, Moment, Nonce, ScopeId};
 use protocol::codec;
 use store::{Snapshot, Store, StoreError, Table};
 
 use crate::{
     draft::{read_row, unless_damaged},
     input::LinkId,
+    link::Due,
     node::Node,
     output::{Notice, Output},
     rows::{Copied, CopyRow},
-    turn::Turn,
+    turn::{PROOF_INTERVAL_MS, Turn},
 };
 
 /// The name of the row in which they are kept.
@@ -81,6 +82,29 @@ impl<S: Store> Node<S> {
         let is_late = |since: &Moment| turn.now < since.plus_ms(LATE_MS);
         if last.is_some_and(|(last, since)| *last != opening && !is_late(since)) {
             self.note_twice(turn, device, opening);
+        }
+    }
+
+    /// Something has come from a device in a scope. It is not sent back there, so if another
+    /// conversation is with a copy of the same store, which is not known to be one yet, it would lack
+    /// it and still count as equal: that is proved anew.
+    pub(crate) fn doubt_copies(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        id: LinkId,
+        scope: &ScopeId,
+    ) {
+        let Some(device) = self.links.get(&id).map(|link| link.device) else {
+            return;
+        };
+        let others = self.links.iter_mut();
+        let others = others.filter(|(other, link)| **other != id && link.device == device);
+        for (_, link) in others {
+            if let Some(talk) = link.scopes.get_mut(scope) {
+                talk.proved = None;
+                let due = (turn.soon(PROOF_INTERVAL_MS), Due::Proof);
+                talk.due = talk.due.or(Some(due));
+            }
         }
     }
 

@@ -263,6 +263,9 @@ impl<S: Store> Node<S> {
         load: &Load,
         outcome: Outcome,
     ) -> Result<(), StoreError> {
+        if outcome.admitted > 0 {
+            self.doubt_copies(turn, id, &load.batch.scope);
+        }
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };

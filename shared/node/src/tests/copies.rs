@@ -58,6 +58,32 @@ fn a_centre_from_an_older_copy_is_listed_at_the_edges_that_knew_more() {
     assert_eq!(copies(&world, 2), [], "Bath was told nothing of it");
 }
 
+/// Before they are known to be two, neither is sent what the other wrote; it must not be called equal
+/// for that.
+#[test]
+fn a_copy_that_is_not_noticed_yet_gets_what_the_other_wrote() {
+    let mut world = four_edges();
+    (1..=4).for_each(|edge| world.connect(edge));
+    let case = world.open_case(1, "site:devizes");
+    world.run();
+    let copy = world.places[1].node.store.clone();
+    let twin = world.place(1, copy);
+    world.places.push(twin);
+    world.link_up(5);
+    world.run_for(3);
+    world.note(1, case, "by one");
+    world.run_for(12);
+    assert_eq!(copies(&world, 0), [], "it is too early to tell");
+    for index in [0, 1, 3, 5] {
+        assert_eq!(world.entries(index, case), 2, "at {index}");
+    }
+    world.note(5, case, "by the other");
+    world.run_for(12);
+    for index in [0, 1, 3, 5] {
+        assert_eq!(world.entries(index, case), 3, "at {index}");
+    }
+}
+
 #[test]
 fn two_copies_of_one_edge_are_noticed_and_all_that_they_write_is_kept() {
     let mut world = four_edges();
