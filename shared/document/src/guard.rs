@@ -2,7 +2,7 @@
 //!
 //! What runs inside may leave its document half altered when it fails: whoever calls must throw
 //! that document away. A build that aborts on a panic (as in a browser) has no such fence; there
-//! the *trying* mark of whoever opens the document sets it aside after the fall. Neither an abort
+//! the *trying* mark of whoever opens the document sets it aside after some falls. Neither an abort
 //! nor running out of memory can be caught anywhere.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

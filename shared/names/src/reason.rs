@@ -82,7 +82,7 @@ reasons! {
     /// The node is stopping.
     Stopping = 21, "stopping", "Ridgeway is stopping.";
     /// The document is not opened for now: the program ended too often while it was.
-    SetAside = 22, "set-aside", "Ridgeway stopped again and again while it opened this record, so it is set aside; its entries are kept. It is tried again by itself, or at once by `verify`.";
+    SetAside = 22, "set-aside", "Ridgeway stopped again and again while it opened this record, so it is set aside; its entries are kept. `verify` has it tried again at once; some time after a start it is tried by itself.";
     /// The device broke the rules of the conversation too often, and is not listened to for a while.
     Barred = 23, "barred", "This device sent what no Ridgeway sends, three times; the centre listens to it again after ten minutes. Restart it, or look at its log.";
     /// The device was revoked.

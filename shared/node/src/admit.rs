@@ -176,6 +176,7 @@ fn write<P: Snapshot>(
 ) -> Result<(), StoreError> {
     let document = bundle.document();
     let mut slots: BTreeMap<usize, u64> = BTreeMap::new();
+    let mut lines: Vec<(u64, ActorRow)> = Vec::new();
     for candidate in candidates
         .iter()
         .filter(|candidate| candidate.from < candidate.to)
@@ -201,9 +202,11 @@ fn write<P: Snapshot>(
                 centre: candidate.kept.as_ref().map_or(0, |kept| kept.centre),
                 at: head.floor,
             };
-            draft.put_line(document, slot, line)?;
+            lines.push((slot, line));
         }
     }
+    // What can fail comes before all other writes: the turn goes on without this bundle.
+    draft.put_lines(document, lines)?;
     let (mut index, mut bytes) = (Vec::with_capacity(slots.len()), 0);
     for (place, slot) in &slots {
         let Some(header) = bundle.headers().get(*place) else {

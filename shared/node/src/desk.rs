@@ -334,7 +334,7 @@ impl<S: Store> Node<S> {
         if self.is_centre() {
             let centre = line.seq;
             turn.draft
-                .put_line(document, slot, ActorRow { centre, ..line })?;
+                .put_lines(document, [(slot, ActorRow { centre, ..line })])?;
         } else {
             let written = (line.seq, line.seq);
             self.wait_for_centre(turn, document, slot, written)?;

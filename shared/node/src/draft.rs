@@ -14,7 +14,7 @@ use protocol::{codec, log::Cursor};
 use store::{Batch, Damage, Snapshot, StoreError, Table};
 
 use crate::repair::Restated;
-use crate::rows::{ActorRow, DocumentRow, IndexRow, LINES_PER_ROW, LinesRow, LogItem};
+use crate::rows::{DocumentRow, IndexRow, LogItem};
 
 /// Something that happened to a document in this turn and belongs in the logs of its scopes.
 struct Happening {
@@ -150,35 +150,6 @@ impl<P: Snapshot> Draft<P> {
         Ok(())
     }
 
-    /// An author's line in a document, by the author's slot.
-    pub(crate) fn line(
-        &self,
-        document: DocumentId,
-        slot: u64,
-    ) -> Result<Option<ActorRow>, StoreError> {
-        let row: Option<LinesRow> =
-            self.row(Table::Actor, document.as_ref(), slot / LINES_PER_ROW)?;
-        Ok(row.and_then(|mut row| row.lines.remove(&slot)))
-    }
-
-    /// Writes an author's line.
-    ///
-    /// # Errors
-    /// When the row that it shares with others is damaged, or the store cannot be read.
-    pub(crate) fn put_line(
-        &mut self,
-        document: DocumentId,
-        slot: u64,
-        line: ActorRow,
-    ) -> Result<(), StoreError> {
-        let position = slot / LINES_PER_ROW;
-        let row = self.row(Table::Actor, document.as_ref(), position)?;
-        let mut row: LinesRow = row.unwrap_or_default();
-        row.lines.insert(slot, line);
-        self.put(Table::Actor, document.0, position, &row);
-        Ok(())
-    }
-
     /// Notes something for the logs of the document's scopes. `origin` is the incarnation of the
     /// store it came from, `None` when it was made here; `changes` and `bytes` are what it is about.
     pub(crate) fn happened(
@@ -288,17 +259,6 @@ where
 {
     let bytes = snapshot.get(table, name, position)?;
     bytes.map(|bytes| decode_row(table, &bytes)).transpose()
-}
-
-/// An author's line in a document, by the author's slot.
-pub(crate) fn read_line<P: Snapshot>(
-    snapshot: &P,
-    document: DocumentId,
-    slot: u64,
-) -> Result<Option<ActorRow>, StoreError> {
-    let name = document.as_ref();
-    let row: Option<LinesRow> = read_row(snapshot, Table::Actor, name, slot / LINES_PER_ROW)?;
-    Ok(row.and_then(|mut row| row.lines.remove(&slot)))
 }
 
 /// Decodes one row of `table`.

@@ -18,8 +18,9 @@ use store::{Store, StoreError, Table};
 use crate::{
     admit,
     compare::ROUNDS_AHEAD_MAX,
-    draft::{read_line, read_row, unless_damaged},
+    draft::{read_row, unless_damaged},
     input::{LinkId, Side},
+    lines::read_line,
     link::{Link, Talk},
     node::Node,
     output::{Lane, Notice, Output},

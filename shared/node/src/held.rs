@@ -145,7 +145,7 @@ impl<S: Store> Node<S> {
             centre: seq,
             ..line
         };
-        turn.draft.put_line(document, slot, line)?;
+        turn.draft.put_lines(document, [(slot, line)])?;
         match self.outbox.lines.get_mut(&(document, slot)) {
             Some(waits) if waits.last <= seq => {
                 self.outbox.lines.remove(&(document, slot));
@@ -162,7 +162,7 @@ impl<S: Store> Node<S> {
 
     /// Writes down which lines of a document wait.
     fn put_outbox(&self, turn: &mut Turn<S::Snapshot>, document: DocumentId) {
-        let slots: Vec<u64> = self.outbox.slots(document).collect();
+        let slots: Vec<u64> = self.outbox.slots(document).into_iter().collect();
         if slots.is_empty() {
             turn.draft.delete(Table::Outbox, document.0, 0);
         } else {
@@ -214,7 +214,7 @@ impl<S: Store> Node<S> {
         let (ours, last) = (line.device == self.device, line.seq);
         let centre = first.saturating_sub(1);
         turn.draft
-            .put_line(document, slot, ActorRow { centre, ..line })?;
+            .put_lines(document, [(slot, ActorRow { centre, ..line })])?;
         if ours {
             self.wait_for_centre(turn, document, slot, (first, last))?;
             self.hand_in_again(document);

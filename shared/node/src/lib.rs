@@ -33,6 +33,7 @@ mod greet;
 mod held;
 mod inbox;
 mod input;
+mod lines;
 mod link;
 mod load;
 mod logs;

@@ -23,11 +23,12 @@ use store::{Batch, Snapshot, Store, StoreError, Table};
 use crate::{
     copies::{self, Contact},
     desk::Desk,
-    draft::{damaged, decode_row, read_line, read_range, read_row, unless_damaged},
+    draft::{damaged, decode_row, read_range, read_row, unless_damaged},
     input::LinkId,
+    lines::{read_line, waiting},
     link::Link,
     repair::SKETCHED_FROM,
-    rows::{CopyRow, DocumentRow, MetaRow, OutboxRow, ScopeRow, Stage, TransferRow},
+    rows::{CopyRow, DocumentRow, MetaRow, ScopeRow, Stage, TransferRow},
     transfer::{Owed, read_transfers},
     trying::Trying,
     verify::Verifier,
@@ -118,6 +119,8 @@ pub(crate) struct Outbox {
     pub(crate) durable: u64,
     /// The scopes in which the documents of these lines stand.
     pub(crate) placed: BTreeMap<DocumentId, Vec<ScopeId>>,
+    /// Lines that waited when the store was opened and whose rows are damaged.
+    unread: BTreeSet<(DocumentId, u64)>,
 }
 
 /// The changes of a line that wait.
@@ -159,15 +162,25 @@ impl Outbox {
         self.lines.range(all).map(|(_, waits)| waits.count()).sum()
     }
 
-    /// The lines of a document that wait, in order.
-    pub(crate) fn slots(&self, document: DocumentId) -> impl Iterator<Item = u64> + '_ {
+    /// What is to be written down of a document: its lines that wait.
+    pub(crate) fn slots(&self, document: DocumentId) -> BTreeSet<u64> {
         let all = (document, 0)..=(document, u64::MAX);
-        self.lines.range(all).map(|((_, slot), _)| *slot)
+        let lines = self.lines.range(all.clone()).map(|((_, slot), _)| *slot);
+        let unread = self.unread.range(all).map(|(_, slot)| *slot);
+        lines.chain(unread).collect()
     }
 
     /// Whether nothing of a document waits.
     pub(crate) fn waits_no_more(&self, document: DocumentId) -> bool {
-        self.slots(document).next().is_none()
+        let all = (document, 0)..=(document, u64::MAX);
+        self.lines.range(all).next().is_none()
+    }
+
+    /// Forgets a document: it is dropped, as all of it has arrived.
+    pub(crate) fn forget(&mut self, document: DocumentId) {
+        self.lines.retain(|(of, _), _| *of != document);
+        self.unread.retain(|(of, _)| *of != document);
+        self.placed.remove(&document);
     }
 
     /// How many changes wait.
@@ -211,7 +224,7 @@ impl<S: Store> Node<S> {
                 kept += 1;
             }
         }
-        let outbox = read_outbox(&snapshot)?;
+        let outbox = read_outbox(&snapshot, identity.device.device_id())?;
         stale.extend(read_stale(&snapshot)?);
         let trying = Trying::read(&snapshot, &mut batch)?;
         let log_heads = read_log_heads(&snapshot)?;
@@ -371,20 +384,16 @@ fn read_statements<P: Snapshot>(
     }
 }
 
-/// Reads what waits for the centre. A damaged row costs its own waiting alone: the changes it is
-/// about are sent all the same, as every other.
-fn read_outbox<P: Snapshot>(snapshot: &P) -> Result<Outbox, StoreError> {
+/// Reads what waits for the centre. A damaged row costs no change: each is sent all the same, as
+/// every other, and what cannot be read of a line stays written down as waiting.
+fn read_outbox<P: Snapshot>(snapshot: &P, device: DeviceId) -> Result<Outbox, StoreError> {
     let mut outbox = Outbox::default();
-    let mut rows = Vec::new();
-    store::each(snapshot, Table::Outbox, |row| {
-        rows.extend(codec::decode::<OutboxRow>(&row.value));
-    })?;
-    let rows = rows.into_iter().flat_map(|row: OutboxRow| {
-        let slots = row.slots.into_iter();
-        slots.map(move |slot| (row.document, slot))
-    });
-    for (document, slot) in rows {
-        let line = unless_damaged(read_line(snapshot, document, slot))?.flatten();
+    let (lines, _) = waiting(snapshot, device)?;
+    for (document, slot) in lines {
+        let Some(line) = unless_damaged(read_line(snapshot, document, slot))? else {
+            outbox.unread.insert((document, slot));
+            continue;
+        };
         let Some(line) = line.filter(|line| line.centre < line.seq) else {
             continue;
         };

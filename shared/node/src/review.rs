@@ -22,9 +22,10 @@ use protocol::{
 use store::{Snapshot, StoreError, Table};
 
 use crate::{
-    draft::{Draft, decode_row, read_arrivals, read_line, read_row, unless_damaged},
+    draft::{Draft, decode_row, read_arrivals, read_row, unless_damaged},
     gather::{Audience, Gathering, Repair},
-    rows::{DocumentRow, IndexRow, KeptPart, OutboxRow, ReviewRow},
+    lines::{self, read_line},
+    rows::{DocumentRow, IndexRow, KeptPart, ReviewRow},
     transfer::read_transfers,
     verify::{Checked, VerifiedFrame},
 };
@@ -153,7 +154,7 @@ pub fn unanswered<P: Snapshot>(
     device: DeviceId,
     asked_for: &[HandedInLine],
 ) -> Result<HandIn, StoreError> {
-    let (waiting, mut unread) = waiting_lines(snapshot, device)?;
+    let (waiting, mut unread) = lines::waiting(snapshot, device)?;
     let mut placed: BTreeSet<DocumentId> = BTreeSet::new();
     unread += store::each(snapshot, Table::Placement, |row| {
         let claim = codec::decode::<SignedPlacement>(&row.value).and_then(|kept| kept.claim());
@@ -314,39 +315,6 @@ pub fn beyond<P: Snapshot>(
         }
     }
     Ok(new)
-}
-
-/// The lines written here that wait for the centre's answer, and the documents of which that
-/// cannot be told.
-fn waiting_lines<P: Snapshot>(
-    snapshot: &P,
-    device: DeviceId,
-) -> Result<(BTreeSet<(DocumentId, u64)>, u64), StoreError> {
-    let mut waiting = BTreeSet::new();
-    let mut damaged = Vec::new();
-    let mut unread = store::each(snapshot, Table::Outbox, |row| {
-        let document = <[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId);
-        match (document, codec::decode::<OutboxRow>(&row.value)) {
-            (Ok(document), Ok(row)) => {
-                waiting.extend(row.slots.into_iter().map(|slot| (document, slot)));
-            }
-            (Ok(document), Err(_)) => damaged.push(document),
-            (Err(_), _) => {}
-        }
-    })?;
-    // The row names some lines of a document that were written here; then it may be any of them.
-    for document in damaged {
-        let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
-        let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
-        unread += u64::from(row.is_none());
-        for slot in 0..row.map_or(0, |row| row.actors.len() as u64) {
-            let line = unless_damaged(read_line(snapshot, document, slot))?.flatten();
-            if line.is_none_or(|line| line.device == device && line.centre < line.seq) {
-                waiting.insert((document, slot));
-            }
-        }
-    }
-    Ok((waiting, unread))
 }
 
 /// How far an author's line goes here; 0 when there is none.

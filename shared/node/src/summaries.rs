@@ -55,7 +55,7 @@ impl<S: Store> Node<S> {
                 return Ok(true);
             }
             let row = unless_damaged(turn.draft.document(document))?.flatten();
-            if let Some(row) = row {
+            if let Some(row) = row.filter(|row| self.is_readable(row)) {
                 self.stale.remove(&document);
                 self.desk.summarising.insert(document);
                 self.request(turn, document, row.kind, Task::Summarise)?;

@@ -102,19 +102,23 @@ impl Trying {
             self.began = Some(now);
             return;
         }
+        // Nothing waits for it that could be done before, and nobody waits long.
         if self.suspects.is_empty()
+            && self.rests()
+            && !self.holds_back
             && let Some((at, document, tries)) = self.next_aside()
             && at <= now
         {
             self.aside.remove(&document);
             self.suspects.insert(document, tries);
+            self.marked.insert(document);
         }
     }
 
-    /// When the next document's time aside is over. While there are suspects, their end tells.
+    /// When the next document's time aside is over. While anything is opened, its end tells.
     pub(crate) fn take_up_at(&self) -> Option<Moment> {
         let next = self.next_aside().map(|(at, _, _)| at);
-        next.filter(|_| self.suspects.is_empty())
+        next.filter(|_| self.suspects.is_empty() && self.rests() && !self.holds_back)
     }
 
     fn next_aside(&self) -> Option<(Moment, DocumentId, u8)> {
@@ -210,7 +214,7 @@ impl<S: Store> Node<S> {
         });
     }
 
-    /// Takes a suspect's mark away whose document is not here.
+    /// Takes a suspect's mark away whose document is not here, or is nobody's to read here.
     pub(crate) fn acquit(&mut self, document: DocumentId) {
         self.trying.suspects.remove(&document);
     }

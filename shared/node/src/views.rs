@@ -12,8 +12,9 @@ use store::{Snapshot, Store, StoreError, Table};
 
 use crate::{
     backup,
-    draft::{damaged, decode_row, read_line, read_range, read_row, unless_damaged},
+    draft::{damaged, decode_row, read_range, read_row, unless_damaged},
     input::LinkId,
+    lines::read_line,
     link::{Progress, Stage},
     node::Node,
     recount::Recount,

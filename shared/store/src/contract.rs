@@ -121,7 +121,7 @@ tables! {
     Peer = 10, "peer", of Store;
     /// What lists need of a document.
     Summary = 11, "summary", of Document;
-    /// One row per author's line in a document: how far it goes, and how far it has travelled.
+    /// Authors' lines in a document, some to a row: how far each goes, and how far it has travelled.
     Actor = 12, "actor", of Document;
     /// Work on a document that was begun and must be taken up again, such as the *trying* mark.
     Job = 13, "job", of Document;

@@ -5,11 +5,7 @@ use protocol::log::Position;
 use store::Table;
 
 use super::*;
-use crate::{
-    draft::{read_line, read_row},
-    gather::Gathering,
-    rows::DocumentRow,
-};
+use crate::{draft::read_row, gather::Gathering, lines::read_line, rows::DocumentRow};
 
 fn bath() -> ScopeId {
     "site:bath".parse().unwrap()

@@ -1,9 +1,15 @@
 //! Authors' lines share rows: no line takes another with it, whatever becomes of either.
 
-use store::{Snapshot as _, Table};
+use store::{Snapshot as _, Store as _, Table};
 
 use super::*;
-use crate::{draft::read_line, rows::LINES_PER_ROW, views::EntryState};
+use crate::{
+    draft::{Draft, read_row},
+    lines::read_line,
+    rows::LINES_PER_ROW,
+    turn::Turn,
+    views::EntryState,
+};
 
 const NOTE: &str =
     r#"{"command":"add-note","happened":"2026-11-20","mode":"phone","text":"by one of many"}"#;
@@ -92,5 +98,142 @@ fn a_line_waits_by_itself() {
     assert_states(&world, &[more], EntryState::SavedHere);
     world.connect(1);
     assert_states(&world, &[more], EntryState::AtTheCentre);
+    assert_eq!(rows(&world, 1, Table::Outbox, case), 0);
+}
+
+/// Some of a document's lines arrive, and the program starts anew before the others do.
+#[test]
+fn what_has_not_arrived_waits_after_a_start() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let case = world.open_case(1, "site:bath");
+    by_many(&mut world, case, 0, AUTHORS);
+    world.connect(1);
+    world.cut(1);
+    let target = |world: &mut World, author: u64, entry: u8| {
+        let (worker, entry) = (format!("m-{author}"), EntryId([entry; 16]));
+        let saved = world.ask_as(1, &worker, Target::Document(case), entry, NOTE);
+        saved.unwrap();
+        entry
+    };
+    let entries =
+        [(2, 97), (11, 98), (18, 99)].map(|(author, entry)| target(&mut world, author, entry));
+    let [arrived, waits, also] = entries;
+    // The centre says of one of them that it holds it.
+    let snapshot = world.places[1].node.snapshot().unwrap();
+    let row: crate::rows::EntryRow = read_row(&snapshot, Table::Entry, arrived.as_ref(), 0)
+        .unwrap()
+        .unwrap();
+    let line = read_line(&snapshot, case, row.slot).unwrap().unwrap();
+    drop(snapshot);
+    let node = &mut world.places[1].node;
+    let draft = Draft::new(node.store.snapshot().unwrap());
+    let mut turn = Turn::new(draft, world.now, [0; 32]);
+    node.arrived(&mut turn, case, row.slot, line, row.seq)
+        .unwrap();
+    node.store.commit(turn.draft.into_batch()).unwrap();
+
+    world.reopen(1);
+    assert_eq!(world.places[1].node.waiting(), 2);
+    assert_states(&world, &[arrived], EntryState::AtTheCentre);
+    assert_states(&world, &[waits, also], EntryState::SavedHere);
+    let snapshot = world.places[1].node.snapshot().unwrap();
+    let device = world.places[1].node.device();
+    let (lines, unread) = crate::lines::waiting(&snapshot, device).unwrap();
+    assert_eq!((lines.len(), unread), (2, 0));
+    // The same is known from the lines themselves when the outbox cannot be read.
+    drop(snapshot);
+    spoil(&mut world, 1, Table::Outbox, case, 0);
+    let snapshot = world.places[1].node.snapshot().unwrap();
+    assert_eq!(crate::lines::waiting(&snapshot, device), Ok((lines, 0)));
+    drop(snapshot);
+    world.reopen(1);
+    assert_eq!(world.places[1].node.waiting(), 2);
+    world.connect(1);
+    assert_states(&world, &entries, EntryState::AtTheCentre);
+    assert_eq!(rows(&world, 1, Table::Outbox, case), 0);
+}
+
+fn spoil(
+    world: &mut World,
+    index: usize,
+    table: Table,
+    document: DocumentId,
+    position: u64,
+) -> Vec<u8> {
+    let store = &mut world.places[index].node.store;
+    let whole = store
+        .snapshot()
+        .unwrap()
+        .get(table, document.as_ref(), position);
+    let mut batch = store::Batch::new();
+    batch.put(table, document.0, position, vec![0xFF; 3]);
+    store.commit(batch).unwrap();
+    whole.unwrap().unwrap()
+}
+
+/// A row of lines is damaged at the centre. What comes with the authors in it is refused as a
+/// whole, and nothing of it is kept by halves: once the row is whole again, all of it comes in.
+#[test]
+fn a_damaged_row_of_lines_leaves_no_line_half_written() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let case = world.open_case(1, "site:bath");
+    by_many(&mut world, case, 0, LINES_PER_ROW + 2);
+    world.connect(1);
+    world.cut(1);
+    let whole = spoil(&mut world, 0, Table::Actor, case, 1);
+    let known = |world: &World, slot: u64| {
+        let snapshot = world.places[0].node.snapshot().unwrap();
+        read_line(&snapshot, case, slot).unwrap().unwrap().seq
+    };
+    // The case's first author, and one that is new and shares the damaged row.
+    let before = known(&world, 0);
+    let target = Target::Document(case);
+    world
+        .ask_as(1, "w-1", target.clone(), EntryId([98; 16]), NOTE)
+        .unwrap();
+    world
+        .ask_as(1, "m-77", target, EntryId([99; 16]), NOTE)
+        .unwrap();
+    world.connect(1);
+    assert_eq!(known(&world, 0), before);
+    assert_ne!(world.places[1].node.waiting(), 0, "what is refused waits");
+    let mut batch = store::Batch::new();
+    batch.put(Table::Actor, case.0, 1, whole);
+    world.places[0].node.store.commit(batch).unwrap();
+    world.cut(1);
+    world.now = world.now.plus_ms(25 * 3_600_000);
+    world.connect(1);
+    world.assert_equal("site:bath");
+    assert_eq!(
+        (known(&world, 0), world.places[1].node.waiting()),
+        (before + 1, 0)
+    );
+}
+
+/// Every row of a document goes with its key, however many its authors were, and it comes back.
+#[test]
+fn a_case_of_many_authors_goes_and_comes_back() {
+    let mut world = transfer::four_edges();
+    (1..=4).for_each(|edge| world.connect(edge));
+    let case = world.open_case(1, "site:devizes");
+    let entries = by_many(&mut world, case, 0, AUTHORS);
+    world.transfer(1, case, "devizes", "bath").unwrap();
+    world.run();
+    world.back_up();
+    assert_eq!(
+        (world.chunks(1, case), rows(&world, 1, Table::Actor, case)),
+        (0, 0)
+    );
+    world.transfer(2, case, "bath", "devizes").unwrap();
+    world.run();
+    assert_eq!(
+        rows(&world, 1, Table::Actor, case),
+        rows(&world, 0, Table::Actor, case)
+    );
+    let saved = world.ask_as(1, "m-3", Target::Document(case), EntryId([97; 16]), NOTE);
+    saved.unwrap();
+    world.run();
+    world.assert_equal("site:devizes");
+    assert_states(&world, &entries, EntryState::AtTheCentre);
     assert_eq!(rows(&world, 1, Table::Outbox, case), 0);
 }

@@ -80,7 +80,7 @@ impl<S: Store> Node<S> {
     }
 
     /// Whether a header row says that a document is in a scope that this device may read.
-    fn is_readable(&self, row: &DocumentRow) -> bool {
+    pub(crate) fn is_readable(&self, row: &DocumentRow) -> bool {
         row.placed.iter().any(|scope| {
             let rights = self.directory.rights(&self.device, scope);
             rights.contains(Rights::READ)
@@ -294,6 +294,7 @@ impl<S: Store> Node<S> {
         // Arrivals are counted on, so that nothing that was made from the old ones fits the new.
         turn.draft.put_document(document, &row)?;
         self.trying.forget(document);
+        self.outbox.forget(document);
         self.hand_in_again(document);
         self.nonces.insert(document, turn.nonce());
         let is_back = self.is_readable(&row);

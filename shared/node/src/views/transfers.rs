@@ -13,7 +13,8 @@ use store::{Snapshot, StoreError, Table};
 
 use crate::{
     admit::kept_of,
-    draft::{read_line, read_row, unless_damaged},
+    draft::{read_row, unless_damaged},
+    lines::read_line,
     rows::{DocumentRow, OutboxRow, Stage, TransferRow},
     transfer::read_transfers,
 };

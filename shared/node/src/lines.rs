@@ -1,0 +1,105 @@
+//! Authors' lines, and which of those written here wait for the centre.
+//!
+//! A line whose row is damaged costs its own document: nothing more is taken of the authors that
+//! share the row, and nothing of them is forgotten.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+use names::{DeviceId, DocumentId};
+use protocol::codec;
+use store::{Snapshot, StoreError, Table};
+
+use crate::{
+    draft::{Draft, read_row},
+    rows::{ActorRow, LINES_PER_ROW, LinesRow, OutboxRow},
+};
+
+impl<P: Snapshot> Draft<P> {
+    /// An author's line in a document, by the author's slot.
+    pub(crate) fn line(
+        &self,
+        document: DocumentId,
+        slot: u64,
+    ) -> Result<Option<ActorRow>, StoreError> {
+        let row = self.lines_row(document, slot)?;
+        Ok(row.and_then(|mut row| row.lines.remove(&slot)))
+    }
+
+    /// Writes authors' lines: all of them, or none.
+    ///
+    /// # Errors
+    /// When a row that they share with others is damaged, or the store cannot be read.
+    pub(crate) fn put_lines(
+        &mut self,
+        document: DocumentId,
+        lines: impl IntoIterator<Item = (u64, ActorRow)>,
+    ) -> Result<(), StoreError> {
+        let mut rows: BTreeMap<u64, LinesRow> = BTreeMap::new();
+        for (slot, line) in lines {
+            let row = match rows.entry(slot / LINES_PER_ROW) {
+                Entry::Occupied(row) => row.into_mut(),
+                Entry::Vacant(vacant) => {
+                    let row = self.lines_row(document, slot)?;
+                    vacant.insert(row.unwrap_or_default())
+                }
+            };
+            row.lines.insert(slot, line);
+        }
+        for (position, row) in rows {
+            self.put(Table::Actor, document.0, position, &row);
+        }
+        Ok(())
+    }
+
+    fn lines_row(&self, document: DocumentId, slot: u64) -> Result<Option<LinesRow>, StoreError> {
+        self.row(Table::Actor, document.as_ref(), slot / LINES_PER_ROW)
+    }
+}
+
+/// An author's line in a document, by the author's slot.
+pub(crate) fn read_line<P: Snapshot>(
+    snapshot: &P,
+    document: DocumentId,
+    slot: u64,
+) -> Result<Option<ActorRow>, StoreError> {
+    let name = document.as_ref();
+    let row: Option<LinesRow> = read_row(snapshot, Table::Actor, name, slot / LINES_PER_ROW)?;
+    Ok(row.and_then(|mut row| row.lines.remove(&slot)))
+}
+
+/// The lines written here that wait for the centre's answer, by document and slot, and of how many
+/// rows that cannot be told.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) fn waiting<P: Snapshot>(
+    snapshot: &P,
+    device: DeviceId,
+) -> Result<(BTreeSet<(DocumentId, u64)>, u64), StoreError> {
+    let mut waiting = BTreeSet::new();
+    let mut damaged = 0;
+    damaged += store::each(snapshot, Table::Outbox, |row| {
+        match codec::decode::<OutboxRow>(&row.value) {
+            Ok(row) => waiting.extend(row.slots.iter().map(|slot| (row.document, *slot))),
+            Err(_) => damaged += 1,
+        }
+    })?;
+    if damaged == 0 {
+        return Ok((waiting, 0));
+    }
+    // A damaged row does not even tell its document. The lines themselves do: each knows how far
+    // the centre has it.
+    let mut unread = 0;
+    unread += store::each(snapshot, Table::Actor, |row| {
+        let document = <[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId);
+        match (document, codec::decode::<LinesRow>(&row.value)) {
+            (Ok(document), Ok(row)) => {
+                let lines = row.lines.iter();
+                let own = lines.filter(|(_, line)| line.device == device && line.centre < line.seq);
+                waiting.extend(own.map(|(slot, _)| (document, *slot)));
+            }
+            (Ok(_) | Err(_), _) => unread += 1,
+        }
+    })?;
+    Ok((waiting, unread))
+}
