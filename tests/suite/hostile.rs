@@ -9,7 +9,7 @@
 //! | | hostile input | shown by |
 //! | --- | --- | --- |
 //! | 0.2, H4 | a hundred bytes that are ten million operations | `a_hundred_bytes_that_cost_automerge_45_seconds_are_refused_unexpanded`, `one_operation_that_claims_to_replace_ten_million_is_refused`, `each_hostile_change_is_refused_for_its_own_reason`, `a_bomb_of_operations_costs_no_time` |
-//! | 0.2, H3 | a chunk that inflates without a bound | `hostile_headers_are_refused`, `a_bomb_is_refused_before_it_is_held`, `what_asks_for_a_larger_window_is_refused` |
+//! | 0.2, H3 | a chunk that inflates without a bound | `hostile_headers_are_refused`, `a_bomb_is_refused_before_it_is_held`, `bombs_on_the_wire_take_no_memory`, `what_asks_for_a_larger_window_is_refused` |
 //! | 0.2, H6 | objects nested without end | `nothing_but_adding_setting_and_typing_is_admitted`, `a_document_nested_ten_thousand_deep_is_never_opened` |
 //! | 0.2, H10 | what Automerge takes and cannot load again: a gap, a deletion of nothing, what replaces what is not there | `hostile_headers_are_refused`, `what_a_change_names_was_made_for_that_place`, `an_actors_changes_form_one_chain`, `no_altered_change_harms_a_case`, `no_altered_change_harms_a_session` |
 //! | 0.2 | what makes Automerge panic | `altered_bytes_never_panic_and_what_passes_can_be_parsed`, `a_change_of_another_document_is_left_out`, `what_automerge_fell_on_stays_left_out` |

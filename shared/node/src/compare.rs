@@ -26,6 +26,8 @@ use crate::{
     turn::{PROOF_AGAIN_MS, Turn},
 };
 
+/// The round of a conversation's first rows, where the greetings' roots differ.
+pub(crate) const FIRST_ROUND: u32 = 1;
 /// How far a peer's round may be ahead of ours: both open one now and then, never many at once.
 pub(crate) const ROUNDS_AHEAD_MAX: u32 = 16;
 
@@ -229,8 +231,26 @@ impl<S: Store> Node<S> {
         talk.their_proof = Some(done);
     }
 
+    /// Looks for what differs where the first rows have told that no cursor knows it.
+    fn repair_at_once(&mut self, turn: &mut Turn<S::Snapshot>) -> Result<(), StoreError> {
+        let mut due = Vec::new();
+        for (id, link) in &mut self.links {
+            for (scope, talk) in &mut link.scopes {
+                if std::mem::take(&mut talk.repair_due) {
+                    due.push((*id, scope.clone()));
+                }
+            }
+        }
+        for (id, scope) in due {
+            let row: Option<ScopeRow> = turn.draft.row(Table::Scope, &scope_name(&scope), 0)?;
+            self.begin_repair(turn, id, &scope, row.map_or(0, |row| row.count))?;
+        }
+        Ok(())
+    }
+
     /// Compares the proofs that have come with what this turn has made of our own scopes.
     pub(crate) fn judge_proofs(&mut self, turn: &mut Turn<S::Snapshot>) -> Result<(), StoreError> {
+        self.repair_at_once(turn)?;
         let mut waiting = Vec::new();
         for (id, link) in &self.links {
             for (scope, talk) in &link.scopes {
@@ -364,7 +384,7 @@ impl<S: Store> Node<S> {
     }
 
     /// Opens a round with the peer's row and ours, both said: decides what goes to the peer.
-    pub(crate) fn open_round(talk: &mut Talk, ours: &TableRow) {
+    pub(crate) fn open_round(talk: &mut Talk, ours: &TableRow, side: Side) {
         let Some(theirs) = talk.their_row.take() else {
             return;
         };
@@ -376,6 +396,14 @@ impl<S: Store> Node<S> {
             // Nothing to send; the proofs follow at once and settle it on both sides.
             return;
         }
+        // Before the first rows nothing goes live, so these two tell of one state each. If the peer
+        // has nothing for us by them, and we turn out to have nothing for it, then no cursor knows
+        // what differs, and to wait for the proofs would cost two round trips.
+        let is_known = !talk.exceptions.is_empty() || !talk.refused.is_empty();
+        talk.hint_is_void = side == Side::Dialled
+            && talk.round == FIRST_ROUND
+            && !is_known
+            && ours.yours.covers(&theirs.mine);
         for head in ours.mine.positions() {
             // A peer that claims more than there is was told it by a life of this store that is
             // gone: the hint is void, and the proof will find what differs.

@@ -213,6 +213,10 @@ pub(crate) struct Talk {
     /// What the peer has announced, and what has come of it.
     pub(crate) expected: Progress,
     pub(crate) received: Moved,
+    /// Whether the cursors have nothing to move, by both first rows, though the digests disagree:
+    /// what differs is then looked for at once (the dialling side).
+    pub(crate) hint_is_void: bool,
+    pub(crate) repair_due: bool,
     /// What is being measured, to be announced; and what we announced, and what is out.
     pub(crate) measure: Option<Measure>,
     pub(crate) announced: Progress,
@@ -363,6 +367,8 @@ impl Talk {
         self.proof_said = false;
         self.was_equal = false;
         self.look_again = None;
+        self.hint_is_void = false;
+        self.repair_due = false;
         self.due = None;
         self.proved = None;
         self.expected = Progress::default();

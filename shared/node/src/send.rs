@@ -105,7 +105,7 @@ impl<S: Store> Node<S> {
             }
             if let (Some(_), Some(ours)) = (&talk.their_row, talk.our_row.clone()) {
                 talk.our_row = None;
-                Self::open_round(talk, &ours);
+                Self::open_round(talk, &ours, link.side);
             }
             link.unfinished |= Self::measure(snapshot, scope, talk, them, said)?;
             self.speak_cells(link, (scope, talk), said);
@@ -322,7 +322,7 @@ impl<S: Store> Node<S> {
     }
 
     /// Measures some more of what the peer lacks, and announces it once it is known; answers whether
-    /// there is more to measure.
+    /// there is more to measure, or to do about it.
     fn measure(
         snapshot: &S::Snapshot,
         scope: &ScopeId,
@@ -367,6 +367,7 @@ impl<S: Store> Node<S> {
             round: talk.round,
         };
         said.push((Lane::Control, Frame::Totals(totals)));
-        Ok(false)
+        talk.repair_due = talk.hint_is_void && talk.announced.documents == 0;
+        Ok(talk.repair_due)
     }
 }

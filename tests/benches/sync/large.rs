@@ -33,6 +33,9 @@ use crate::{
 /// Documents that the backup does not know of.
 pub(crate) const FORGOTTEN: usize = 100;
 
+/// How often it is looked whether the centre was told what it lacks.
+const LOOK: Duration = Duration::from_millis(1);
+
 /// A centre that is behind comes up again.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Found {
@@ -41,6 +44,8 @@ pub(crate) struct Found {
     /// Until the centre could name every document that differs, and bytes of frames until then,
     /// both ways; nothing where cursors served and nothing had to be compared.
     pub(crate) named: Option<(f64, u64)>,
+    /// The same where cursors served: until it was told how much it lacks.
+    pub(crate) told: Option<(f64, u64)>,
     /// Until the centre had proved that both are equal.
     pub(crate) equal_ms: f64,
     /// Bytes of frames until all was quiet: of all lanes, and of all but the fill.
@@ -255,9 +260,21 @@ async fn repair(
     let edge = pair.edge(Some(address)).await?;
     let dials = edge.meter().last_commit().unwrap_or(began);
     let linked = watch_handshake(edge.handle());
-    let mut named = None;
+    let (mut named, mut told) = (None, None);
     let equal = loop {
-        match timeout(PATIENCE, centre_says.recv()).await {
+        let said = match told.or(named) {
+            Some(_) => timeout(PATIENCE, centre_says.recv()).await,
+            None => {
+                if is_told(&centre).await? {
+                    told = Some((ms(dials.elapsed()), total(&edge)));
+                }
+                match timeout(LOOK, centre_says.recv()).await {
+                    Err(_) if dials.elapsed() < PATIENCE => continue,
+                    said => said,
+                }
+            }
+        };
+        match said {
             Ok(Ok(Notice::Differing { documents, .. })) => {
                 must(documents == FORGOTTEN as u64, || {
                     format!("{documents} documents were named and not {FORGOTTEN}")
@@ -281,6 +298,7 @@ async fn repair(
     let found = Found {
         linked_ms: ms(linked - dials),
         named,
+        told,
         equal_ms: ms(equal - dials),
         bytes: total(&edge),
         control_bytes: other.sent + other.received,
@@ -288,6 +306,13 @@ async fn repair(
     edge.stop().await;
     centre.stop().await;
     Ok(found)
+}
+
+/// Whether a peer has told a node how much it lacks.
+async fn is_told(station: &Station) -> Outcome<bool> {
+    let rows = station.stands().await?;
+    let mut peers = rows.iter().flat_map(|row| &row.peers);
+    Ok(peers.any(|peer| peer.expected.documents > 0))
 }
 
 /// Bytes of frames, both ways, since the edge was started.

@@ -36,7 +36,8 @@ pub(crate) fn large(measured: &Large) -> Vec<Row> {
 /// one, else by the cursors alone.
 fn behind(how: &str, near: &[Found], far: &[Found]) -> Vec<Row> {
     let compares = near.iter().all(|found| found.named.is_some());
-    let found_ms = |found: &Found| found.named.map_or(found.equal_ms, |(ms, _)| ms);
+    let known = |found: &Found| found.named.or(found.told);
+    let found_ms = |found: &Found| known(found).map_or(found.equal_ms, |(ms, _)| ms);
     let found_bytes = |found: &Found| match found.named {
         Some((_, bytes)) => bytes as f64,
         // By cursors nothing is said but what is not in the fill.
@@ -53,7 +54,7 @@ fn behind(how: &str, near: &[Found], far: &[Found]) -> Vec<Row> {
             format!("centre {how}, {FORGOTTEN} documents behind: found"),
             way,
         ),
-        Row::of("  ms until found (by cursors: until equal)", near, found_ms),
+        Row::of("  ms until found (by cursors: until told)", near, found_ms),
         Row::of("  of which handshake", near, |found| found.linked_ms),
         Row::of("  ms until both are equal", near, |found| found.equal_ms),
         Row::of("  bytes of frames in all, both ways", near, |found| {

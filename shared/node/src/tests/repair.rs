@@ -5,6 +5,8 @@ use protocol::message::{Cells, Frame};
 
 use super::*;
 
+/// Greetings, directories and first rows cross one after another; then it is known.
+const CROSSINGS: usize = 5;
 /// More documents than a list is used for.
 const CASES: usize = 520;
 
@@ -107,4 +109,34 @@ fn cells_out_of_turn_end_the_conversation() {
         let is_closed = |output: &Output| matches!(output, Output::Close { .. });
         assert!(outputs.iter().any(is_closed));
     }
+}
+
+/// No cursor knows what an older copy of the centre's file lacks, as both first rows tell. It is
+/// looked for at once, and not only when the proofs have gone to and fro as well.
+#[test]
+fn what_no_cursor_knows_is_looked_for_at_once() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let case = world.open_case(1, "site:bath");
+    world.connect(1);
+    let copy = world.places[0].node.store.clone();
+    world.note(0, case, "the centre's own, after the copy");
+    world.run();
+    world.cut(1);
+    world.places[0] = world.place(0, copy);
+    world.places[1].notices.clear();
+    world.link_up(1);
+    let looks = |world: &World| {
+        let mut notices = world.places[1].notices.iter();
+        notices.any(|notice| matches!(notice, Notice::Repairing { .. }))
+    };
+    let mut turns = 0;
+    while !looks(&world) {
+        // What is said in these two turns has crossed once when they are over.
+        world.turn(1);
+        world.turn(0);
+        turns += 1;
+        assert!(turns < CROSSINGS, "after {turns} crossings");
+    }
+    world.run();
+    world.assert_equal("site:bath");
 }

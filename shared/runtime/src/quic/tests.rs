@@ -21,6 +21,7 @@ use crate::{
     testing::{Folder, Kept, Organisation, add_note, open_case},
 };
 
+mod bomb;
 mod refused;
 
 const LONG: Duration = Duration::from_secs(30);
