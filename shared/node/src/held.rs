@@ -11,7 +11,8 @@ use crate::{
     draft::unless_damaged,
     except::Exceptions,
     input::LinkId,
-    node::{Node, Waits},
+    node::Node,
+    outbox::Waits,
     output::{Notice, Output},
     rows::{ActorRow, OutboxRow, peer_name},
     turn::Turn,
@@ -146,12 +147,15 @@ impl<S: Store> Node<S> {
             ..line
         };
         turn.draft.put_lines(document, [(slot, line)])?;
-        match self.outbox.lines.get_mut(&(document, slot)) {
+        match self.outbox.get(&(document, slot)) {
             Some(waits) if waits.last <= seq => {
-                self.outbox.lines.remove(&(document, slot));
+                self.outbox.remove(&(document, slot));
                 self.put_outbox(turn, document);
             }
-            Some(waits) => waits.first = waits.first.max(seq + 1),
+            Some(waits) => {
+                let first = waits.first.max(seq + 1);
+                self.outbox.set((document, slot), Waits { first, ..waits });
+            }
             None => {}
         }
         if self.outbox.waits_no_more(document) {
@@ -233,10 +237,13 @@ impl<S: Store> Node<S> {
     ) -> Result<(), StoreError> {
         let number = self.outbox.next;
         self.outbox.next += 1;
-        if let Some(waits) = self.outbox.lines.get_mut(&(document, slot)) {
-            waits.first = waits.first.min(first);
-            waits.last = waits.last.max(last);
-            waits.number = number;
+        if let Some(waits) = self.outbox.get(&(document, slot)) {
+            let waits = Waits {
+                first: waits.first.min(first),
+                last: waits.last.max(last),
+                number,
+            };
+            self.outbox.set((document, slot), waits);
             return Ok(());
         }
         let waits = Waits {
@@ -244,7 +251,7 @@ impl<S: Store> Node<S> {
             last,
             number,
         };
-        self.outbox.lines.insert((document, slot), waits);
+        self.outbox.set((document, slot), waits);
         if let Some(row) = unless_damaged(turn.draft.document(document))?.flatten() {
             self.outbox.placed.insert(document, row.placed);
         }

@@ -39,6 +39,7 @@ mod load;
 mod logs;
 mod node;
 mod opener;
+mod outbox;
 mod output;
 mod packing;
 mod placing;

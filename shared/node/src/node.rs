@@ -1,7 +1,7 @@
 //! The node itself: what it holds in memory, and how it is opened.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
 };
@@ -23,12 +23,12 @@ use store::{Batch, Snapshot, Store, StoreError, Table};
 use crate::{
     copies::{self, Contact},
     desk::Desk,
-    draft::{damaged, decode_row, read_range, read_row, unless_damaged},
+    draft::{damaged, decode_row, read_range, read_row},
     input::LinkId,
-    lines::{read_line, waiting},
     link::Link,
+    outbox::Outbox,
     repair::SKETCHED_FROM,
-    rows::{CopyRow, DocumentRow, MetaRow, ScopeRow, Stage, TransferRow},
+    rows::{CopyRow, MetaRow, ScopeRow, Stage, TransferRow},
     transfer::{Owed, read_transfers},
     trying::Trying,
     verify::Verifier,
@@ -108,87 +108,6 @@ pub struct Node<S> {
     pub(crate) dead: bool,
 }
 
-/// What was written here and is not yet at the centre, as an index over the stored rows.
-#[derive(Debug, Default)]
-pub(crate) struct Outbox {
-    /// The lines that wait, by document and slot.
-    pub(crate) lines: BTreeMap<(DocumentId, u64), Waits>,
-    /// Counts what was written, for [`Waits::number`].
-    pub(crate) next: u64,
-    /// The next number as of the last commit: what is below it is on disk.
-    pub(crate) durable: u64,
-    /// The scopes in which the documents of these lines stand.
-    pub(crate) placed: BTreeMap<DocumentId, Vec<ScopeId>>,
-    /// Lines that waited when the store was opened and whose rows are damaged.
-    unread: BTreeSet<(DocumentId, u64)>,
-}
-
-/// The changes of a line that wait.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Waits {
-    /// The first and the last of them.
-    pub(crate) first: u64,
-    pub(crate) last: u64,
-    /// When the last one was written, by the outbox's own count.
-    pub(crate) number: u64,
-}
-
-impl Waits {
-    /// How many they are.
-    pub(crate) fn count(&self) -> u64 {
-        (self.last + 1).saturating_sub(self.first)
-    }
-}
-
-impl Outbox {
-    /// The lines that wait in documents of a scope.
-    pub(crate) fn lines_in<'o>(
-        &'o self,
-        scope: &'o ScopeId,
-    ) -> impl Iterator<Item = ((DocumentId, u64), Waits)> + 'o {
-        let stands = |document: &DocumentId| {
-            let placed = self.placed.get(document);
-            placed.is_some_and(|placed| placed.contains(scope))
-        };
-        let lines = self.lines.iter();
-        lines
-            .filter(move |((document, _), _)| stands(document))
-            .map(|(line, waits)| (*line, *waits))
-    }
-
-    /// How much of a document waits.
-    pub(crate) fn waiting_of(&self, document: DocumentId) -> u64 {
-        let all = (document, 0)..=(document, u64::MAX);
-        self.lines.range(all).map(|(_, waits)| waits.count()).sum()
-    }
-
-    /// What is to be written down of a document: its lines that wait.
-    pub(crate) fn slots(&self, document: DocumentId) -> BTreeSet<u64> {
-        let all = (document, 0)..=(document, u64::MAX);
-        let lines = self.lines.range(all.clone()).map(|((_, slot), _)| *slot);
-        let unread = self.unread.range(all).map(|(_, slot)| *slot);
-        lines.chain(unread).collect()
-    }
-
-    /// Whether nothing of a document waits.
-    pub(crate) fn waits_no_more(&self, document: DocumentId) -> bool {
-        let all = (document, 0)..=(document, u64::MAX);
-        self.lines.range(all).next().is_none()
-    }
-
-    /// Forgets a document: it is dropped, as all of it has arrived.
-    pub(crate) fn forget(&mut self, document: DocumentId) {
-        self.lines.retain(|(of, _), _| *of != document);
-        self.unread.retain(|(of, _)| *of != document);
-        self.placed.remove(&document);
-    }
-
-    /// How many changes wait.
-    pub(crate) fn count(&self) -> u64 {
-        self.lines.values().map(Waits::count).sum()
-    }
-}
-
 impl<S: Store> Node<S> {
     /// Opens a node on a store, which may be new. `statements` are taken in first: those of an
     /// enrolment's answer; none otherwise. Of `entropy` the first 16 bytes become the opening's
@@ -224,7 +143,7 @@ impl<S: Store> Node<S> {
                 kept += 1;
             }
         }
-        let outbox = read_outbox(&snapshot, identity.device.device_id())?;
+        let outbox = Outbox::read(&snapshot, identity.device.device_id())?;
         stale.extend(read_stale(&snapshot)?);
         let trying = Trying::read(&snapshot, &mut batch)?;
         let log_heads = read_log_heads(&snapshot)?;
@@ -382,36 +301,6 @@ fn read_statements<P: Snapshot>(
             let _ = signed.and_then(|signed| directory.admit(&signed));
         }
     }
-}
-
-/// Reads what waits for the centre. A damaged row costs no change: each is sent all the same, as
-/// every other, and what cannot be read of a line stays written down as waiting.
-fn read_outbox<P: Snapshot>(snapshot: &P, device: DeviceId) -> Result<Outbox, StoreError> {
-    let mut outbox = Outbox::default();
-    let (lines, _) = waiting(snapshot, device)?;
-    for (document, slot) in lines {
-        let Some(line) = unless_damaged(read_line(snapshot, document, slot))? else {
-            outbox.unread.insert((document, slot));
-            continue;
-        };
-        let Some(line) = line.filter(|line| line.centre < line.seq) else {
-            continue;
-        };
-        let waits = Waits {
-            first: line.centre + 1,
-            last: line.seq,
-            number: outbox.next,
-        };
-        outbox.next += 1;
-        outbox.lines.insert((document, slot), waits);
-        if let Entry::Vacant(vacant) = outbox.placed.entry(document) {
-            let kept = read_row(snapshot, Table::Document, document.as_ref(), 0);
-            let kept: Option<DocumentRow> = unless_damaged(kept)?.flatten();
-            vacant.insert(kept.map(|kept| kept.placed).unwrap_or_default());
-        }
-    }
-    outbox.durable = outbox.next;
-    Ok(outbox)
 }
 
 fn read_log_heads<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Cursor>, StoreError> {

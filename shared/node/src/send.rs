@@ -261,7 +261,7 @@ impl<S: Store> Node<S> {
     /// Counts a batch, and notes how far lines that wait for the centre go in it.
     pub(crate) fn await_answer(&self, link: &mut Link, mut lines: Lines) {
         if link.is_centre {
-            lines.retain(|line, _| self.outbox.lines.contains_key(line));
+            lines.retain(|line, _| self.outbox.get(line).is_some());
             link.unanswered.insert(link.batches, lines);
         }
         link.batches += 1;

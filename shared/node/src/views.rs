@@ -127,8 +127,7 @@ impl<S: Store> Node<S> {
         for scope in self.directory.scopes_of(&self.device) {
             let row: ScopeRow =
                 read_row(&snapshot, Table::Scope, &scope_name(&scope), 0)?.unwrap_or_default();
-            let lines = self.outbox.lines_in(&scope);
-            let waiting = lines.map(|(_, waits)| waits.count()).sum();
+            let waiting = self.outbox.count_in(&scope);
             scopes.push(ScopeSync {
                 digest: row.value(),
                 count: row.count,
