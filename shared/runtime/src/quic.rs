@@ -22,6 +22,7 @@ use node::{names::Reason, protocol::DeviceKey};
 use quinn::{
     ConnectionError, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, IdleTimeout,
     TokioRuntime, TransportConfig, VarInt,
+    congestion::CubicConfig,
     crypto::{
         CryptoError, HmacKey,
         rustls::{HandshakeData, QuicClientConfig, QuicServerConfig},
@@ -37,7 +38,7 @@ pub use narrow::tell_purged;
 
 use crate::{
     certificate::sha256_suite,
-    limits::{IDLE_MAX, KEEP_ALIVE, LINK_WINDOW, SEND_WINDOW, STREAM_WINDOW},
+    limits::{IDLE_MAX, INITIAL_WINDOW, KEEP_ALIVE, LINK_WINDOW, SEND_WINDOW, STREAM_WINDOW},
     shell,
     tls::{self, Admitted, TlsError},
 };
@@ -48,7 +49,10 @@ const CONNECTION_ID_BYTES: usize = 8;
 /// How both sides carry a conversation. `dialled` says whether this side keeps it alive.
 fn transport(dialled: bool) -> Arc<TransportConfig> {
     let mut transport = TransportConfig::default();
+    let mut congestion = CubicConfig::default();
+    congestion.initial_window(INITIAL_WINDOW);
     transport
+        .congestion_controller_factory(Arc::new(congestion))
         .max_concurrent_uni_streams(VarInt::from_u32(3))
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
