@@ -302,6 +302,8 @@ impl Redeem for Authority {
     }
 
     fn renew(&self, key: PublicKey) -> Result<Vec<Vec<u8>>, Reason> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| Reason::Stopping)?;
+        runtime.block_on(self.must_run_once(&device_id(&key)))?;
         Ok(vec![self.certify(&key)?])
     }
 
@@ -326,6 +328,16 @@ impl Redeem for Authority {
 }
 
 impl Authority {
+    /// Of two copies of one device's store one is where nobody meant it to be: neither gets a
+    /// certificate until a person has said that one was stopped.
+    async fn must_run_once(&self, device: &DeviceId) -> Result<(), Reason> {
+        let copies = self.node()?.copies().await?;
+        match copies.iter().any(|row| row.runs_twice(device)) {
+            true => Err(Reason::RunsTwice),
+            false => Ok(()),
+        }
+    }
+
     /// Uses a code up and makes the device known. Everything is looked at before the code is used.
     async fn let_in(
         &self,
@@ -341,6 +353,7 @@ impl Authority {
         if directory.is_revoked(&device) {
             return Err(Reason::Revoked);
         }
+        self.must_run_once(&device).await?;
         let settled = self.unheard()?.is_empty();
         let whom = self.with_invites(|invites| {
             invites.heard(directory.count())?;

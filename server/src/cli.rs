@@ -196,6 +196,11 @@ enum DeviceCommand {
         /// Its id
         id: DeviceId,
     },
+    /// Say that one copy alone of a device's store runs now, after status named it as running twice
+    Single {
+        /// Its id
+        id: DeviceId,
+    },
 }
 
 /// Runs the program with the arguments of this process.
@@ -288,6 +293,7 @@ fn device(common: Common, command: DeviceCommand) -> Result<(), Failure> {
         }
         DeviceCommand::Accept { id } => answer(common, Ask::DeviceAccept { id }, accepted),
         DeviceCommand::Reject { id } => answer(common, Ask::DeviceReject { id }, rejected),
+        DeviceCommand::Single { id } => answer(common, Ask::DeviceSingle { id }, single),
     }
 }
 
@@ -431,7 +437,7 @@ fn revoked(value: &Value) -> String {
          touch."
     } else {
         "When it is next in touch it hands in what it wrote later, and destroys its keys; see device \
-         list, and device accept."
+         list, and device accept. What it hands in is then here alone: make a backup when it has."
     };
     format!("The device is revoked; {held}.\n{rest}\n")
 }
@@ -456,6 +462,10 @@ fn accepted(value: &Value) -> String {
         count("admitted"),
         count("held"),
     )
+}
+
+fn single(_: &Value) -> String {
+    "One copy of its store runs: its certificate is renewed again.\n".to_owned()
 }
 
 fn rejected(value: &Value) -> String {

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, path::PathBuf, pin::Pin, sync::Arc};
 
 use api::program::{Failure, check_name, export, inspect, service::Commands, settings::Address};
 use node::{
-    domain,
+    Errand, domain,
     names::{DeviceId, DocumentId, Reason, SiteId, WorkerId},
     protocol::{
         Directory, Statement,
@@ -56,6 +56,8 @@ pub(crate) enum Ask {
     DeviceAccept { id: DeviceId },
     /// What it has handed in since is to be forgotten.
     DeviceReject { id: DeviceId },
+    /// One copy alone of its store runs now, after two did.
+    DeviceSingle { id: DeviceId },
     /// The centre has forgotten nothing.
     Resume,
     /// How far the centre agrees with its edges.
@@ -118,6 +120,7 @@ impl Desk {
             Ask::DeviceRevoke { id, lost } => self.revoke(&directory, id, lost).await,
             Ask::DeviceAccept { id } => Ok(self.accept(id).await?),
             Ask::DeviceReject { id } => Ok(self.reject(id).await?),
+            Ask::DeviceSingle { id } => Ok(self.single(id).await?),
             Ask::Resume => {
                 let unheard = self.authority.unheard()?;
                 self.authority.resume()?;
@@ -286,6 +289,15 @@ impl Desk {
             "discarded": discarded.parts,
             "discarded_bytes": discarded.bytes,
         }))
+    }
+
+    /// Takes a person's word that of two copies of a device's store one was stopped.
+    ///
+    /// # Errors
+    /// [`Reason::NotFound`] when two were not seen; [`Reason::RunsTwice`] while both are in touch.
+    pub(crate) async fn single(&self, device: DeviceId) -> Result<Value, Reason> {
+        self.node.errand(Errand::OneStays { device }).await?;
+        Ok(json!({ "id": device, "single": true }))
     }
 
     async fn state(&self, statement: Statement) -> Result<(), Failure> {

@@ -63,6 +63,11 @@ fn routes() -> Vec<Route> {
             path: "/api/v1/devices/{device}/reject",
             handler: post(reject),
         },
+        Route {
+            method: "POST",
+            path: "/api/v1/devices/{device}/single",
+            handler: post(single),
+        },
     ]
 }
 
@@ -98,6 +103,15 @@ async fn reject(
 ) -> Result<Json<Value>, Problem> {
     let device = device.parse().map_err(|_| Problem::not_found())?;
     Ok(Json(desk.reject(device).await?))
+}
+
+/// A person says that of two copies of a device's store one was stopped.
+async fn single(
+    Extension(desk): Extension<Arc<Desk>>,
+    Path(device): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let device = device.parse().map_err(|_| Problem::not_found())?;
+    Ok(Json(desk.single(device).await?))
 }
 
 #[cfg(test)]

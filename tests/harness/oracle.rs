@@ -69,7 +69,7 @@ pub struct Failure {
 }
 
 /// What only damage, a forger or a bug can make one honest node refuse another for.
-const NEVER: [Reason; 11] = [
+const NEVER: [Reason; 12] = [
     Reason::Malformed,
     Reason::TooLarge,
     Reason::WrongHash,
@@ -80,6 +80,7 @@ const NEVER: [Reason; 11] = [
     Reason::WrongTenant,
     Reason::CannotOpen,
     Reason::SetAside,
+    Reason::OutOfTurn,
     Reason::NotSaved,
 ];
 

@@ -57,6 +57,8 @@ pub struct Tally {
     pub transfers: u64,
     /// See `transfers`.
     pub rulings: u64,
+    /// Repairs before the last act, in which one is certain.
+    pub repairs_in_life: u64,
     /// Documents of which one side refused something, on which both agreed.
     pub exceptions: u64,
     /// Documents at the centre in the end, and changes in them.
@@ -79,7 +81,7 @@ impl Tally {
     pub fn counts(&self) -> bool {
         let restores = [FaultKind::Restore, FaultKind::RestoreEdge];
         let is_restored = restores.iter().any(|kind| self.faults.contains_key(kind));
-        self.repairs > 0 && self.exceptions > 0 && is_restored
+        self.repairs_in_life > 0 && self.exceptions > 0 && is_restored
     }
 
     /// Acts and faults together.

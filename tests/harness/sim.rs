@@ -94,6 +94,7 @@ pub fn play_and_spoil(seed: u64, mut world: World, spoil: impl FnOnce(&mut World
     if world.failure().is_none() {
         spoil(&mut world);
         world.judge();
+        world.tally.repairs_in_life = world.tally.repairs;
         world.refuse_one();
     }
     world.outcome(seed)

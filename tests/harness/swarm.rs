@@ -242,16 +242,15 @@ impl Plan {
             .collect();
         let acts = chance.between(100, 150);
         let edges = draw_edges(&mut chance, sites.len(), acts);
-        // One more may become a copy of another.
-        let stations = edges.len() + 2;
+        let stations = edges.len() + 1;
         let joints = draw_joints(&mut chance, &sites);
         let commit_ms = (0..stations).map(|_| {
             let slow = chance.percent(20);
             if slow { (30, 400) } else { (1, 8) }
         });
-        let commit_ms = commit_ms.collect();
+        let mut commit_ms: Vec<(u64, u64)> = commit_ms.collect();
         let skewed = chance.percent(50);
-        let skew_ms = (0..stations)
+        let mut skew_ms: Vec<i64> = (0..stations)
             .map(|_| draw_skew(&mut chance, skewed))
             .collect();
         let pace_ms = chance.span_ms(200, 120_000).unsigned_abs();
@@ -280,6 +279,8 @@ impl Plan {
             let (copy, fault) = draw_clone(&mut chance, &edges, acts);
             edges.push(copy);
             faults.push(fault);
+            commit_ms.push((1, 8));
+            skew_ms.push(draw_skew(&mut chance, skewed));
         }
         Plan {
             sites,

@@ -228,8 +228,12 @@ fn copied(row: &CopyRow) -> CopiedStore {
         ),
         Copied::RunsTwice => (
             "runs-twice",
-            "two copies of its store run side by side: nothing is lost by that, but stop one of them, \
-             and enrol a new device in its place",
+            "two copies of its store run side by side: nothing is lost by that, but stop one of them and \
+             say `device single` at the centre; until then its certificate is not renewed",
+        ),
+        Copied::RanTwice => (
+            "ran-twice",
+            "two copies of its store ran side by side, until somebody said that one was stopped",
         ),
     };
     CopiedStore {

@@ -195,6 +195,7 @@ impl From<Reason> for Problem {
             | Reason::NotPlaced
             | Reason::OutOfTurn
             | Reason::Barred
+            | Reason::RunsTwice
             | Reason::Revoked
             | Reason::Expired
             | Reason::NotResumed => ("Not possible now", StatusCode::CONFLICT),

@@ -124,6 +124,7 @@ impl From<Reason> for Failure {
             | Reason::Transferred
             | Reason::OutOfTurn
             | Reason::Barred
+            | Reason::RunsTwice
             | Reason::Revoked
             | Reason::Expired
             | Reason::NotResumed => Exit::Refused,

@@ -191,7 +191,7 @@ pub struct SyncView {
 pub struct CopiedStore {
     /// Which node.
     pub device: DeviceId,
-    /// Which of both: `older-copy` or `runs-twice`.
+    /// Which of them: `older-copy`, `runs-twice` or `ran-twice`.
     pub how: &'static str,
     /// When it was last heard before; null when that is not known.
     pub from: Option<Moment>,

@@ -85,6 +85,8 @@ reasons! {
     SetAside = 22, "set-aside", "Ridgeway stopped again and again while it opened this record, so it is set aside; its entries are kept. `verify` has it tried again at once; some time after a start it is tried by itself.";
     /// The device broke the rules of the conversation too often, and is not listened to for a while.
     Barred = 23, "barred", "This device sent what no Ridgeway sends, three times; the centre listens to it again after ten minutes. Restart it, or look at its log.";
+    /// Two copies of a device's store run, and nobody has said which of them stays.
+    RunsTwice = 24, "runs-twice", "Two copies of this device's store run. Stop one of them, then say `device single` at the centre; until then its certificate is not renewed.";
     /// The device was revoked.
     Revoked = 30, "revoked", "This device's rights were taken away; nothing more can be done on it.";
     /// A certificate has ended, or its time has not come by this clock.

@@ -17,9 +17,9 @@ use store::{Snapshot, StoreError, Table};
 
 use crate::{
     bundle::Packer,
-    draft::Draft,
+    draft::{Draft, unless_damaged},
     fold::fold,
-    rows::{ActorRow, DocumentRow, HeadRow, IndexChange, IndexRow, LogItem},
+    rows::{ActorRow, DocumentRow, HeadRow, IndexChange, IndexRow, LINES_PER_ROW, LogItem},
     verify::{VerifiedBundle, VerifiedLine},
 };
 
@@ -133,10 +133,13 @@ fn candidate<'b, P: Snapshot>(
     };
     let slot = row.actors.iter().position(|actor| *actor == line.actor);
     let slot = slot.map(|slot| slot as u64);
-    let kept: Option<ActorRow> = match slot {
-        Some(slot) => draft.line(document, slot)?,
-        None => None,
+    // A new author's line will stand in the row of the next slot, which may be none yet.
+    let place = slot.unwrap_or(row.actors.len() as u64);
+    let kept = match slot.is_none() && place.is_multiple_of(LINES_PER_ROW) {
+        true => Some(None),
+        false => unless_damaged(draft.line(document, place))?,
     };
+    let (is_damaged, kept) = (kept.is_none(), kept.flatten());
     let held = kept.as_ref().map_or(0, |kept| kept.seq);
     let from = (0..line.places.len()).filter_map(header);
     let from = from.take_while(|header| header.seq <= held).count();
@@ -148,6 +151,12 @@ fn candidate<'b, P: Snapshot>(
         to: line.places.len(),
         refused: None,
     };
+    if is_damaged {
+        // It costs the authors of that row, and nobody who writes beside them.
+        candidate.from = 0;
+        candidate.cut(0, Reason::CannotOpen);
+        return Ok(candidate);
+    }
     // Each names the one before it, so the last one that should be held tells of all.
     let newest = candidate.kept.as_ref().map(|kept| kept.hash);
     if let Some(last) = from.checked_sub(1).and_then(header)

@@ -26,8 +26,6 @@ use crate::{
     turn::{PROOF_AGAIN_MS, Turn},
 };
 
-/// The round of a conversation's first rows, where the greetings' roots differ.
-pub(crate) const FIRST_ROUND: u32 = 1;
 /// How far a peer's round may be ahead of ours: both open one now and then, never many at once.
 pub(crate) const ROUNDS_AHEAD_MAX: u32 = 16;
 
@@ -79,7 +77,12 @@ impl<S: Store> Node<S> {
                 Ok(())
             }
             Frame::Bye(bye) => {
-                self.close(turn, id, bye.reason);
+                // What a peer holds against us is no breach of its own.
+                let reason = match bye.reason {
+                    Reason::Malformed | Reason::OutOfTurn | Reason::TooLarge => Reason::Stopping,
+                    reason => reason,
+                };
+                self.close(turn, id, reason);
                 Ok(())
             }
             Frame::Ping(ping) => {
@@ -126,7 +129,10 @@ impl<S: Store> Node<S> {
             let Some(talk) = link.scopes.get_mut(&row.scope) else {
                 continue;
             };
-            if row.round < talk.round || (row.round == talk.round && talk.exact) {
+            // Of a round that is over only the first row still tells something: how far the logs of
+            // both go.
+            let is_over = row.round < talk.round || (row.round == talk.round && talk.exact);
+            if is_over && talk.taken_before.is_none() {
                 continue;
             }
             if row.round.abs_diff(talk.round) > ROUNDS_AHEAD_MAX {
@@ -137,7 +143,7 @@ impl<S: Store> Node<S> {
                 talk.begin(row.round);
             }
             let (scope, mine, yours) = (row.scope.clone(), row.mine.clone(), row.yours.clone());
-            talk.their_row = Some(row);
+            talk.their_row = (!is_over).then_some(row);
             // Later rows may be overtaken by what was written after them and went live.
             let before = talk.taken_before.take();
             if before.is_some_and(|before| !mine.covers(&before)) {
@@ -388,6 +394,7 @@ impl<S: Store> Node<S> {
         let Some(theirs) = talk.their_row.take() else {
             return;
         };
+        let is_first = talk.told.is_none();
         talk.told = Some(ours.mine.clone());
         talk.covered = ours.mine.clone();
         talk.fill.marker_due = true;
@@ -400,10 +407,8 @@ impl<S: Store> Node<S> {
         // has nothing for us by them, and we turn out to have nothing for it, then no cursor knows
         // what differs, and to wait for the proofs would cost two round trips.
         let is_known = !talk.exceptions.is_empty() || !talk.refused.is_empty();
-        talk.hint_is_void = side == Side::Dialled
-            && talk.round == FIRST_ROUND
-            && !is_known
-            && ours.yours.covers(&theirs.mine);
+        talk.hint_is_void =
+            side == Side::Dialled && is_first && !is_known && ours.yours.covers(&theirs.mine);
         for head in ours.mine.positions() {
             // A peer that claims more than there is was told it by a life of this store that is
             // gone: the hint is void, and the proof will find what differs.

@@ -5,8 +5,10 @@
 //! know. Of what was written on a disk after it was last heard and before it was replaced no copy may
 //! survive: that span is listed, by device. And of two copies that run side by side one should not.
 
+use std::collections::BTreeSet;
+
 use minicbor::{Decode, Encode};
-use names::{DeviceId, Moment, Nonce, ScopeId};
+use names::{DeviceId, Moment, Nonce, Reason, ScopeId};
 use protocol::codec;
 use store::{Snapshot, Store, StoreError, Table};
 
@@ -160,12 +162,6 @@ impl<S: Store> Node<S> {
             .contacts
             .get(&device)
             .and_then(|contact| contact.before);
-        if self.copies.len() >= COPIES_MAX {
-            // Of one that runs twice something follows; of the others the oldest is let go.
-            let oldest = |row: &CopyRow| row.how == Copied::OlderCopy;
-            let oldest = self.copies.iter().position(oldest);
-            self.copies.remove(oldest.unwrap_or(0));
-        }
         self.keep_copy(turn, (device, opening), Copied::OlderCopy, before);
     }
 
@@ -177,9 +173,6 @@ impl<S: Store> Node<S> {
             return;
         }
         self.copies.retain(|row| !twice(&row));
-        if self.copies.len() >= COPIES_MAX {
-            self.copies.remove(0);
-        }
         let from = known.map_or(Some(turn.now), |row| row.from);
         self.keep_copy(turn, (device, opening), Copied::RunsTwice, from);
         // Until now neither was sent what the other had written.
@@ -199,6 +192,12 @@ impl<S: Store> Node<S> {
         how: Copied,
         from: Option<Moment>,
     ) {
+        if self.copies.len() >= COPIES_MAX {
+            // Of what runs twice something follows; of the others the oldest is let go.
+            let oldest = |row: &CopyRow| row.how != Copied::RunsTwice;
+            let oldest = self.copies.iter().position(oldest);
+            self.copies.remove(oldest.unwrap_or(0));
+        }
         self.copies.push(CopyRow {
             device,
             opening,
@@ -209,6 +208,38 @@ impl<S: Store> Node<S> {
         let rows = self.copies.clone();
         turn.draft.put(Table::Meta, COPIES, 0, &Copies { rows });
         turn.say(Output::Notice(Notice::Copied { device, how }));
+    }
+
+    /// Somebody says that one copy alone of a device's store runs now.
+    ///
+    /// # Errors
+    /// [`Reason::NotFound`] when there were not two; [`Reason::RunsTwice`] while both are in touch.
+    pub(crate) fn one_stays(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        device: DeviceId,
+    ) -> Result<(), Reason> {
+        let mut rows = self.copies.iter_mut();
+        let twice = |row: &&mut CopyRow| row.device == device && row.how == Copied::RunsTwice;
+        let row = rows.find(twice).ok_or(Reason::NotFound)?;
+        let links = self.links.values().filter(|link| link.device == device);
+        let openings = links.filter_map(|link| Some(link.them?.opening));
+        let openings: BTreeSet<Nonce> = openings.collect();
+        if openings.len() > 1 {
+            return Err(Reason::RunsTwice);
+        }
+        (row.how, row.until) = (Copied::RanTwice, turn.now);
+        // Whichever stays, it is not the one that comes back behind a later one.
+        if let Some(contact) = self.contacts.get_mut(&device) {
+            let stays = openings.into_iter().map(|opening| (opening, turn.now));
+            contact.openings = stays.collect();
+        }
+        for link in self.links.values_mut() {
+            link.is_twice &= link.device != device;
+        }
+        let rows = self.copies.clone();
+        turn.draft.put(Table::Meta, COPIES, 0, &Copies { rows });
+        Ok(())
     }
 
     /// Whether two copies of a device's store were seen to run not long ago.

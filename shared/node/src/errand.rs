@@ -50,6 +50,11 @@ pub enum Errand {
         /// Its number, as the answer to its beginning gave it.
         number: u64,
     },
+    /// One copy alone of a device's store runs now, after two did.
+    OneStays {
+        /// Whose store.
+        device: DeviceId,
+    },
     /// Forget parts that were handed in, for good.
     Discard {
         /// The device that handed them in.
@@ -63,7 +68,10 @@ impl Errand {
     /// Whether it moves what a revoked device has handed in: nobody waits for that as for a command.
     pub fn is_of_review(&self) -> bool {
         match self {
-            Errand::Keep { .. } | Errand::BeginBackup | Errand::KeepBackup { .. } => false,
+            Errand::Keep { .. }
+            | Errand::BeginBackup
+            | Errand::KeepBackup { .. }
+            | Errand::OneStays { .. } => false,
             Errand::HandIn { .. } | Errand::LetIn { .. } | Errand::Discard { .. } => true,
         }
     }
@@ -74,7 +82,10 @@ impl Errand {
             Errand::Keep { values, .. } => (values.iter().map(Vec::len).sum(), 1),
             Errand::HandIn { part, .. } => (part.len(), 1),
             Errand::LetIn { .. } => (PART_BYTES_MAX, 1),
-            Errand::Discard { .. } | Errand::BeginBackup | Errand::KeepBackup { .. } => (0, 1),
+            Errand::Discard { .. }
+            | Errand::BeginBackup
+            | Errand::KeepBackup { .. }
+            | Errand::OneStays { .. } => (0, 1),
         }
     }
 }
@@ -117,6 +128,9 @@ impl<S: Store> Node<S> {
             Errand::KeepBackup { number } => {
                 self.keep_backup(number);
                 Ok(Ok(Ran::default()))
+            }
+            Errand::OneStays { device } => {
+                Ok(self.one_stays(turn, device).map(|()| Ran::default()))
             }
             Errand::Discard { device, until } => {
                 review::discard(&mut turn.draft, device, until)?;

@@ -72,11 +72,9 @@ impl<S: Store> Node<S> {
             self.close(turn, id, Reason::OutOfTurn);
             return;
         }
-        if list.round > talk.round {
-            talk.begin_exact(list.round);
-        }
+        let is_in_it = talk.follow_exact(list.round);
         // After the last page no other may come in this round.
-        let is_more = talk.exact && talk.compare_next.is_none() && talk.differ_due.is_none();
+        let is_more = is_in_it && talk.compare_next.is_none() && talk.differ_due.is_none();
         if !is_more || talk.listed.len() + list.rows.len() > LISTED_MAX {
             self.close(turn, id, Reason::OutOfTurn);
             return;

@@ -18,7 +18,6 @@ use protocol::{
 use store::{Store, StoreError, Table};
 
 use crate::{
-    compare::FIRST_ROUND,
     draft::read_row,
     except::{self, Exceptions},
     input::{LinkId, Side},
@@ -339,7 +338,7 @@ impl<S: Store> Node<S> {
                     let below = said.as_ref().map_or(0, |said| said.outbox);
                     self.note_equal(turn, id, &scope, below, &Exceptions::new())?;
                 }
-                None => talk.begin(FIRST_ROUND),
+                None => talk.begin(1),
             }
             if let Some(link) = self.links.get_mut(&id) {
                 link.scopes.insert(scope, talk);
@@ -420,7 +419,7 @@ impl<S: Store> Node<S> {
                 .collect();
             for scope in new {
                 let mut talk = self.new_talk(turn, device, them, &scope)?;
-                talk.begin(FIRST_ROUND);
+                talk.begin(1);
                 if let Some(link) = self.links.get_mut(&id) {
                     link.scopes.insert(scope, talk);
                 }

@@ -1,7 +1,7 @@
 //! Authors' lines, and which of those written here wait for the centre.
 //!
-//! A line whose row is damaged costs its own document: nothing more is taken of the authors that
-//! share the row, and nothing of them is forgotten.
+//! A row that is damaged costs its own document the authors that share it: nothing more is taken of
+//! them there, and nothing of them is forgotten. Who writes beside them goes on.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 

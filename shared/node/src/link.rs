@@ -6,7 +6,8 @@
 //! A scope is compared in *rounds*. A side opens a round by sending its row of the table; the
 //! other answers with its own row of the same round. Then both send what they believe the other
 //! lacks, say `Sent`, and exchange proofs. A round whose proofs differ is followed by one in
-//! which exact lists are compared. Data of an old round is still taken; only its markers are not.
+//! which sketches or exact lists are compared, and so is one whose rows tell that no cursor knows
+//! what differs. Data of an old round is still taken; only its markers are not.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -333,10 +334,26 @@ impl Talk {
         self.row_due = true;
     }
 
-    /// Begins a round in which exact lists are compared.
+    /// Begins a round in which sketches or exact lists are compared.
     pub(crate) fn begin_exact(&mut self, round: u32) {
+        // What is compared may overtake the row that it follows, on a stream of its own. The peer
+        // has ours then, and knows where we stand.
+        if let Some(ours) = self.our_row.take().filter(|_| self.told.is_none()) {
+            self.covered = ours.mine.clone();
+            self.told = Some(ours.mine);
+        }
         self.restart(round);
         self.exact = true;
+    }
+
+    /// Follows the dialling side into a round in which it compares, if it is not in it. Both may have
+    /// opened a round of the same number; that of the dialling side counts. Answers whether it is in
+    /// it now.
+    pub(crate) fn follow_exact(&mut self, round: u32) -> bool {
+        if round > self.round || (round == self.round && !self.exact) {
+            self.begin_exact(round);
+        }
+        self.exact && self.round == round
     }
 
     /// Forgets the markers, lists and proofs of the round before.

@@ -158,12 +158,10 @@ impl<S: Store> Node<S> {
             self.close(turn, id, Reason::OutOfTurn);
             return Ok(());
         }
-        if cells.round > talk.round {
-            talk.begin_exact(cells.round);
-        }
+        let is_in_it = talk.follow_exact(cells.round);
         let position = talk.sketching.decoder.as_ref().map_or(0, Decoder::position);
         let is_next = usize::try_from(cells.from) == Ok(position);
-        let is_more = talk.exact && talk.differ_due.is_none() && talk.compare_next.is_none();
+        let is_more = is_in_it && talk.differ_due.is_none() && talk.compare_next.is_none();
         if !is_next || !is_more || talk.sketching.is_given_up {
             self.close(turn, id, Reason::OutOfTurn);
             return Ok(());

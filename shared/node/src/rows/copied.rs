@@ -26,6 +26,14 @@ pub struct CopyRow {
 
 codec::wire_struct!(CopyRow);
 
+impl CopyRow {
+    /// Whether it says that two copies of this device's store run, of which nobody has said yet that
+    /// one was stopped.
+    pub fn runs_twice(&self, device: &DeviceId) -> bool {
+        self.device == *device && self.how == Copied::RunsTwice
+    }
+}
+
 /// How a copy of a store came to be noticed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 pub enum Copied {
@@ -35,4 +43,7 @@ pub enum Copied {
     /// Two copies of it run side by side.
     #[n(1)]
     RunsTwice,
+    /// Two copies of it ran, until somebody said that one was stopped.
+    #[n(2)]
+    RanTwice,
 }

@@ -1,7 +1,12 @@
 //! Stores that come back from an older copy, and copies that run side by side, are noticed.
 
+use names::Reason;
+
 use super::{transfer::four_edges, *};
-use crate::views::{Copied, CopyRow};
+use crate::{
+    Errand,
+    views::{Copied, CopyRow},
+};
 
 fn copies(world: &World, index: usize) -> Vec<CopyRow> {
     views::copies(&world.places[index].node.snapshot().unwrap()).unwrap()
@@ -121,4 +126,68 @@ fn two_copies_of_one_edge_are_noticed_and_all_that_they_write_is_kept() {
     world.cut(1);
     world.connect(1);
     assert_eq!(twice(&copies(&world, 0)), 1, "once is enough");
+}
+
+/// Neither of two copies gets a new certificate until a person has said that one was stopped.
+#[test]
+fn a_person_says_which_copy_stays() {
+    let mut world = four_edges();
+    (1..=4).for_each(|edge| world.connect(edge));
+    let case = world.open_case(1, "site:devizes");
+    world.run();
+    let copy = world.places[1].node.store.clone();
+    let twin = world.place(1, copy);
+    world.places.push(twin);
+    world.connect(5);
+    world.run();
+    world.note(1, case, "by the first, a while after the other came");
+    world.run();
+    let device = world.places[1].node.device();
+    let runs_twice = |world: &World| copies(world, 0).iter().any(|row| row.runs_twice(&device));
+    assert!(runs_twice(&world));
+    let mut ticket = 900;
+    let mut one_stays = |world: &mut World| {
+        ticket += 1;
+        let ticket = Ticket(ticket);
+        let errand = Errand::OneStays { device };
+        let place = &mut world.places[0];
+        let inputs = vec![Input::Errand { ticket, errand }];
+        let outputs = place.node.turn(world.now, [7; 32], inputs).unwrap();
+        outputs.into_iter().find_map(|output| match output {
+            Output::Ran { result, .. } => Some(result.map(|_| ())),
+            _ => None,
+        })
+    };
+    assert_eq!(
+        one_stays(&mut world),
+        Some(Err(Reason::RunsTwice)),
+        "both are there"
+    );
+    world.cut(5);
+    world.run();
+    assert_eq!(one_stays(&mut world), Some(Ok(())));
+    assert_eq!(
+        one_stays(&mut world),
+        Some(Err(Reason::NotFound)),
+        "there are no two"
+    );
+    // The one that stays goes on, and a start of it is none.
+    for _ in 0..2 {
+        world.run();
+        world.run();
+        world.note(1, case, "by the one that stays");
+        world.run();
+        assert!(!runs_twice(&world));
+        world.reopen(1);
+        world.connect(1);
+    }
+    let how: Vec<_> = copies(&world, 0).iter().map(|row| row.how).collect();
+    assert!(how.contains(&Copied::RanTwice), "{how:?}");
+    // Should the other one be started again, that is seen again.
+    world.connect(5);
+    world.run();
+    world.run();
+    world.note(1, case, "by the one that stays, beside the other");
+    world.run();
+    assert!(runs_twice(&world));
 }

@@ -1,5 +1,6 @@
 //! Devices that broke the rules of the conversation: who does so three times is not listened to for
-//! a while, so that noise from one costs the others no handshakes.
+//! a while. It still costs a handshake to find out who calls, but no turn and no place among those
+//! that are let in.
 
 use std::{
     collections::BTreeMap,

@@ -128,10 +128,17 @@ async fn carry(connection: &Connection, guard: &Arc<LinkGuard>) -> End {
     loop {
         tokio::select! {
             error = connection.closed() => {
-                // What came before the end is still worth having.
-                let drain = async { while readers.join_next().await.is_some() {} };
-                let _ = timeout(DRAIN_MAX, drain).await;
-                return End::Theirs(why(&error));
+                // What came before the end is still worth having, and what was wrong with it tells.
+                let drain = async {
+                    let mut breach = None;
+                    while let Some(ended) = readers.join_next().await {
+                        let end = ended.ok().and_then(Result::err);
+                        breach = breach.or(end.filter(End::is_breach));
+                    }
+                    breach
+                };
+                let breach = timeout(DRAIN_MAX, drain).await.ok().flatten();
+                return breach.unwrap_or(End::Theirs(why(&error)));
             }
             () = guard.outgoing.aborted() => {
                 return End::Ours(guard.outgoing.reason().unwrap_or(Reason::Stopping));
@@ -154,7 +161,7 @@ async fn carry(connection: &Connection, guard: &Arc<LinkGuard>) -> End {
                 Ok(Err(end)) => return end,
                 // The peer has said all it had to say; so does this side.
                 Ok(Ok(())) => guard.outgoing.finish(Reason::Stopping),
-                Err(_) => return End::Ours(Reason::Malformed),
+                Err(_) => return End::Ours(Reason::Stopping),
             },
         }
     }
