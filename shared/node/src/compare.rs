@@ -78,9 +78,12 @@ impl<S: Store> Node<S> {
             }
             Frame::Bye(bye) => {
                 // What a peer holds against us is no breach of its own.
-                let reason = match bye.reason {
-                    Reason::Malformed | Reason::OutOfTurn | Reason::TooLarge => Reason::Stopping,
-                    reason => reason,
+                let breaches = [Reason::Malformed, Reason::OutOfTurn, Reason::TooLarge];
+                let is_breach = breaches.contains(&bye.reason);
+                let reason = if is_breach {
+                    Reason::Stopping
+                } else {
+                    bye.reason
                 };
                 self.close(turn, id, reason);
                 Ok(())

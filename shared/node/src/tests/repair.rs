@@ -140,3 +140,54 @@ fn what_no_cursor_knows_is_looked_for_at_once() {
     world.run();
     world.assert_equal("site:bath");
 }
+
+/// One turn of the edge's, of which the rows of its table stay under way.
+fn turn_without_rows(world: &mut World, rows: &mut Vec<Input>) {
+    let place = &mut world.places[1];
+    let inputs: Vec<Input> = place.inbox.drain(..).collect();
+    let outputs = place.node.turn(world.now, [5; 32], inputs).unwrap();
+    for output in outputs {
+        match output {
+            Output::Send { link, frame, .. } => {
+                let is_table = matches!(Frame::decode(&frame), Ok(Some(Frame::Table(_))));
+                let frame = world.places[0].node.verifier().frame(&frame).unwrap();
+                let input = Input::Frame { link, frame };
+                match is_table {
+                    true => rows.push(input),
+                    false => world.places[0].inbox.push_back(input),
+                }
+            }
+            Output::Notice(notice) => world.places[1].notices.push(notice),
+            _ => {}
+        }
+    }
+}
+
+/// What is compared travels on another stream than the rows, and may come first. Whoever answers
+/// must know all the same where it stands: it said nothing live any more, and counted as equal.
+#[test]
+fn a_list_that_overtakes_the_first_row_keeps_nothing_from_going_live() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let case = world.open_case(1, "site:bath");
+    world.connect(1);
+    let copy = world.places[0].node.store.clone();
+    world.note(0, case, "the centre's own, after the copy");
+    world.run();
+    world.cut(1);
+    world.places[0] = world.place(0, copy);
+    world.places[1].notices.clear();
+    world.link_up(1);
+    let mut rows = Vec::new();
+    for _ in 0..CROSSINGS + 2 {
+        turn_without_rows(&mut world, &mut rows);
+        world.turn(0);
+    }
+    let looks = |notice: &Notice| matches!(notice, Notice::Repairing { .. });
+    assert!(world.places[1].notices.iter().any(looks) && !rows.is_empty());
+    world.places[0].inbox.extend(rows);
+    world.run();
+    world.assert_equal("site:bath");
+    world.note(0, case, "live, by the centre");
+    world.run_for(2);
+    world.assert_equal("site:bath");
+}
