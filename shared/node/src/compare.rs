@@ -19,9 +19,10 @@ use crate::{
     draft::{decode_row, unless_damaged},
     except::{self, Exceptions},
     input::{LinkId, Side},
-    link::{Due, Measure, Progress, Talk},
+    link::{Due, Measure, Talk},
     logs::Log,
     node::Node,
+    progress::Progress,
     rows::{IndexRow, LogEntry, LogItem, PeerRow, ScopeRow, peer_name, scope_name},
     turn::{PROOF_AGAIN_MS, Turn},
 };

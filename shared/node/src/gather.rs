@@ -21,9 +21,9 @@ pub(crate) use departed::Audience;
 use crate::{
     admit::claim_of,
     draft::{decode_row, read_arrivals, read_row, unless_damaged},
-    link::Moved,
     logs::Log,
     packing::{Heads, Packed, Packing},
+    progress::Moved,
     rows::{DocumentRow, IndexChange, IndexRow, LogEntry, LogItem},
 };
 

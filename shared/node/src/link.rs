@@ -25,6 +25,7 @@ use crate::{
     gather::{Lines, Repair},
     input::Side,
     output::Lane,
+    progress::{Moved, Progress},
     repair::Sketching,
     transfer::HandIn,
     verify::Load,
@@ -261,26 +262,6 @@ pub(crate) enum Due {
     Proof,
 }
 
-/// An amount of record, known before it moves.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Progress {
-    /// Documents touched.
-    pub documents: u64,
-    /// Changes.
-    pub changes: u64,
-    /// Bytes of the changes, as they were written.
-    pub bytes: u64,
-}
-
-/// What of an announced amount has moved so far.
-#[derive(Debug, Default)]
-pub(crate) struct Moved {
-    so_far: Progress,
-    /// The documents counted, until the round is over: their runs do not come side by side.
-    documents: BTreeSet<DocumentId>,
-    placements: usize,
-}
-
 impl Link {
     /// A conversation that has just begun.
     pub(crate) fn new(device: DeviceId, side: Side) -> Link {
@@ -412,8 +393,8 @@ impl Talk {
         self.refused.clear();
         self.look_again = None;
         self.ahead.clear();
-        self.received.documents.clear();
-        self.given.documents.clear();
+        self.received.end_round();
+        self.given.end_round();
     }
 
     /// Whether a disagreement means nothing yet: the peer's proof was given before all of ours had
@@ -475,29 +456,5 @@ impl Talk {
     /// Whether anything is still to be sent by the fill lane.
     pub(crate) fn has_fill(&self) -> bool {
         !self.fill.ranges.is_empty() || !self.fill.repairs.is_empty() || self.fill.marker_due
-    }
-}
-
-impl Moved {
-    /// How much it is.
-    pub(crate) fn so_far(&self) -> Progress {
-        self.so_far
-    }
-
-    /// Adds changes of a document.
-    pub(crate) fn add(&mut self, document: DocumentId, changes: usize, bytes: u64) {
-        self.so_far.documents += u64::from(self.documents.insert(document));
-        self.so_far.changes += changes as u64;
-        self.so_far.bytes += bytes;
-    }
-
-    /// Adds placements, which no total names: they are a hundred bytes beside the changes.
-    pub(crate) fn add_placements(&mut self, count: usize) {
-        self.placements += count;
-    }
-
-    /// Whether it is anything at all.
-    fn is_some(&self) -> bool {
-        self.so_far != Progress::default() || self.placements > 0
     }
 }

@@ -22,10 +22,11 @@ use crate::{
     gather::{Audience, Gathering, Lines},
     greet::statement_frames,
     input::LinkId,
-    link::{Due, Link, Progress, Stage, Talk},
+    link::{Due, Link, Stage, Talk},
     logs::Log,
     node::Node,
     output::{Lane, Output},
+    progress::Progress,
     rows::{ScopeRow, scope_name},
     turn::{PROOF_INTERVAL_MS, ROW_WAIT_MS},
 };

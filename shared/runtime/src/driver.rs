@@ -104,7 +104,7 @@ impl<S: Store> Driver<S> {
         if catch_unwind(AssertUnwindSafe(|| self.drive())).is_err() {
             tracing::error!("the node panicked; it takes no more turns");
             hub.mailbox.close();
-            hub.abort_links();
+            hub.abort_links(None, Reason::Stopping);
             hub.life.send_replace(Life::Failed(StoreError::Dead));
         }
     }
@@ -142,7 +142,7 @@ impl<S: Store> Driver<S> {
             }
             Err(error) => {
                 tracing::error!(%error, "the store failed; this node takes no more turns");
-                self.hub.abort_links();
+                self.hub.abort_links(None, Reason::Stopping);
                 Life::Failed(error)
             }
         };

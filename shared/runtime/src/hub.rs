@@ -348,12 +348,13 @@ impl Hub {
             .for_each(|link| link.outgoing.finish(Reason::Stopping));
     }
 
-    /// Ends every conversation now.
-    pub(crate) fn abort_links(&self) {
-        lock(&self.links)
-            .up
-            .values()
-            .for_each(|link| link.outgoing.abort(Reason::Stopping));
+    /// Ends every conversation now, or those with one device.
+    pub(crate) fn abort_links(&self, of: Option<DeviceId>, reason: Reason) {
+        let links = lock(&self.links);
+        let links = links.up.values();
+        links
+            .filter(|link| of.is_none_or(|device| link.device == device))
+            .for_each(|link| link.outgoing.abort(reason));
     }
 
     fn link_down(&self, link: LinkId) {

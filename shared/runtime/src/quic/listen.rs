@@ -214,6 +214,7 @@ async fn let_in(
             let device = device_id(&peer);
             if ended.is_breach && places.strikes.note(device, Instant::now()) {
                 tracing::warn!(%device, "a device breaks the rules again and again: it is barred");
+                hub.abort_links(Some(device), Reason::Barred);
             }
             close(&connection, ended.reason);
         }

@@ -401,6 +401,8 @@ async fn a_device_that_breaks_the_rules_is_dropped_and_then_barred() {
     let organisation = Arc::new(Organisation::new());
     let centre = centre_on(&organisation, Kept::default(), anywhere()).await;
     let (first, second) = (organisation.edge(), organisation.edge());
+    // What the same device says elsewhere ends with it.
+    let beside = call(tls_of(&first), &centre).await.unwrap();
     let breaches: [&[u8]; 4] = [
         // No such lane; an endless frame; an empty one; a frame of no known type.
         &[9],
@@ -424,6 +426,7 @@ async fn a_device_that_breaks_the_rules_is_dropped_and_then_barred() {
     }
     assert_eq!(ended(&connection).await, Reason::Malformed);
     // Three times is enough, whatever comes then; twice is not.
+    assert_eq!(ended(&beside).await, Reason::Barred);
     let connection = call(tls_of(&first), &centre).await.unwrap();
     assert_eq!(ended(&connection).await, Reason::Barred);
     let edge = edge_of(second, &centre).await;
