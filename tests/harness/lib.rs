@@ -6,6 +6,10 @@
 //! network between them ([`network`]), time ([`clock`]) and chance ([`chance`]) are not. A run is
 //! one thread and one agenda of events, so the same seed is the same run, byte for byte.
 //!
+//! Each run ends with a last act: an edge holds what the centre refuses, both come to be equal except
+//! one, and what is innocent arrives. A run counts if it reached a repair before that, the
+//! exception, and a disk that was put back ([`report::Tally::counts`]).
+//!
 //! What it cannot see: quinn, the runtime's driver, real disks. They have tests of their own.
 
 // The harness reacts to some of what a node says and passes over the rest, whatever will be added.

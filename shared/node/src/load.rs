@@ -10,11 +10,11 @@ use crate::{
     admit::{self, Admission, Verdict},
     draft::unless_damaged,
     input::LinkId,
-    link::{Stage, Talk},
+    link::{Due, Stage, Talk},
     node::Node,
     output::{Lane, Notice, Output},
     rows::{PeerRow, peer_name},
-    turn::Turn,
+    turn::{PROOF_AGAIN_MS, Turn},
     verify::{Load, VerifiedBundle, VerifiedPlacement},
 };
 
@@ -266,6 +266,7 @@ impl<S: Store> Node<S> {
         if outcome.admitted > 0 {
             self.doubt_copies(turn, id, &load.batch.scope);
         }
+        let again = turn.soon(PROOF_AGAIN_MS);
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
@@ -292,8 +293,14 @@ impl<S: Store> Node<S> {
         if outcome.faults.iter().any(|fault| may_come(fault.reason)) {
             // Offering it again from the same cursors would be refused again: a peer that came
             // back from an older copy fills its logs anew, and the hint passes over the first of
-            // it. So nothing counts as proved, and the proof calls for exact lists.
+            // it. So nothing counts as proved, and the proof calls for exact lists; soon, since
+            // somebody waits for what was written just now and overtook what it builds on.
             talk.proved = None;
+            talk.due = match talk.due {
+                Some((at, Due::Proof)) => Some((at.min(again), Due::Proof)),
+                None => Some((again, Due::Proof)),
+                round @ Some((_, Due::Round)) => round,
+            };
         } else if let (Some(from), Some(after)) = (batch.from, batch.after)
             && from.writer == after.writer
         {

@@ -94,3 +94,81 @@ fn a_damaged_bundle_costs_itself_and_what_builds_on_it() {
     let refused = world.ask(1, Target::Document(case), command);
     assert_eq!(refused, Err(NotDone::Reason(Reason::CannotOpen)));
 }
+
+/// One turn of the centre's, of which what it fills in at the second edge stays under way.
+fn turn_without_fill(world: &mut World, fill: &mut Vec<Input>) {
+    let place = &mut world.places[0];
+    let inputs: Vec<Input> = place.inbox.drain(..).collect();
+    let outputs = place.node.turn(world.now, [5; 32], inputs).unwrap();
+    for output in outputs {
+        match output {
+            Output::Send { link, lane, frame } => {
+                let edge = world.links[&link];
+                let frame = world.places[edge].node.verifier().frame(&frame).unwrap();
+                let input = Input::Frame { link, frame };
+                match lane {
+                    Lane::Fill if edge == 2 => fill.push(input),
+                    _ => world.places[edge].inbox.push_back(input),
+                }
+            }
+            Output::Open(job) => {
+                let place = &mut world.places[0];
+                let opened = place.opener.run(&place.node.snapshot().unwrap(), &job);
+                let job = job.id();
+                place.inbox.push_back(Input::Opened { job, opened });
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A week that one edge sends is passed on to another as a fill, and what is typed then goes live,
+/// comes first, and cannot be taken. It must not wait for the proof that follows on a quiet time.
+#[test]
+fn what_overtakes_a_backlog_is_there_soon_after_it() {
+    let mut world = World::new(&[&["site:bath"], &["site:bath"]]);
+    let case = world.open_case(1, "site:bath");
+    for _ in 0..40 {
+        world.note(1, case, &"n".repeat(30_000));
+    }
+    world.connect(2);
+    world.link_up(1);
+    let mut fill = Vec::new();
+    let settle = |world: &mut World, fill: &mut Vec<Input>| {
+        for _ in 0..20 {
+            world.turn(1);
+            turn_without_fill(world, fill);
+            world.turn(2);
+        }
+    };
+    settle(&mut world, &mut fill);
+    assert!(!fill.is_empty());
+    world.places[1].inbox.push_back(Input::Wake);
+    let note =
+        r#"{"command":"add-note","happened":"2026-11-20","mode":"phone","text":"typed now"}"#;
+    world.next += 1;
+    let ticket = Ticket(world.next);
+    let request = Box::new(Request {
+        target: Target::Document(case),
+        entry: EntryId([0x77; 16]),
+        by: By {
+            worker: "w-1".parse().unwrap(),
+            site: "bath".parse().unwrap(),
+            roles: vec!["recovery-worker".parse().unwrap()],
+        },
+        command: serde_json::from_str(note).unwrap(),
+    });
+    let asked = Input::Command { ticket, request };
+    world.places[1].inbox.push_back(asked);
+    settle(&mut world, &mut fill);
+    assert!(
+        world.places[2]
+            .node
+            .counters()
+            .keys()
+            .any(|reason| crate::load::may_come(*reason))
+    );
+    world.places[2].inbox.extend(fill);
+    world.run_for(3);
+    world.assert_equal("site:bath");
+}
