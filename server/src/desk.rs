@@ -120,7 +120,7 @@ impl Desk {
             Ask::DeviceRevoke { id, lost } => self.revoke(&directory, id, lost).await,
             Ask::DeviceAccept { id } => Ok(self.accept(id).await?),
             Ask::DeviceReject { id } => Ok(self.reject(id).await?),
-            Ask::DeviceSingle { id } => Ok(self.single(id).await?),
+            Ask::DeviceSingle { id } => self.single(id).await.map_err(not_single),
             Ask::Resume => {
                 let unheard = self.authority.unheard()?;
                 self.authority.resume()?;
@@ -303,6 +303,23 @@ impl Desk {
     async fn state(&self, statement: Statement) -> Result<(), Failure> {
         Ok(self.authority.state(statement).await?)
     }
+}
+
+/// Why nobody can say that one copy of a device's store runs, and what to do.
+fn not_single(reason: Reason) -> Failure {
+    if reason == Reason::NotFound {
+        return Failure::refused(
+            "two copies of this device's store were not seen to run, or that was said already: see \
+             status",
+        );
+    }
+    if reason == Reason::RunsTwice {
+        return Failure::refused(
+            "both copies are in touch: stop one of them, wait half a minute until it is missed, and \
+             say it again",
+        );
+    }
+    reason.into()
 }
 
 /// Refuses what no device could dial.

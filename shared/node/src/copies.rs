@@ -167,12 +167,12 @@ impl<S: Store> Node<S> {
 
     /// Two copies of a store run side by side.
     fn note_twice(&mut self, turn: &mut Turn<S::Snapshot>, device: DeviceId, opening: Nonce) {
-        let twice = |row: &&CopyRow| row.device == device && row.how == Copied::RunsTwice;
-        let known = self.copies.iter().find(twice).copied();
+        let known = self.copies.iter().find(|row| row.runs_twice(&device));
+        let known = known.copied();
         if known.is_some_and(|row| turn.now < row.until.plus_ms(SEEN_AGAIN_MS)) {
             return;
         }
-        self.copies.retain(|row| !twice(&row));
+        self.copies.retain(|row| !row.runs_twice(&device));
         let from = known.map_or(Some(turn.now), |row| row.from);
         self.keep_copy(turn, (device, opening), Copied::RunsTwice, from);
         // Until now neither was sent what the other had written.
@@ -220,8 +220,8 @@ impl<S: Store> Node<S> {
         device: DeviceId,
     ) -> Result<(), Reason> {
         let mut rows = self.copies.iter_mut();
-        let twice = |row: &&mut CopyRow| row.device == device && row.how == Copied::RunsTwice;
-        let row = rows.find(twice).ok_or(Reason::NotFound)?;
+        let row = rows.find(|row| row.runs_twice(&device));
+        let row = row.ok_or(Reason::NotFound)?;
         let links = self.links.values().filter(|link| link.device == device);
         let openings = links.filter_map(|link| Some(link.them?.opening));
         let openings: BTreeSet<Nonce> = openings.collect();
@@ -247,7 +247,7 @@ impl<S: Store> Node<S> {
         let mut rows = self.copies.iter();
         rows.any(|row| {
             let is_recent = now < row.until.plus_ms(TWICE_MS);
-            row.device == *device && row.how == Copied::RunsTwice && is_recent
+            row.runs_twice(device) && is_recent
         })
     }
 }

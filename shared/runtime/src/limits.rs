@@ -62,8 +62,8 @@ pub(crate) const LINK_WINDOW: u32 = 3 * STREAM_WINDOW;
 /// so that a fill never takes all of it from the live stream.
 pub(crate) const SEND_WINDOW: u64 = 2 * LINK_WINDOW as u64;
 /// What one conversation may have under way before anything of it was acknowledged: the greeting,
-/// the rows of some three hundred scopes or the first cells of a repair (16 KB) in one flight. 32 packets, as
-/// the browsers' QUIC has it, instead of the ten of RFC 9002, 7.2; they are paced.
+/// the rows of some three hundred scopes or the first cells of a repair (16 KB) in one flight. 32
+/// packets, as the browsers' QUIC has it, instead of the ten of RFC 9002, 7.2; they are paced.
 pub(crate) const INITIAL_WINDOW: u64 = 32 * 1_200;
 /// Bytes that may wait to be written to one stream. A node keeps eight fill frames in flight; live
 /// frames are small. A peer for which more waits is too slow.

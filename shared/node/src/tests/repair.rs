@@ -111,10 +111,9 @@ fn cells_out_of_turn_end_the_conversation() {
     }
 }
 
-/// No cursor knows what an older copy of the centre's file lacks, as both first rows tell. It is
-/// looked for at once, and not only when the proofs have gone to and fro as well.
-#[test]
-fn what_no_cursor_knows_is_looked_for_at_once() {
+/// A centre that is back as an older copy of its file, which lacks a note of its own, and to which the
+/// edge has just dialled.
+fn older_centre() -> (World, DocumentId) {
     let mut world = World::new(&[&["site:bath"]]);
     let case = world.open_case(1, "site:bath");
     world.connect(1);
@@ -125,6 +124,14 @@ fn what_no_cursor_knows_is_looked_for_at_once() {
     world.places[0] = world.place(0, copy);
     world.places[1].notices.clear();
     world.link_up(1);
+    (world, case)
+}
+
+/// No cursor knows what an older copy of the centre's file lacks, as both first rows tell. It is
+/// looked for at once, and not only when the proofs have gone to and fro as well.
+#[test]
+fn what_no_cursor_knows_is_looked_for_at_once() {
+    let (mut world, _) = older_centre();
     let looks = |world: &World| {
         let mut notices = world.places[1].notices.iter();
         notices.any(|notice| matches!(notice, Notice::Repairing { .. }))
@@ -167,16 +174,7 @@ fn turn_without_rows(world: &mut World, rows: &mut Vec<Input>) {
 /// must know all the same where it stands: it said nothing live any more, and counted as equal.
 #[test]
 fn a_list_that_overtakes_the_first_row_keeps_nothing_from_going_live() {
-    let mut world = World::new(&[&["site:bath"]]);
-    let case = world.open_case(1, "site:bath");
-    world.connect(1);
-    let copy = world.places[0].node.store.clone();
-    world.note(0, case, "the centre's own, after the copy");
-    world.run();
-    world.cut(1);
-    world.places[0] = world.place(0, copy);
-    world.places[1].notices.clear();
-    world.link_up(1);
+    let (mut world, case) = older_centre();
     let mut rows = Vec::new();
     for _ in 0..CROSSINGS + 2 {
         turn_without_rows(&mut world, &mut rows);
