@@ -150,6 +150,17 @@ impl Opener {
         Opened(ending)
     }
 
+    /// Opens a document ahead of the command that is on its way to it. What cannot be opened is
+    /// told to that command.
+    pub fn prepare<P: Snapshot>(&mut self, snapshot: &P, document: DocumentId) {
+        let may_open = views::may_open_ahead(snapshot, document).unwrap_or(false);
+        if let (true, Ok(kind)) = (may_open, kind_of(snapshot, document))
+            && let Ok(hot) = self.open(snapshot, document, kind)
+        {
+            hot.document.view();
+        }
+    }
+
     /// Forgets a document, so that the next job reads it anew.
     pub fn forget(&mut self, document: DocumentId) {
         self.hot.remove(&document);

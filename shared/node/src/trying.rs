@@ -258,6 +258,12 @@ fn is_opened(row: &DocumentRow, summary: Option<&SummaryRow>) -> bool {
     summary.is_some_and(|summary| summary.arrivals >= row.arrivals && summary.program == PROGRAM)
 }
 
+/// Whether any document has a mark: it is being opened, waits to be, or is set aside.
+pub(crate) fn any_marks<P: Snapshot>(snapshot: &P) -> Result<bool, StoreError> {
+    let page = snapshot.names(Table::Job, None, 1)?;
+    Ok(!page.rows.is_empty() || page.damaged > 0)
+}
+
 /// Whether all changes of a document were opened here before; and whether it is set aside.
 pub(crate) fn opening<P: Snapshot>(
     snapshot: &P,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use node::{
-    Checked, DocumentView, Errand, NotDone, Notice, Request, Saved,
+    Checked, DocumentView, Errand, NotDone, Notice, Request, Saved, Target,
     names::{DocumentId, EntryId, Reason, ScopeId},
     protocol::{Directory, SignedStatement},
     store::Store,
@@ -81,6 +81,9 @@ impl Handle {
         self.must_run().map_err(NotDone::Reason)?;
         let permit = Arc::clone(&self.hub.commands).try_acquire_owned();
         let permit = permit.map_err(|_| NotDone::Reason(Reason::Busy))?;
+        if let Target::Document(document) = request.target {
+            self.reads.prepare(document);
+        }
         let (answer, asked) = oneshot::channel();
         let command = Arrival::Command {
             request: Box::new(request),

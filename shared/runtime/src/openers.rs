@@ -12,6 +12,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use node::{
@@ -23,7 +24,7 @@ use node::{
 use tokio::sync::oneshot;
 
 use crate::{
-    limits::{OPENER_DOCUMENTS_MAX, OPENERS_MAX},
+    limits::{OPENER_DOCUMENTS_MAX, OPENERS_MAX, SLEEP_MAX, SUMMARY_REST},
     mailbox::{Arrival, Haste, Mailbox},
 };
 
@@ -34,6 +35,8 @@ const STACK_BYTES: usize = 16 << 20;
 enum Work<P> {
     /// A job of the node's, on the state after the turn that asked.
     Job(Arc<P>, Job),
+    /// Open a document: a command on it is on its way through the node.
+    Prepare(Arc<P>, DocumentId),
     /// Forget what is held open.
     Forget(DocumentId),
     /// Show a document, with what the directory has to say of its authors.
@@ -51,9 +54,10 @@ impl<P> Work<P> {
     fn document(&self) -> DocumentId {
         match self {
             Work::Job(_, job) => job.document(),
-            Work::Forget(document) | Work::View(_, document, ..) | Work::Export(_, document, _) => {
-                *document
-            }
+            Work::Prepare(_, document)
+            | Work::Forget(document)
+            | Work::View(_, document, ..)
+            | Work::Export(_, document, _) => *document,
         }
     }
 
@@ -61,38 +65,53 @@ impl<P> Work<P> {
     fn is_urgent(&self) -> bool {
         match self {
             Work::Job(_, job) => job.is_urgent(),
-            Work::Forget(_) | Work::View(..) | Work::Export(..) => true,
+            Work::Prepare(..) | Work::Forget(_) | Work::View(..) | Work::Export(..) => true,
         }
     }
 }
 
-/// What waits for one opener. The node bounds its jobs, and whoever asks for views bounds those.
+/// What waits for one opener, with when it came. The node bounds its jobs, and whoever asks for
+/// views or commands bounds those.
 struct Queue<P> {
-    waiting: Mutex<(VecDeque<Work<P>>, bool)>,
+    waiting: Mutex<Waiting<P>>,
     changed: Condvar,
 }
 
+struct Waiting<P> {
+    queue: VecDeque<(Instant, Work<P>)>,
+    stopping: bool,
+}
+
 impl<P> Queue<P> {
-    fn lock(&self) -> MutexGuard<'_, (VecDeque<Work<P>>, bool)> {
+    fn new() -> Queue<P> {
+        Queue {
+            waiting: Mutex::new(Waiting {
+                queue: VecDeque::new(),
+                stopping: false,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting<P>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds something to do; after a stop it is dropped, and whoever waits for it hears so.
     fn put(&self, work: Work<P>) {
         let mut waiting = self.lock();
-        let (queue, stopping) = &mut *waiting;
-        if *stopping {
+        if waiting.stopping {
             return;
         }
-        queue.push_back(work);
+        waiting.queue.push_back((Instant::now(), work));
         drop(waiting);
         self.changed.notify_one();
     }
 
     fn stop(&self) {
         let mut waiting = self.lock();
-        waiting.1 = true;
-        waiting.0.clear();
+        waiting.stopping = true;
+        waiting.queue.clear();
         drop(waiting);
         self.changed.notify_one();
     }
@@ -101,36 +120,45 @@ impl<P> Queue<P> {
     fn next(&self) -> Option<Work<P>> {
         let mut waiting = self.lock();
         loop {
-            let (queue, stopping) = &mut *waiting;
-            if *stopping {
+            if waiting.stopping {
                 return None;
             }
-            if let Some(work) = queue.remove(best(queue)) {
-                return Some(work);
+            let oldest = waiting.queue.front().map(|(since, _)| *since);
+            let is_urgent = waiting.queue.iter().any(|(_, work)| work.is_urgent());
+            let rest = rest(oldest, is_urgent);
+            if rest.is_zero() {
+                let place = best(&waiting.queue);
+                return waiting.queue.remove(place).map(|(_, work)| work);
             }
-            waiting = self
-                .changed
-                .wait(waiting)
-                .unwrap_or_else(PoisonError::into_inner);
+            let woken = self.changed.wait_timeout(waiting, rest);
+            waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+}
+
+/// For how long an opener has nothing to do, by when the oldest of its work came and whether a
+/// person waits for any of it.
+fn rest(oldest: Option<Instant>, is_urgent: bool) -> Duration {
+    match oldest {
+        None => SLEEP_MAX,
+        Some(_) if is_urgent => Duration::ZERO,
+        Some(since) => SUMMARY_REST.saturating_sub(since.elapsed()),
     }
 }
 
 /// The first thing that a person waits for and that overtakes nothing of its own document; else
 /// whatever is first.
-fn best<P>(queue: &VecDeque<Work<P>>) -> usize {
+fn best<P>(queue: &VecDeque<(Instant, Work<P>)>) -> usize {
     let overtakes = |place: usize, document| {
-        queue
-            .iter()
-            .take(place)
-            .any(|earlier| earlier.document() == document)
+        let mut earlier = queue.iter().take(place);
+        earlier.any(|(_, earlier)| earlier.document() == document)
     };
     let mut urgent = queue
         .iter()
         .enumerate()
-        .filter(|(_, work)| work.is_urgent());
+        .filter(|(_, (_, work))| work.is_urgent());
     urgent
-        .find(|(place, work)| !overtakes(*place, work.document()))
+        .find(|(place, (_, work))| !overtakes(*place, work.document()))
         .map_or(0, |(place, _)| place)
 }
 
@@ -149,10 +177,7 @@ impl<P: Snapshot> Openers<P> {
         let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let (mut queues, mut threads) = (Vec::new(), Vec::new());
         for number in 0..cores.min(OPENERS_MAX) {
-            let queue = Arc::new(Queue {
-                waiting: Mutex::new((VecDeque::new(), false)),
-                changed: Condvar::new(),
-            });
+            let queue = Arc::new(Queue::new());
             let (work, answers) = (Arc::clone(&queue), Arc::clone(mailbox));
             let thread = thread::Builder::new().name(format!("opener-{number}"));
             threads.push(
@@ -185,6 +210,11 @@ impl<P: Snapshot> Openers<P> {
     /// Does a job; its end arrives in the mailbox.
     pub(crate) fn open(&self, snapshot: Arc<P>, job: Job) {
         self.put(Work::Job(snapshot, job));
+    }
+
+    /// Opens a document while the command on it goes through the node.
+    pub(crate) fn prepare(&self, snapshot: Arc<P>, document: DocumentId) {
+        self.put(Work::Prepare(snapshot, document));
     }
 
     /// Forgets what is held open of a document.
@@ -253,6 +283,11 @@ fn serve<P: Snapshot>(queue: &Queue<P>, answers: &Mailbox) {
                         opened,
                     },
                 );
+            }
+            Work::Prepare(snapshot, document) => {
+                guarded(&mut opener, document, |opener| {
+                    opener.prepare(&*snapshot, document);
+                });
             }
             Work::Forget(document) => opener.forget(document),
             Work::View(snapshot, document, directory, answer) => {
@@ -337,9 +372,21 @@ mod tests {
 
     #[test]
     fn nothing_overtakes_within_a_document() {
-        let queue = VecDeque::from([forget(1), view(1), view(2)]);
-        assert_eq!(best(&queue), 0);
-        assert_eq!(best(&VecDeque::<Work<()>>::new()), 0);
+        let now = Instant::now();
+        let queue = [forget(1), view(1), view(2)].map(|work| (now, work));
+        assert_eq!(best(&VecDeque::from(queue)), 0);
+        assert_eq!(best(&VecDeque::<(Instant, Work<()>)>::new()), 0);
+    }
+
+    #[test]
+    fn a_summary_waits_a_little_and_nothing_else_does() {
+        let now = Instant::now();
+        assert_eq!(rest(None, false), SLEEP_MAX);
+        let short = rest(Some(now), false);
+        assert!(!short.is_zero() && short <= SUMMARY_REST);
+        assert!(rest(Some(now), true).is_zero());
+        let before = now.checked_sub(SUMMARY_REST);
+        assert!(rest(Some(before.expect("a machine that runs")), false).is_zero());
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub(crate) type Damaged = BTreeMap<&'static str, u64>;
 
 /// Reading the state of the last turn, whatever store it is in.
 pub(crate) trait Reads: Send + Sync {
+    fn prepare(&self, document: DocumentId);
     fn view(&self, document: DocumentId) -> oneshot::Receiver<Result<DocumentView, Reason>>;
     fn export(&self, document: DocumentId) -> oneshot::Receiver<Result<Vec<u8>, Reason>>;
     fn list(&self, scope: ScopeId) -> Soon<'_, Result<Vec<Listed>, Reason>>;
@@ -146,6 +147,10 @@ fn damaged<P: Snapshot>(snapshot: &P) -> Result<Damaged, StoreError> {
 }
 
 impl<P: Snapshot> Reads for Shelf<P> {
+    fn prepare(&self, document: DocumentId) {
+        self.openers.prepare(self.snapshot(), document);
+    }
+
     fn view(&self, document: DocumentId) -> oneshot::Receiver<Result<DocumentView, Reason>> {
         self.openers
             .view(self.snapshot(), document, self.hub.directory())

@@ -124,6 +124,24 @@ fn what_was_not_at_fault_is_opened_again_one_at_a_time() {
     assert_eq!(cases.map(|case| mark(&world, case)), [None, None]);
 }
 
+/// A mark that is found at the start is to be blamed on one document, not on one that somebody
+/// happened to write in.
+#[test]
+fn nothing_is_opened_ahead_while_there_is_a_mark() {
+    let (mut world, [bad, good]) = two_suspects();
+    let ahead = |world: &World, case| {
+        let snapshot = world.places[0].node.snapshot().unwrap();
+        views::may_open_ahead(&snapshot, case).unwrap()
+    };
+    end_again_and_again(&mut world, bad);
+    world.run_for(SHORT_S);
+    assert_eq!(opening(&world, good), Opening::Opened);
+    assert!(!ahead(&world, good), "the other is still marked");
+    world.places[0].inbox.push_back(Input::TryAgain);
+    world.run();
+    assert!(ahead(&world, bad) && ahead(&world, good));
+}
+
 #[test]
 fn what_is_set_aside_stops_nothing_and_is_taken_up_again() {
     let (mut world, [bad, good]) = two_suspects();
