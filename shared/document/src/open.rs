@@ -9,17 +9,18 @@ use std::{
     sync::Arc,
 };
 
-use automerge::{Automerge, AutomergeError};
+use automerge::Automerge;
 use domain::{Flaw, FlawAt, State, Summary};
 use names::{ChangeHash, Kind, Reason};
 
 use crate::{
+    compacted::saved,
     genesis,
     guard::{Failed, guard},
     history::{Candidate, History},
     preflight,
     read::{Places, Reading},
-    settle::{encoding, load},
+    settle::load,
 };
 
 /// The document does not say all that its changes say.
@@ -47,6 +48,10 @@ pub struct Document {
     /// Changes on which Automerge fell: as long as the document is open, none is tried again.
     pub(crate) fallen: BTreeSet<ChangeHash>,
     pub(crate) reading: Option<Reading>,
+    /// A compacted form to begin from.
+    pub(crate) offered: Option<Vec<u8>>,
+    /// Changes in the compacted form that was used or made last.
+    pub(crate) compacted: usize,
 }
 
 /// A change that is not in the document.
@@ -86,6 +91,8 @@ impl Document {
             left_out: BTreeMap::new(),
             fallen: BTreeSet::new(),
             reading: None,
+            offered: None,
+            compacted: 0,
         })
     }
 
@@ -181,16 +188,7 @@ impl Document {
     /// It is loaded back before it is given out. Should Automerge not be able to load what it
     /// saved, the file holds the original changes one after the other, which they load as well.
     pub fn save(&self) -> Vec<u8> {
-        let saved = guard(|| {
-            let saved = self.auto.save();
-            let loaded = Automerge::load_with_options(&saved, encoding())?;
-            let same = loaded.get_heads() == self.auto.get_heads();
-            Ok::<_, AutomergeError>(same.then_some(saved))
-        });
-        match saved {
-            Ok(Some(saved)) => saved,
-            Ok(None) | Err(Failed) => self.history.chunks().concat(),
-        }
+        saved(&self.auto).unwrap_or_else(|| self.history.chunks().concat())
     }
 
     fn is_fixed(&self, chunk: &[u8]) -> bool {

@@ -34,7 +34,10 @@ impl Document {
         self.bring_migrations(&mut arrived);
         let named: BTreeSet<ChangeHash> = arrived.keys().copied().collect();
         let types = arrived.values().any(Candidate::types);
-        let accepted = self.judge(in_order(arrived), u64::MAX);
+        let mut accepted = self.judge(in_order(arrived), u64::MAX);
+        if let Some(form) = self.offered.take() {
+            accepted = self.adopt(&form, accepted);
+        }
         if self.history.is_over() || self.may_let_in(&named, types) {
             let mut merged = self.history.hashes();
             for candidate in &accepted {
@@ -155,7 +158,7 @@ impl Document {
     }
 
     /// Looks where the objects are: a migration may have come, or gone.
-    fn find_places(&mut self) {
+    pub(crate) fn find_places(&mut self) {
         if let Some(places) = Places::find(&self.auto) {
             self.places = places;
         }

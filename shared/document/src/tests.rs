@@ -2,6 +2,7 @@
 //! a peer sends.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod compacted;
 mod converge;
 mod crafted;
 mod crowded;
@@ -12,6 +13,7 @@ mod written;
 
 use std::collections::BTreeMap;
 
+use automerge::Automerge;
 use domain::{
     Act, AlertCode, Attendance, Attender, By, Command, ContactMode, Day, Field, Role, SessionForm,
     Splice, Status, Text, TimeOfDay,

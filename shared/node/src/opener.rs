@@ -20,8 +20,9 @@ use crate::{
     bundle,
     draft::{decode_row, read_arrivals, read_row},
     input::JobId,
-    rows::DocumentRow,
+    rows::{CompactedRow, DocumentRow},
     standing::Authored,
+    trying::PROGRAM,
     views,
 };
 
@@ -87,6 +88,8 @@ pub(crate) struct Summarised {
     pub(crate) json: Vec<u8>,
     /// Changes that could not be opened and were left out.
     pub(crate) flaws: usize,
+    /// A compacted form of the document, where the one that is kept is far behind.
+    pub(crate) compacted: Option<Vec<u8>>,
 }
 
 /// A document as it is shown.
@@ -250,8 +253,12 @@ impl Opener {
         self.jobs += 1;
         if !self.hot.contains_key(&document) {
             self.make_room();
+            let mut new = Document::new(kind)?;
+            if let Some(form) = compacted(snapshot, document) {
+                new.offer(form);
+            }
             let empty = Hot {
-                document: Document::new(kind)?,
+                document: new,
                 arrivals: 0,
                 used: 0,
                 left_out: 0,
@@ -334,6 +341,7 @@ impl Hot {
             // A summary is plain data; what cannot be written as JSON is not in it.
             json: serde_json::to_vec(&summary).unwrap_or_default(),
             flaws: self.left_out + self.unread,
+            compacted: self.document.compact().filter(|_| self.unread == 0),
         }
     }
 
@@ -386,6 +394,14 @@ fn read_bundle(bytes: &[u8]) -> Option<(Bundle, Chunks)> {
     let bundle = decode_row::<Bundle>(Table::Bundle, bytes).ok()?;
     let changes = bundle::chunks(&bundle).ok()?;
     Some((bundle, changes))
+}
+
+/// The compacted form that this program has kept of a document. One that is damaged is passed over:
+/// the document is made from its changes, and the form anew.
+fn compacted<P: Snapshot>(snapshot: &P, document: DocumentId) -> Option<Vec<u8>> {
+    let row: Option<CompactedRow> =
+        read_row(snapshot, Table::Compacted, document.as_ref(), 0).ok()?;
+    row.filter(|row| row.program == PROGRAM).map(|row| row.form)
 }
 
 fn kind_of<P: Snapshot>(snapshot: &P, document: DocumentId) -> Result<Kind, Reason> {

@@ -15,6 +15,7 @@
 //! | Log | scope + writer | position of the last entry | [`LogPage`] |
 //! | Peer | device + peer's store + scope | 0 | [`PeerRow`] |
 //! | Summary | document | 0 | [`SummaryRow`] |
+//! | Compacted | document | 0 | [`CompactedRow`], a cache |
 //! | Entry | entry id | 0 | [`EntryRow`] |
 //! | Outbox | document | 0 | [`OutboxRow`] |
 //! | Review | device | 0, then order of arrival | [`ReviewRow`], then parts as they came |
@@ -386,6 +387,17 @@ impl fmt::Debug for SummaryRow {
         let (arrivals, bytes) = (self.arrivals, self.json.len());
         write!(f, "SummaryRow({arrivals} bundles, {bytes} bytes)")
     }
+}
+
+/// A document's compacted form. Which changes it was made from is in the form itself.
+#[derive(Clone, Encode, Decode)]
+pub(crate) struct CompactedRow {
+    /// The version of the program that made it: another one's Automerge may read it differently.
+    #[n(0)]
+    pub(crate) program: String,
+    /// What Automerge saved.
+    #[cbor(n(1), with = "codec::wire")]
+    pub(crate) form: Vec<u8>,
 }
 
 /// The mark of an opening whose end is to come.

@@ -14,7 +14,7 @@ use crate::{
     node::Node,
     opener::{Ending, Opened, Summarised, Task},
     output::{Notice, Output},
-    rows::SummaryRow,
+    rows::{CompactedRow, SummaryRow},
     trying,
     turn::Turn,
 };
@@ -226,6 +226,13 @@ impl<S: Store> Node<S> {
             json,
         };
         turn.draft.put(Table::Summary, document.0, 0, &row);
+        if let Some(form) = &summary.compacted {
+            let row = CompactedRow {
+                program: trying::PROGRAM.to_owned(),
+                form: form.clone(),
+            };
+            turn.draft.put(Table::Compacted, document.0, 0, &row);
+        }
         if fresh {
             self.stale.remove(&document);
             turn.draft.delete(Table::Stale, document.0, 0);

@@ -2,6 +2,7 @@
 //! through a node, before the simulator makes the world worse.
 
 mod bounds;
+mod compacted;
 mod copies;
 mod except;
 mod fold;

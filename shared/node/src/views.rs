@@ -306,10 +306,7 @@ pub fn opening_of<P: Snapshot>(snapshot: &P, document: DocumentId) -> Result<Ope
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn may_open_ahead<P: Snapshot>(
-    snapshot: &P,
-    document: DocumentId,
-) -> Result<bool, StoreError> {
+pub fn may_open_ahead<P: Snapshot>(snapshot: &P, document: DocumentId) -> Result<bool, StoreError> {
     let is_opened = opening_of(snapshot, document)? == Opening::Opened;
     Ok(is_opened && !trying::any_marks(snapshot)?)
 }

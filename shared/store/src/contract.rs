@@ -131,6 +131,8 @@ tables! {
     Outbox = 15, "outbox", of Document;
     /// Documents whose summary is older than their changes.
     Stale = 16, "stale", of Document;
+    /// Compacted forms of documents: a cache.
+    Compacted = 18, "compacted", of Document;
     /// The keys of documents, which a sealed store keeps for itself: nobody else has rows here.
     Key = 17, "key", of Store;
     /// Documents that have left a scope here, and rulings that the centre still owes.

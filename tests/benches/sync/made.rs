@@ -22,7 +22,7 @@ use crate::{
 /// Documents from which on a set is kept.
 const KEPT_FROM: u64 = 5_000;
 /// Raised by whoever changes the set, or what a store that is kept must hold.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// A set that was made.
 pub(crate) struct Made {

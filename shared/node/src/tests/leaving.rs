@@ -33,8 +33,16 @@ impl World {
 
     /// A case that Devizes has written in, offline, and that has gone to Bath.
     fn gone_to_bath(&mut self) -> DocumentId {
+        self.gone_to_bath_after(0)
+    }
+
+    /// The same, after so many notes that the centre has.
+    fn gone_to_bath_after(&mut self, notes: usize) -> DocumentId {
         (1..=4).for_each(|edge| self.connect(edge));
         let case = self.open_case(1, "site:devizes");
+        for _ in 0..notes {
+            self.note(1, case, "in touch");
+        }
         self.run();
         self.cut(1);
         self.note(1, case, "offline");
@@ -50,7 +58,8 @@ impl World {
 #[test]
 fn only_a_backup_that_was_begun_after_it_lets_go_what_was_handed_in() {
     let mut world = four_edges();
-    let case = world.gone_to_bath();
+    // So many that there is a compacted form, which must go as well.
+    let case = world.gone_to_bath_after(8);
     let early = world.begin_backup();
     world.connect(1);
     assert!(world.awaits_backup(1), "the centre has it all");

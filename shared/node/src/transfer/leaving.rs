@@ -268,7 +268,13 @@ impl<S: Store> Node<S> {
         for position in 0..(row.actors.len() as u64).div_ceil(LINES_PER_ROW) {
             turn.draft.delete(Table::Actor, document.0, position);
         }
-        for table in [Table::Outbox, Table::Summary, Table::Stale, Table::Job] {
+        for table in [
+            Table::Outbox,
+            Table::Summary,
+            Table::Compacted,
+            Table::Stale,
+            Table::Job,
+        ] {
             turn.draft.delete(table, document.0, 0);
         }
         turn.draft.destroy_key(document);
