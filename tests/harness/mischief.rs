@@ -4,22 +4,18 @@
 
 use std::collections::BTreeMap;
 
-use store::StoreError;
-
 use crate::{
     chance::Chance,
     disk::Fault,
+    faults::{FaultKind, FaultPlan},
     network::{End, Quality, WireId},
-    oracle::Oracle,
     station::Station,
-    swarm::{CENTRE, FaultKind, FaultPlan, Plan},
-    trace::station_name,
-    wires::end_of,
+    swarm::Plan,
     world::{Event, World},
 };
 
 /// Both ends give a wire up when nothing has passed for this long, as a QUIC idle timeout does.
-const IDLE_TIMEOUT_MS: i64 = 30_000;
+pub(crate) const IDLE_TIMEOUT_MS: i64 = 30_000;
 /// Writes and syncs that one commit takes, roughly: a power cut strikes within so many.
 const OPERATIONS_OF_COMMIT: u64 = 24;
 /// Writes and syncs that an opening takes at least.
@@ -55,7 +51,7 @@ pub struct Mischief {
     /// The fault that lies in wait or goes on at each station: one at a time.
     planted: BTreeMap<usize, usize>,
     healing: bool,
-    chance: Chance,
+    pub(crate) chance: Chance,
 }
 
 impl Mischief {
@@ -395,94 +391,6 @@ impl World {
         self.mischief.set(number, Stage::Over);
         self.fired(plan, plan.at);
         true
-    }
-
-    /// A station dies in some way, and starts again after a while.
-    pub(crate) fn die(&mut self, number: usize, down_ms: i64, how: impl FnOnce(&mut Station)) {
-        let Some(station) = self.stations.get_mut(number) else {
-            return;
-        };
-        how(station);
-        let edge = number.checked_sub(1);
-        for wire in self.network.believed(end_of(number), edge) {
-            self.tally.frames_lost += self.network.cut(wire);
-            self.network.give_up(wire, end_of(number));
-            let after_ms = self
-                .mischief
-                .chance
-                .span_ms(200, IDLE_TIMEOUT_MS.unsigned_abs());
-            self.agenda.after(
-                after_ms,
-                Event::Notice {
-                    wire,
-                    end: end_of(number).other(),
-                },
-            );
-        }
-        self.dead(number, down_ms);
-    }
-
-    /// A station is stopped in order: its wires are closed, and the other ends hear of it.
-    fn stop(&mut self, number: usize, down_ms: i64) {
-        let stopped = self.stations.get_mut(number).map(Station::stop);
-        if let Some(Err(error)) = stopped {
-            let name = station_name(number);
-            return self.fail(Oracle::Opens, format!("{name} could not stop: {error:?}"));
-        }
-        for wire in self.network.believed(end_of(number), number.checked_sub(1)) {
-            self.network.close(wire);
-            self.network.give_up(wire, end_of(number));
-            self.agenda.after(
-                2_000,
-                Event::Notice {
-                    wire,
-                    end: end_of(number).other(),
-                },
-            );
-        }
-        self.dead(number, down_ms);
-    }
-
-    fn dead(&mut self, number: usize, down_ms: i64) {
-        self.unanswered(number);
-        if number == CENTRE {
-            self.enrol_again();
-        }
-        self.agenda.after(down_ms, Event::Start { station: number });
-    }
-
-    /// A station starts again, and must hold everything it ever said it held.
-    pub(crate) fn start(&mut self, number: usize) {
-        let now = self.agenda.now();
-        let Some(station) = self.stations.get_mut(number) else {
-            return;
-        };
-        if station.running.is_some() {
-            return;
-        }
-        match station.start(now, &[]) {
-            Ok(()) => {
-                self.trace.tell(now, number, "starts", String::new);
-                self.tally.restarts += 1;
-                // A second cut that found nothing to strike in the opening strikes later.
-                self.check_after_start(number);
-                self.started(number);
-            }
-            Err(error) => self.did_not_start(number, error),
-        }
-    }
-
-    fn did_not_start(&mut self, number: usize, error: StoreError) {
-        let now = self.agenda.now();
-        self.trace
-            .tell(now, number, "cannot start", || format!("{error:?}"));
-        if !self.planted_fault_fired(number) {
-            let name = station_name(number);
-            self.fail(
-                Oracle::Opens,
-                format!("{name} does not open after a crash: {error:?}"),
-            );
-        }
     }
 
     /// Ends everything that is wrong, so that all can come together.

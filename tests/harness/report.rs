@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, io::Write as _, time::Duration};
 
 use names::Reason;
 
-use crate::{disk::Crashed, swarm::FaultKind};
+use crate::{disk::Crashed, faults::FaultKind};
 
 /// Says something that is to be read even when a test passes: a count, or what was left out. What
 /// `println!` prints is captured then; this is not. A reader who has gone away does not matter.

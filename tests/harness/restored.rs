@@ -9,11 +9,12 @@ use node::{Errand, Input, LinkId, Ran, Ticket};
 use crate::{
     disk::Disk,
     evidence::Evidence,
+    faults::FaultPlan,
     network::WireId,
     oracle::Oracle,
     promises::Promises,
     station::Station,
-    swarm::{CENTRE, FaultPlan},
+    swarm::CENTRE,
     trace::station_name,
     world::{Event, World},
 };

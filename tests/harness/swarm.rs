@@ -1,13 +1,13 @@
 //! What a seed draws before anything happens: who there is, over which links, on which disks, and
 //! what will go wrong.
-//!
-//! Every seed draws its own *mix* of faults first and faults from that mix then. A run with four
-//! cuts and nothing else finds other bugs than one with a little of everything (Groce and others,
-//! *Swarm testing*, 2012).
 
 use names::{ScopeId, SiteId};
 
-use crate::{chance::Chance, network::Quality};
+use crate::{
+    chance::Chance,
+    faults::{FaultKind, FaultPlan, draw_clone, draw_faults, draw_restored_edge},
+    network::Quality,
+};
 
 /// The sites of the service, and the venues of each.
 const SITES: [(&str, &[&str]); 5] = [
@@ -17,138 +17,6 @@ const SITES: [(&str, &[&str]); 5] = [
     ("bath", &["twerton", "lansdown"]),
     ("kent", &["dartford", "gravesham", "swanley", "medway"]),
 ];
-
-/// Something that can go wrong.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum FaultKind {
-    /// A wire is cut with frames under way, and the path stays down for a while.
-    Cut,
-    /// Nothing passes a path for a while; its wire lives on.
-    Stall,
-    /// A path becomes slow for a while.
-    Slow,
-    /// Power fails in the middle of a commit: unsynced writes are kept, lost or torn.
-    PowerInCommit,
-    /// The process is killed in the middle of a commit; what it had written stays.
-    KillInCommit,
-    /// The process is killed after a commit and before anything of that turn was said.
-    KillBeforeRelease,
-    /// Power fails while nothing is being written.
-    PowerWhileIdle,
-    /// Power fails in a commit, and again while the store is being opened after it.
-    PowerInRecovery,
-    /// A sync fails, whereupon the machine is started anew.
-    SyncFails,
-    /// The disk is full for a while.
-    DiskFull,
-    /// The process is stopped in order and started again.
-    Restart,
-    /// The centre's disk is replaced by an older copy of itself.
-    Restore,
-    /// An edge's is.
-    RestoreEdge,
-    /// A copy of an edge's disk is started on another machine, beside the edge.
-    CloneEdge,
-    /// A station's clock jumps, forwards or back, by up to a day.
-    ClockJump,
-}
-
-impl FaultKind {
-    /// Every kind.
-    pub const ALL: [FaultKind; 15] = [
-        FaultKind::Cut,
-        FaultKind::Stall,
-        FaultKind::Slow,
-        FaultKind::PowerInCommit,
-        FaultKind::KillInCommit,
-        FaultKind::KillBeforeRelease,
-        FaultKind::PowerWhileIdle,
-        FaultKind::PowerInRecovery,
-        FaultKind::SyncFails,
-        FaultKind::DiskFull,
-        FaultKind::Restart,
-        FaultKind::Restore,
-        FaultKind::ClockJump,
-        FaultKind::RestoreEdge,
-        FaultKind::CloneEdge,
-    ];
-
-    /// Its name in the printed tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            FaultKind::Cut => "cut",
-            FaultKind::Stall => "stall",
-            FaultKind::Slow => "slow",
-            FaultKind::PowerInCommit => "power-in-commit",
-            FaultKind::KillInCommit => "kill-in-commit",
-            FaultKind::KillBeforeRelease => "kill-before-release",
-            FaultKind::PowerWhileIdle => "power-while-idle",
-            FaultKind::PowerInRecovery => "power-in-recovery",
-            FaultKind::SyncFails => "sync-fails",
-            FaultKind::DiskFull => "disk-full",
-            FaultKind::Restart => "restart",
-            FaultKind::Restore => "restore",
-            FaultKind::RestoreEdge => "restore-edge",
-            FaultKind::CloneEdge => "clone-edge",
-            FaultKind::ClockJump => "clock-jump",
-        }
-    }
-
-    /// Whether it strikes a path, not a node.
-    fn is_of_path(self) -> bool {
-        match self {
-            FaultKind::Cut | FaultKind::Stall | FaultKind::Slow => true,
-            FaultKind::PowerInCommit
-            | FaultKind::KillInCommit
-            | FaultKind::KillBeforeRelease
-            | FaultKind::PowerWhileIdle
-            | FaultKind::PowerInRecovery
-            | FaultKind::SyncFails
-            | FaultKind::DiskFull
-            | FaultKind::Restart
-            | FaultKind::Restore
-            | FaultKind::RestoreEdge
-            | FaultKind::CloneEdge
-            | FaultKind::ClockJump => false,
-        }
-    }
-
-    /// Whether it falls between the receipt of an input and the release of its answer.
-    pub fn is_before_release(self) -> bool {
-        match self {
-            FaultKind::PowerInCommit
-            | FaultKind::KillInCommit
-            | FaultKind::KillBeforeRelease
-            | FaultKind::PowerInRecovery
-            | FaultKind::SyncFails
-            | FaultKind::DiskFull => true,
-            FaultKind::Cut
-            | FaultKind::Stall
-            | FaultKind::Slow
-            | FaultKind::PowerWhileIdle
-            | FaultKind::Restart
-            | FaultKind::Restore
-            | FaultKind::RestoreEdge
-            | FaultKind::CloneEdge
-            | FaultKind::ClockJump => false,
-        }
-    }
-}
-
-/// One fault of a seed.
-#[derive(Clone, Debug)]
-pub struct FaultPlan {
-    /// What goes wrong.
-    pub kind: FaultKind,
-    /// Where: an edge's number for paths, a station's number for nodes.
-    pub at: usize,
-    /// After how many acts of people.
-    pub after_act: u64,
-    /// For how long, in milliseconds.
-    pub lasts_ms: i64,
-    /// For a restored station: after how many acts its disk was copied.
-    pub copied_after_act: u64,
-}
 
 /// A site.
 #[derive(Clone, Debug)]
@@ -410,72 +278,6 @@ fn draw_skew(chance: &mut Chance, skewed: bool) -> i64 {
         0
     };
     if chance.percent(50) { size } else { -size }
-}
-
-fn draw_faults(chance: &mut Chance, edges: usize, acts: u64, pace_ms: u64) -> Vec<FaultPlan> {
-    let mut mix: Vec<FaultKind> = FaultKind::ALL
-        .into_iter()
-        .filter(|kind| !matches!(kind, FaultKind::RestoreEdge | FaultKind::CloneEdge))
-        .filter(|_| chance.percent(40))
-        .collect();
-    if mix.is_empty() {
-        mix.push(FaultKind::Cut);
-    }
-    let mut faults = Vec::new();
-    for _ in 0..chance.between(4, 10) {
-        let kind = chance.pick(&mix).copied().unwrap_or(FaultKind::Cut);
-        let at = match kind {
-            _ if kind.is_of_path() => chance.index(edges),
-            FaultKind::Restore => CENTRE,
-            // The centre is as likely as all edges together: everything passes it.
-            _ if chance.percent(50) => CENTRE,
-            _ => chance.index(edges) + 1,
-        };
-        // Early enough that people still act after it.
-        let after_act = chance.between(acts / 20, acts * 9 / 10);
-        faults.push(FaultPlan {
-            kind,
-            at,
-            after_act,
-            // From a blink to a good part of the whole run.
-            lasts_ms: chance.span_ms(100, (pace_ms * acts / 3).max(60_000)),
-            copied_after_act: chance.below(after_act),
-        });
-    }
-    faults.sort_by_key(|fault| fault.after_act);
-    faults
-}
-
-/// In some worlds an edge's disk is replaced by an older copy of itself: in all of those in which
-/// the centre's is not.
-fn draw_restored_edge(chance: &mut Chance, edges: usize, acts: u64, pace_ms: u64) -> FaultPlan {
-    let after_act = chance.between(acts / 10, acts * 9 / 10);
-    FaultPlan {
-        kind: FaultKind::RestoreEdge,
-        at: chance.index(edges) + 1,
-        after_act,
-        lasts_ms: chance.span_ms(100, (pace_ms * acts / 3).max(60_000)),
-        copied_after_act: chance.below(after_act),
-    }
-}
-
-/// A copy of an edge's disk that is started on a machine of its own, over a path like the edge's.
-fn draw_clone(chance: &mut Chance, edges: &[EdgePlan], acts: u64) -> (EdgePlan, FaultPlan) {
-    let of = chance.index(edges.len());
-    let after_act = chance.between(acts / 10, acts * 8 / 10);
-    let copy = EdgePlan {
-        enrolled_after_act: u64::MAX,
-        copy_of: Some(of),
-        ..edges.get(of).cloned().expect("an index of the edges")
-    };
-    let fault = FaultPlan {
-        kind: FaultKind::CloneEdge,
-        at: of + 1,
-        after_act,
-        lasts_ms: chance.span_ms(100, 60_000),
-        copied_after_act: 0,
-    };
-    (copy, fault)
 }
 
 #[cfg(test)]
