@@ -161,18 +161,20 @@ fn many(from: u64, count: u64) -> bool {
     failed.is_empty() && unfired.is_empty()
 }
 
-/// What should have happened in some of so many seeds, and in none did: each kind of fault, and a
-/// write that was lost or torn with the power.
+/// What should have happened in some of so many seeds, and in none did: each kind of fault, a write
+/// that was lost or torn with the power, and work of a revoked device that came in late.
 fn unfired(totals: &Totals, count: u64) -> BTreeSet<&'static str> {
     let crashed = totals.crashed();
-    let writes = [
+    let others = [
         ("a write lost with the power", crashed.lost),
         ("a write torn by the power", crashed.torn),
+        ("a part handed in", totals.all(|tally| tally.handed_in)),
+        ("an entry marked as late", totals.all(|tally| tally.marked)),
     ];
     let faults = totals.fired().into_iter();
     faults
         .map(|(kind, times)| (kind.name(), times))
-        .chain(writes)
+        .chain(others)
         .filter(|(_, times)| *times == 0 && count >= SEEDS_OF_CI)
         .map(|(name, _)| name)
         .collect()

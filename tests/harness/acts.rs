@@ -330,7 +330,8 @@ impl World {
         // disk was replaced since.
         let same = asked.saved_at == Some(asked.station);
         // What came there from elsewhere may have been handed over since.
-        let excused = matches!(why, "busy" | "transferred");
+        let is_revoked = why == "revoked" && self.knows_itself_revoked(asked.station);
+        let excused = matches!(why, "busy" | "transferred") || is_revoked;
         if same && !self.restored.was(asked.station) && !excused {
             let name = station_name(asked.station);
             let entry = asked.request.entry;
@@ -345,7 +346,10 @@ impl World {
     pub(crate) fn enrol(&mut self, edge: usize) {
         let now = self.agenda.now();
         let station = self.stations.get(edge + 1);
-        let Some(key) = station.filter(|s| !s.enrolled).map(|s| s.device().public()) else {
+        let Some(key) = station
+            .filter(|s| !s.enrolled && !s.gone)
+            .map(|s| s.device().public())
+        else {
             return;
         };
         let signed = match self.invited.get(&edge) {
@@ -359,8 +363,7 @@ impl World {
             .and_then(|centre| centre.running.as_ref());
         match centre.map(|running| running.verifier.statement(signed)) {
             Some(Ok(statement)) => {
-                self.statements += 1;
-                let ticket = Ticket(self.statements);
+                let ticket = self.ticket();
                 self.enrolling.insert(ticket, edge);
                 self.push(CENTRE, Input::Stated { ticket, statement });
             }
@@ -370,7 +373,12 @@ impl World {
     }
 
     /// The centre has kept a statement: the edge it is about gets its answer.
-    pub(crate) fn stated(&mut self, ticket: Ticket, result: Result<(), names::Reason>) {
+    pub(crate) fn stated(
+        &mut self,
+        number: usize,
+        ticket: Ticket,
+        result: Result<(), names::Reason>,
+    ) {
         let edge = self.enrolling.remove(&ticket);
         match (edge, result) {
             (Some(edge), Ok(())) => {
@@ -385,7 +393,7 @@ impl World {
                 }
             }
             (_, Err(reason)) => self.fail(Oracle::Honest, format!("a statement is {reason}")),
-            (None, Ok(())) => {}
+            (None, Ok(())) => self.stated_of_revoked(number, ticket),
         }
     }
 

@@ -4,14 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use document::{genesis, preflight};
-use names::{ActorId, ChangeHash, DocumentId, Kind, Reason, ScopeId};
+use names::{ActorId, ChangeHash, DeviceId, DocumentId, Kind, Reason, ScopeId};
 use node::bundle;
 use protocol::{
-    Digest, LtHash, Placement, PlacementId, SignedPlacement, SignedStatement, Statement,
-    bundle::Bundle,
+    Digest, Frame, LtHash, Placement, PlacementId, SignedPlacement, SignedStatement, Statement,
+    bundle::{Bundle, Closing},
     codec,
     digest::{document_element, left_element},
     directory::Issue,
+    message::Batch,
     placement::{standing, stands},
 };
 use store::{Row, Snapshot, StoreError, Table};
@@ -35,6 +36,10 @@ pub struct Found {
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
     documents: BTreeMap<DocumentId, Found>,
+    /// What revoked devices have handed in and nobody has let in, at the centre.
+    pub handed_in: BTreeSet<(DocumentId, ChangeHash)>,
+    /// The placements that are in the same parts.
+    pub placed_late: BTreeSet<PlacementId>,
     /// What could not be read.
     pub unreadable: Vec<String>,
 }
@@ -101,6 +106,15 @@ impl Evidence {
         if damaged > 0 {
             evidence.unreadable.push(format!("{damaged} rows"));
         }
+        store::each(snapshot, Table::Review, |row| {
+            // The first row says which parts there are.
+            if row.position > 0 {
+                let changes = changes_of(&row.value).into_iter();
+                let changes = changes.map(|(document, _, _, hash)| (document, hash));
+                evidence.handed_in.extend(changes);
+                evidence.placed_late.extend(placements_of(&row.value));
+            }
+        })?;
         let mut rulings: Vec<_> = Vec::new();
         store::each(snapshot, Table::Statement, |row| {
             let signed = codec::decode::<SignedStatement>(&row.value);
@@ -196,6 +210,27 @@ impl Evidence {
             .is_some_and(|found| found.changes.contains(&change))
     }
 
+    /// Every change in the record.
+    pub fn changes(&self) -> impl Iterator<Item = (DocumentId, ChangeHash)> {
+        let documents = self.documents.iter();
+        documents.flat_map(|(document, found)| {
+            let changes = found.changes.iter();
+            changes.map(|change| (*document, *change))
+        })
+    }
+
+    /// Whether a placement of a document is there, in the record or with what waits for a person.
+    pub fn has_placed(&self, document: DocumentId, placement: PlacementId) -> bool {
+        let found = self.documents.get(&document);
+        found.is_some_and(|found| found.placements.contains_key(&placement))
+            || self.placed_late.contains(&placement)
+    }
+
+    /// Whether a change is there, in the record or with what waits for a person.
+    pub fn keeps(&self, document: DocumentId, change: ChangeHash) -> bool {
+        self.has(document, change) || self.handed_in.contains(&(document, change))
+    }
+
     /// The digest over a scope's documents, and how many there are.
     pub fn digest(&self, scope: &ScopeId) -> (Digest, u64) {
         let mut sum = LtHash::new();
@@ -240,4 +275,74 @@ fn document_of(row: &Row) -> Result<DocumentId, Reason> {
         .try_into()
         .map_err(|_| Reason::Malformed)?;
     Ok(DocumentId(id))
+}
+
+/// A change: its document, its author, its number, its hash.
+pub type Change = (DocumentId, ActorId, u64, ChangeHash);
+
+/// Each change in what was handed in as one part; nothing of what cannot be read.
+pub fn changes_of(part: &[u8]) -> Vec<Change> {
+    match Frame::decode(part) {
+        Ok(Some(Frame::Fill(batch))) => changes_in(&batch),
+        Ok(_) | Err(_) => Vec::new(),
+    }
+}
+
+/// The placements in what was handed in as one part.
+fn placements_of(part: &[u8]) -> Vec<PlacementId> {
+    let Ok(Some(Frame::Fill(batch))) = Frame::decode(part) else {
+        return Vec::new();
+    };
+    let claims = batch
+        .placements
+        .iter()
+        .filter_map(|signed| signed.claim().ok());
+    claims.map(|(id, _)| id).collect()
+}
+
+/// The changes in a store that a device has signed for.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn signed_by<P: Snapshot>(
+    snapshot: &P,
+    device: DeviceId,
+) -> Result<BTreeSet<(DocumentId, ChangeHash)>, StoreError> {
+    let mut signed = BTreeSet::new();
+    store::each(snapshot, Table::Bundle, |row| {
+        let Ok(bundle) = codec::decode::<Bundle>(&row.value) else {
+            return;
+        };
+        let hashes: Vec<ChangeHash> = changes_in_bundle(&bundle).map(|change| change.3).collect();
+        let is_its = |closing: &&Closing| {
+            let hash = hashes.get(usize::from(closing.change));
+            let head = hash.map(|hash| closing.head(hash).claim());
+            matches!(head, Some(Ok(head)) if head.device == device)
+        };
+        let closings = bundle.closings.iter().filter(is_its);
+        let authors =
+            closings.filter_map(|closing| bundle.changes.get(usize::from(closing.change)));
+        let authors: BTreeSet<u16> = authors.map(|change| change.author).collect();
+        for (change, hash) in bundle.changes.iter().zip(&hashes) {
+            if authors.contains(&change.author) {
+                signed.insert((bundle.document, *hash));
+            }
+        }
+    })?;
+    Ok(signed)
+}
+
+/// Each change of a batch; nothing of what cannot be read.
+pub fn changes_in(batch: &Batch) -> Vec<Change> {
+    batch.bundles.iter().flat_map(changes_in_bundle).collect()
+}
+
+fn changes_in_bundle(of: &Bundle) -> impl Iterator<Item = Change> + use<> {
+    let mut all = Vec::new();
+    let _ = bundle::each_change(of, |whole| {
+        let header = whole.header()?;
+        all.push((of.document, header.actor, header.seq, header.hash));
+        Ok(())
+    });
+    all.into_iter()
 }

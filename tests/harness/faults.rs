@@ -42,11 +42,13 @@ pub enum FaultKind {
     CloneEdge,
     /// A station's clock jumps, forwards or back, by up to a day.
     ClockJump,
+    /// The authority takes an edge's device its rights away, mostly while it works out of touch.
+    Revoke,
 }
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [FaultKind; 15] = [
+    pub const ALL: [FaultKind; 16] = [
         FaultKind::Cut,
         FaultKind::Stall,
         FaultKind::Slow,
@@ -62,6 +64,7 @@ impl FaultKind {
         FaultKind::ClockJump,
         FaultKind::RestoreEdge,
         FaultKind::CloneEdge,
+        FaultKind::Revoke,
     ];
 
     /// Its name in the printed tables.
@@ -82,11 +85,20 @@ impl FaultKind {
             FaultKind::RestoreEdge => "restore-edge",
             FaultKind::CloneEdge => "clone-edge",
             FaultKind::ClockJump => "clock-jump",
+            FaultKind::Revoke => "revoke",
         }
     }
 
+    /// Whether it comes at most once in a plan, drawn from a stream of its own.
+    fn is_drawn_apart(self) -> bool {
+        matches!(
+            self,
+            FaultKind::RestoreEdge | FaultKind::CloneEdge | FaultKind::Revoke
+        )
+    }
+
     /// Whether it strikes a path, not a node.
-    pub(crate) fn is_of_path(self) -> bool {
+    fn is_of_path(self) -> bool {
         match self {
             FaultKind::Cut | FaultKind::Stall | FaultKind::Slow => true,
             FaultKind::PowerInCommit
@@ -100,7 +112,8 @@ impl FaultKind {
             | FaultKind::Restore
             | FaultKind::RestoreEdge
             | FaultKind::CloneEdge
-            | FaultKind::ClockJump => false,
+            | FaultKind::ClockJump
+            | FaultKind::Revoke => false,
         }
     }
 
@@ -121,9 +134,26 @@ impl FaultKind {
             | FaultKind::Restore
             | FaultKind::RestoreEdge
             | FaultKind::CloneEdge
-            | FaultKind::ClockJump => false,
+            | FaultKind::ClockJump
+            | FaultKind::Revoke => false,
         }
     }
+}
+
+/// What belongs to the revocation of a seed beside its fault.
+#[derive(Clone, Copy, Debug)]
+pub struct RevocationPlan {
+    /// For how long its edge has been out of touch when the authority says so; none: it is in touch.
+    pub out_of_touch_ms: Option<i64>,
+    /// Whether it counts as lost: then it is to destroy its keys before it hands anything in.
+    pub is_lost: bool,
+    /// How long after something was handed in a person lets it in; none: nobody ever does.
+    pub let_in_after_ms: Option<i64>,
+    /// How often in a hundred frames of the narrow protocol the conversation breaks off, or one of
+    /// both sides dies.
+    pub breaks_percent: u64,
+    /// From the last answer until the device's keys are destroyed.
+    pub purges_after_ms: i64,
 }
 
 /// One fault of a seed.
@@ -141,6 +171,16 @@ pub struct FaultPlan {
     pub copied_after_act: u64,
 }
 
+impl FaultPlan {
+    /// The edge that it strikes; none when that is the centre.
+    pub(crate) fn edge(&self) -> Option<usize> {
+        match self.kind.is_of_path() {
+            true => Some(self.at),
+            false => self.at.checked_sub(1),
+        }
+    }
+}
+
 pub(crate) fn draw_faults(
     chance: &mut Chance,
     edges: usize,
@@ -149,7 +189,7 @@ pub(crate) fn draw_faults(
 ) -> Vec<FaultPlan> {
     let mut mix: Vec<FaultKind> = FaultKind::ALL
         .into_iter()
-        .filter(|kind| !matches!(kind, FaultKind::RestoreEdge | FaultKind::CloneEdge))
+        .filter(|kind| !kind.is_drawn_apart())
         .filter(|_| chance.percent(40))
         .collect();
     if mix.is_empty() {
@@ -219,4 +259,33 @@ pub(crate) fn draw_clone(
         copied_after_act: 0,
     };
     (copy, fault)
+}
+
+/// The device of one edge is revoked, in the plans in which that happens.
+pub(crate) fn draw_revocation(
+    chance: &mut Chance,
+    edges: usize,
+    acts: u64,
+    pace_ms: u64,
+) -> (RevocationPlan, FaultPlan) {
+    let longest_ms = (pace_ms * acts / 4).max(60_000);
+    let is_out_of_touch = chance.percent(70);
+    let out_of_touch_ms = chance.span_ms(1_000, longest_ms);
+    let is_let_in = chance.percent(65);
+    let let_in_after_ms = chance.span_ms(100, 600_000);
+    let plan = RevocationPlan {
+        out_of_touch_ms: is_out_of_touch.then_some(out_of_touch_ms),
+        is_lost: chance.percent(10),
+        let_in_after_ms: is_let_in.then_some(let_in_after_ms),
+        breaks_percent: chance.below(25),
+        purges_after_ms: chance.span_ms(1, 600_000),
+    };
+    let fault = FaultPlan {
+        kind: FaultKind::Revoke,
+        at: chance.index(edges) + 1,
+        after_act: chance.between(acts / 10, acts * 8 / 10),
+        lasts_ms: chance.span_ms(100, longest_ms),
+        copied_after_act: 0,
+    };
+    (plan, fault)
 }

@@ -20,9 +20,14 @@ use crate::{
 impl World {
     /// Judges a world at rest.
     pub(crate) fn judge(&mut self) {
-        let evidence: Vec<Evidence> = (0..self.stations.len())
-            .filter_map(|number| self.evidence(number))
-            .collect();
+        // What is on the disk of a device whose keys are destroyed is nobody's.
+        let mut evidence: Vec<Evidence> = Vec::new();
+        for number in 0..self.stations.len() {
+            match self.is_gone(number) {
+                true => evidence.push(Evidence::default()),
+                false => evidence.extend(self.evidence(number)),
+            }
+        }
         let Some((centre, edges)) = evidence.split_first() else {
             return;
         };
@@ -35,11 +40,14 @@ impl World {
             .values()
             .map(|found| found.changes.len() as u64);
         self.tally.changes = changes.sum();
-        for (number, own) in evidence.iter().enumerate() {
+        let left = evidence.iter().enumerate();
+        let left: Vec<_> = left.filter(|(number, _)| !self.is_gone(*number)).collect();
+        for (number, own) in left {
             self.check_scopes(number, own, true);
             self.judge_digests(number, own, centre);
         }
         self.judge_reading(&evidence);
+        self.judge_standing(&evidence);
         self.judge_sealing();
         self.judge_counters();
     }
@@ -84,6 +92,9 @@ impl World {
         let mut read: BTreeMap<DocumentId, domain::State> = BTreeMap::new();
         let mut pages: BTreeMap<DocumentId, Pages> = BTreeMap::new();
         for (number, own) in evidence.iter().enumerate() {
+            if self.is_gone(number) {
+                continue;
+            }
             let name = station_name(number);
             let Some(snapshot) = self.stations.get(number).and_then(|s| s.snapshot()) else {
                 return;
@@ -126,6 +137,10 @@ impl World {
             }
         }
         self.judge_lists(evidence, &read, &pages);
+        evidence
+            .iter()
+            .take(1)
+            .for_each(|centre| self.judge_transfers(centre));
     }
 
     /// The people's own lists against the documents.
@@ -165,8 +180,15 @@ impl World {
             // document at all remains to be seen.
             let here = evidence.get(line.station);
             let here = here.is_some_and(|own| own.documents().contains_key(&document));
+            let here = here || self.is_gone(line.station);
+            let in_record = found.is_some() && listed;
+            let waits = |centre| self.waits_for_a_person(&line, centre);
+            if !in_record && evidence.first().is_some_and(waits) {
+                self.tally.held += 1;
+                continue;
+            }
             let name = station_name(line.station);
-            if found.is_none() || !listed || !here {
+            if !in_record || !here {
                 let words = format!("{name} called {told} saved, and it is not there");
                 return self.fail(Oracle::Keep, words);
             }

@@ -6,6 +6,11 @@
 //! network between them ([`network`]), time ([`clock`]) and chance ([`chance`]) are not. A run is
 //! one thread and one agenda of events, so the same seed is the same run, byte for byte.
 //!
+//! Besides what may befall disks, wires, clocks and processes ([`faults`]), disks are put back from older
+//! copies, edges are cloned, cases go from site to site, and in one plan of three a device is revoked
+//! while its people work: what of theirs must then be in the record, marked, or waits for a person,
+//! is an oracle of its own.
+//!
 //! Each run ends with a last act: an edge holds what the centre refuses, both come to be equal except
 //! one, and what is innocent arrives. A run counts if it reached a repair before that, the
 //! exception, and a disk that was put back ([`report::Tally::counts`]).
@@ -30,6 +35,7 @@ mod lives;
 pub mod mischief;
 mod moves;
 pub mod mutants;
+mod narrow;
 pub mod network;
 pub mod oracle;
 pub mod pair;
@@ -39,6 +45,8 @@ pub mod reader;
 mod refused;
 pub mod report;
 mod restored;
+mod review;
+mod revoked;
 pub mod service;
 mod shell;
 pub mod sim;

@@ -63,6 +63,7 @@ impl World {
         self.unanswered(number);
         if number == CENTRE {
             self.enrol_again();
+            self.forget_reviews();
         }
         self.agenda.after(down_ms, Event::Start { station: number });
     }
@@ -73,7 +74,7 @@ impl World {
         let Some(station) = self.stations.get_mut(number) else {
             return;
         };
-        if station.running.is_some() {
+        if station.running.is_some() || station.gone {
             return;
         }
         match station.start(now, &[]) {
@@ -83,6 +84,9 @@ impl World {
                 // A second cut that found nothing to strike in the opening strikes later.
                 self.check_after_start(number);
                 self.started(number);
+                if number == CENTRE {
+                    self.look_after_revoked();
+                }
             }
             Err(error) => self.did_not_start(number, error),
         }

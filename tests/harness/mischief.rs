@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use names::Moment;
+
 use crate::{
     chance::Chance,
     disk::Fault,
@@ -50,7 +52,7 @@ pub struct Mischief {
     faults: Vec<State>,
     /// The fault that lies in wait or goes on at each station: one at a time.
     planted: BTreeMap<usize, usize>,
-    healing: bool,
+    pub(crate) healing: bool,
     pub(crate) chance: Chance,
 }
 
@@ -118,7 +120,7 @@ impl World {
 
     /// A fault is due: it strikes, or tries again.
     pub(crate) fn fault(&mut self, number: usize) {
-        let Some(plan) = self.mischief.plan(number) else {
+        let Some(plan) = self.aimed(number) else {
             return;
         };
         let struck = match plan.kind {
@@ -134,6 +136,7 @@ impl World {
             | FaultKind::Restore
             | FaultKind::RestoreEdge => self.strike_node(number, &plan),
             FaultKind::CloneEdge => self.clone_edge(number, &plan),
+            FaultKind::Revoke => self.begin_to_revoke(number, &plan),
             FaultKind::ClockJump => self.jump(number, &plan),
         };
         if !struck && !self.mischief.healing {
@@ -141,12 +144,67 @@ impl World {
         }
     }
 
-    fn fired(&mut self, plan: &FaultPlan, place: usize) {
+    pub(crate) fn fired(&mut self, plan: &FaultPlan, place: usize) {
         let now = self.agenda.now();
         *self.tally.faults.entry(plan.kind).or_default() += 1;
         self.trace.tell(now, place, plan.kind.name(), || {
             format!("for {} ms", plan.lasts_ms)
         });
+    }
+
+    /// A fault with what it is to strike: where a device was revoked nothing is left to be struck,
+    /// so it strikes the next edge instead. `None` when there is no such fault, or nothing to copy.
+    fn aimed(&mut self, number: usize) -> Option<FaultPlan> {
+        let plan = self.mischief.plan(number)?;
+        let edge = plan.edge().filter(|edge| self.is_gone(edge + 1));
+        let Some(edge) = edge else {
+            return Some(plan);
+        };
+        if plan.kind == FaultKind::CloneEdge {
+            self.mischief.set(number, Stage::Over);
+            return None;
+        }
+        let edges = self.plan.edges.len();
+        let mut others = (1..edges).map(|step| (edge + step) % edges);
+        let there = |edge: &usize| self.stations.get(edge + 1).is_some_and(|s| s.enrolled);
+        let next = others.find(there)?;
+        // What was copied of the other is nothing to be put back here.
+        self.restored.forget_copy(number);
+        let state = self.mischief.faults.get_mut(number)?;
+        state.plan.at += next;
+        state.plan.at -= edge;
+        Some(state.plan.clone())
+    }
+
+    /// What lay in wait at a station that is no more, and struck nothing, strikes elsewhere.
+    pub(crate) fn aim_elsewhere(&mut self, station: usize) {
+        let Some((number, _)) = self.mischief.planted_at(station) else {
+            return;
+        };
+        let state = self.mischief.faults.get_mut(number);
+        if let Some(state) = state.filter(|state| state.stage == Stage::Planted) {
+            state.stage = Stage::Waiting;
+            self.mischief.planted.remove(&station);
+            self.agenda.after(AGAIN_MS, Event::Fault(number));
+        }
+    }
+
+    /// A device is revoked, and the centre knows.
+    pub(crate) fn has_revoked(&mut self, number: usize) {
+        let Some(plan) = self.mischief.plan(number) else {
+            return;
+        };
+        self.mischief.set(number, Stage::Over);
+        self.fired(&plan, plan.at);
+    }
+
+    /// An edge's wire is cut with frames under way, and its path stays down until then.
+    pub(crate) fn cut_path(&mut self, edge: usize, until: Moment) {
+        self.network.block(edge, until);
+        if let Some(wire) = self.network.whole(edge) {
+            self.tally.frames_lost += self.network.cut(wire);
+            self.both_ends_notice(wire);
+        }
     }
 
     fn strike_path(&mut self, number: usize, plan: &FaultPlan) -> bool {
@@ -156,9 +214,7 @@ impl World {
         };
         match plan.kind {
             FaultKind::Cut => {
-                self.tally.frames_lost += self.network.cut(wire);
-                self.network.block(edge, now.plus_ms(plan.lasts_ms));
-                self.both_ends_notice(wire);
+                self.cut_path(edge, now.plus_ms(plan.lasts_ms));
                 self.mischief.set(number, Stage::Over);
                 self.fired(plan, edge + 1);
                 return true;
@@ -219,7 +275,7 @@ impl World {
     }
 
     /// The ends of a wire that was cut notice it at different moments.
-    fn both_ends_notice(&mut self, wire: WireId) {
+    pub(crate) fn both_ends_notice(&mut self, wire: WireId) {
         for end in [End::Edge, End::Centre] {
             let after_ms = self
                 .mischief
@@ -230,7 +286,7 @@ impl World {
     }
 
     /// Whether a node runs at which no other fault lies in wait.
-    fn can_strike(&self, station: usize) -> bool {
+    pub(crate) fn can_strike(&self, station: usize) -> bool {
         let running = self
             .stations
             .get(station)
@@ -333,6 +389,7 @@ impl World {
             | FaultKind::RestoreEdge
             | FaultKind::CloneEdge
             | FaultKind::ClockJump
+            | FaultKind::Revoke
             | FaultKind::Cut
             | FaultKind::Stall
             | FaultKind::Slow => return false,
@@ -397,6 +454,9 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.mischief.healing = true;
         self.network.heal();
+        if self.revoked.was_begun() {
+            self.agenda.after(0, Event::Revoke);
+        }
         for (number, station) in self.stations.iter().enumerate() {
             station.disk.mend();
             if station.running.is_none() && station.enrolled {

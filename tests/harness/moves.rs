@@ -3,17 +3,38 @@
 use domain::Role;
 use names::{DocumentId, Kind, TransferReason};
 use node::{Input, NotDone, Ticket, Transfer, Transferred, views};
-use protocol::{Statement, directory::Ruling};
+use protocol::{PlacementId, Statement, directory::Ruling};
 
 use crate::{
-    oracle::Oracle, people::Person, station::Station, swarm::CENTRE, trace::station_name,
-    world::World,
+    evidence::Evidence, oracle::Oracle, people::Person, station::Station, swarm::CENTRE,
+    trace::station_name, world::World,
 };
 
 /// How often in a hundred somebody else transfers the same case at the same time, elsewhere.
 const AT_ONCE_PERCENT: u64 = 35;
 
+/// A transfer that somebody was told is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moved {
+    pub(crate) document: DocumentId,
+    pub(crate) placement: PlacementId,
+    pub(crate) station: usize,
+    /// The only disk that held it is lost.
+    pub(crate) gone: bool,
+}
+
 impl World {
+    /// Every transfer of which somebody was told that it is made is known at the centre.
+    pub(crate) fn judge_transfers(&mut self, centre: &Evidence) {
+        let moved = self.moved.iter().filter(|moved| !moved.gone);
+        let mut lost = moved.filter(|moved| !centre.has_placed(moved.document, moved.placement));
+        if let Some(moved) = lost.next() {
+            let (name, document) = (station_name(moved.station), moved.document);
+            let words = format!("{name} has transferred {document}, and the centre does not know");
+            self.fail(Oracle::Keep, words);
+        }
+    }
+
     /// Whether somebody transfers a case now.
     pub(crate) fn is_time_to_transfer(&mut self) -> bool {
         let plan = &self.plan;
@@ -100,7 +121,19 @@ impl World {
             format!("{ticket:?}: {result:?}")
         });
         match result {
-            Ok(_) => self.tally.transfers += 1,
+            Ok(Transferred {
+                document,
+                placement,
+                ..
+            }) => {
+                self.tally.transfers += 1;
+                self.moved.push(Moved {
+                    document,
+                    placement,
+                    station: number,
+                    gone: false,
+                });
+            }
             Err(NotDone::Reason(names::Reason::CannotOpen | names::Reason::SetAside)) => {
                 let name = station_name(number);
                 self.fail(Oracle::Opens, format!("{name} could not transfer a case"));
@@ -114,12 +147,7 @@ impl World {
         let now = self.agenda.now();
         self.tally.rulings += 1;
         let signed = self.authority.say(Statement::Ruling(ruling), now);
-        let running = self.stations.first().and_then(|s| s.running.as_ref());
-        if let Some(Ok(statement)) = running.map(|running| running.verifier.statement(signed)) {
-            self.statements += 1;
-            let ticket = Ticket(self.statements);
-            self.push(CENTRE, Input::Stated { ticket, statement });
-        }
+        self.tell(CENTRE, signed);
     }
 
     /// Whether a station waits for a backup of the centre to let something go.

@@ -179,6 +179,11 @@ impl Network {
         })
     }
 
+    /// Whether nothing has cut a wire.
+    pub fn is_whole(&self, wire: WireId) -> bool {
+        self.wires.get(&wire).is_some_and(|wire| !wire.cut)
+    }
+
     /// The whole wire of an edge, if it has one.
     pub fn whole(&self, edge: usize) -> Option<WireId> {
         let mut wires = self.wires.iter().rev();

@@ -36,6 +36,9 @@ pub enum Oracle {
     Answered,
     /// A store opens after any crash, and its documents do.
     Opens,
+    /// What was written on a revoked device is accepted, kept unread, refused and marked by what
+    /// was known where, and by nothing else.
+    Standing,
     /// Nothing panics.
     Panics,
 }
@@ -54,6 +57,7 @@ impl Oracle {
             Oracle::Honest => "honest",
             Oracle::Answered => "answered",
             Oracle::Opens => "opens",
+            Oracle::Standing => "standing",
             Oracle::Panics => "panics",
         }
     }
@@ -129,7 +133,7 @@ impl World {
             );
         }
         self.check_scopes(number, &evidence, false);
-        self.mark_what_is_gone(number, &evidence);
+        self.mark_after_start(number);
     }
 
     /// The scopes whose documents a station may read, from the plan and not from its node.
@@ -195,7 +199,10 @@ impl World {
             .first()
             .and_then(|station| station.running.as_ref())?;
         let at_centre = centre.node.sync().ok()?;
-        for edge in 0..self.plan.edges.len() {
+        if let Some(why) = self.unsettled_revocation() {
+            return Some(why);
+        }
+        for edge in self.edges_left() {
             let name = station_name(edge + 1);
             let station = self.stations.get(edge + 1).and_then(|s| s.running.as_ref());
             let (Some(running), Some(wire)) = (station, self.network.whole(edge)) else {

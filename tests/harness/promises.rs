@@ -6,13 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use names::{ActorId, ChangeHash, DocumentId};
-use node::bundle;
 use protocol::{
     Frame,
     message::{Batch, Held},
 };
 
-use crate::evidence::Evidence;
+use crate::evidence::{Change, Evidence, changes_in};
 
 /// How far an author's line in a document goes.
 type Line = (DocumentId, ActorId, u64);
@@ -26,6 +25,8 @@ pub struct Promises {
     lines: BTreeMap<(DocumentId, ActorId), u64>,
     /// Changes that were called saved.
     changes: BTreeSet<(DocumentId, ChangeHash)>,
+    /// Changes that a revoked device has handed in.
+    handed_in: BTreeSet<(DocumentId, ChangeHash)>,
 }
 
 impl Promises {
@@ -103,7 +104,17 @@ impl Promises {
         let gone = self.changes.iter().find(|(document, change)| {
             !let_go.contains(document) && !evidence.has(*document, *change)
         });
-        gone.map(|(document, change)| format!("gave out {change} of {document}, and has it not"))
+        if let Some((document, change)) = gone {
+            return Some(format!("gave out {change} of {document}, and has it not"));
+        }
+        let mut handed_in = self.handed_in.iter();
+        let lost = handed_in.find(|(document, change)| !evidence.keeps(*document, *change));
+        lost.map(|(document, change)| format!("was handed {change} of {document}, and lost it"))
+    }
+
+    /// Notes changes that were handed in, and are said to be kept.
+    pub fn received(&mut self, changes: impl IntoIterator<Item = (DocumentId, ChangeHash)>) {
+        self.handed_in.extend(changes);
     }
 
     /// Forgets everything: the disk was replaced by an older copy, which knows nothing of it.
@@ -112,16 +123,7 @@ impl Promises {
     }
 }
 
-/// Each change of a batch: its document, its author, its number, its hash.
-fn each(batch: &Batch) -> impl Iterator<Item = (DocumentId, ActorId, u64, ChangeHash)> {
-    let mut all = Vec::new();
-    for part in &batch.bundles {
-        // What cannot be read promises nothing.
-        let _ = bundle::each_change(part, |whole| {
-            let header = whole.header()?;
-            all.push((part.document, header.actor, header.seq, header.hash));
-            Ok(())
-        });
-    }
-    all.into_iter()
+/// Each change of a batch. What cannot be read promises nothing.
+fn each(batch: &Batch) -> impl Iterator<Item = Change> {
+    changes_in(batch).into_iter()
 }

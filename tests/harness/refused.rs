@@ -45,7 +45,8 @@ impl World {
     fn try_refuse_one(&mut self) -> Option<()> {
         // Whoever is asked twice may write twice.
         self.plan.resends_percent = 0;
-        let edge = self.people_chance.index(self.plan.edges.len());
+        let left = self.edges_left();
+        let edge = self.people_chance.pick(&left).copied()?;
         let (station, centre) = (edge + 1, CENTRE);
         let scope = self.plan.scope(self.plan.edges.get(edge)?.site)?;
         let open = || Command::OpenCase {
@@ -184,7 +185,7 @@ impl World {
         scope: &ScopeId,
         document: DocumentId,
     ) -> Result<(), String> {
-        for other in 0..self.plan.edges.len() {
+        for other in self.edges_left() {
             let name = station_name(other + 1);
             let wire = self.network.whole(other);
             let wire = wire.ok_or_else(|| format!("{name} is not connected"))?;

@@ -67,6 +67,24 @@ pub struct Tally {
     pub changes: u64,
     /// Entries lost with the only disk that held them: outside the budget, and counted.
     pub gone: u64,
+    /// Parts that revoked devices handed in, and changes let in of them that were new.
+    pub handed_in: u64,
+    /// See `handed_in`.
+    pub let_in: u64,
+    /// Conversations of revoked devices that were broken off on purpose, and writes that they
+    /// refused once they had heard.
+    pub broken_off: u64,
+    /// See `broken_off`.
+    pub refused_late: u64,
+    /// Entries that bear a mark at the centre since they came late, and entries that nobody has let
+    /// in.
+    pub marked: u64,
+    /// See `marked`.
+    pub held: u64,
+    /// Devices that have destroyed their keys, and of which the centre knows that.
+    pub purged: u64,
+    /// See `purged`.
+    pub told_purged: u64,
     /// Entries that were said to be at the centre, looked up there at that moment.
     pub receipts: u64,
     /// Virtual time, in milliseconds: the whole run, and from the last fault to the proof.
@@ -142,6 +160,11 @@ impl Totals {
         all.fold(Crashed::default(), Crashed::with)
     }
 
+    /// One figure of every run, summed up.
+    pub fn all(&self, of: impl Fn(&Tally) -> u64) -> u64 {
+        self.runs.iter().map(|(tally, _)| of(tally)).sum()
+    }
+
     fn column(&self, of: impl Fn(&Tally) -> u64) -> Column {
         let mut values: Vec<u64> = self.runs.iter().map(|(tally, _)| of(tally)).collect();
         values.sort_unstable();
@@ -205,6 +228,17 @@ impl fmt::Display for Totals {
         row("documents at the centre", self.column(|t| t.documents))?;
         row("changes at the centre", self.column(|t| t.changes))?;
         row("entries lost with their only disk", self.column(|t| t.gone))?;
+        row("parts that were handed in", self.column(|t| t.handed_in))?;
+        row("hand-ins broken off", self.column(|t| t.broken_off))?;
+        row("changes let in late", self.column(|t| t.let_in))?;
+        row("entries marked as late", self.column(|t| t.marked))?;
+        row("entries that nobody let in", self.column(|t| t.held))?;
+        row("writes refused as revoked", self.column(|t| t.refused_late))?;
+        row("devices purged", self.column(|t| t.purged))?;
+        row(
+            "  of which the centre knows",
+            self.column(|t| t.told_purged),
+        )?;
         row(
             "receipts looked up at the centre",
             self.column(|t| t.receipts),

@@ -37,7 +37,8 @@ pub(crate) struct Restored {
     copies: BTreeMap<usize, Copy>,
     /// Backups that were begun, and the faults that will put them back.
     begun: BTreeMap<Ticket, Option<usize>>,
-    backups: u64,
+    /// How often the centre's disk was replaced.
+    of_centre: u64,
     /// The stations whose disk was ever replaced.
     ever: BTreeSet<usize>,
     /// Those of them that have not started since.
@@ -57,6 +58,22 @@ impl Restored {
     /// Whether an edge may still believe what it was told by the centre of before.
     pub(crate) fn misleads(&self, station: usize) -> bool {
         self.unproved.iter().any(|(edge, _)| *edge == station)
+    }
+
+    /// How often the centre's disk was replaced by an older copy.
+    pub(crate) fn of_centre(&self) -> u64 {
+        self.of_centre
+    }
+
+    /// Forgets what was copied for a fault that is to strike another station now.
+    pub(crate) fn forget_copy(&mut self, number: usize) {
+        self.copies.remove(&number);
+    }
+
+    /// What is on the copies that may be put back.
+    pub(crate) fn on_copies(&self) -> impl Iterator<Item = (usize, &Evidence)> {
+        let copies = self.copies.values();
+        copies.map(|copy| (copy.station, &copy.evidence))
     }
 
     /// A station has been proved equal over a wire.
@@ -87,8 +104,7 @@ impl World {
             }
             return;
         }
-        self.restored.backups += 1;
-        let ticket = Ticket(self.restored.backups);
+        let ticket = self.ticket();
         self.restored.begun.insert(ticket, wanted);
         let errand = Errand::BeginBackup;
         self.push(CENTRE, Input::Errand { ticket, errand });
@@ -167,6 +183,7 @@ impl World {
         if station != CENTRE {
             return;
         }
+        self.restored.of_centre += 1;
         let edges = 1..self.stations.len();
         let scopes = |edge| {
             self.readable(edge)
@@ -178,15 +195,22 @@ impl World {
     }
 
     /// At the first start after a restore: what stood on that disk alone is gone.
-    pub(crate) fn mark_what_is_gone(&mut self, number: usize, own: &Evidence) {
-        if !self.restored.unmarked.remove(&number) {
-            return;
+    pub(crate) fn mark_after_start(&mut self, number: usize) {
+        if self.restored.unmarked.remove(&number) {
+            self.mark_what_is_gone();
         }
-        let mut others = Vec::new();
-        for other in (0..self.stations.len()).filter(|other| *other != number) {
-            let evidence = self.evidence(other);
-            others.extend(evidence.or_else(|| self.evidence_of_stopped(other)));
+    }
+
+    /// What stands on no disk any more is gone, where a disk was lost that held it: replaced by an
+    /// older copy, or a revoked device's. What waits at the centre for a person is not gone.
+    pub(crate) fn mark_what_is_gone(&mut self) {
+        let mut disks = Vec::new();
+        for station in 0..self.stations.len() {
+            disks.extend(self.evidence_of_any(station));
         }
+        let lost: Vec<bool> = (0..self.stations.len())
+            .map(|station| self.restored.was(station) || self.is_gone(station))
+            .collect();
         let carried: BTreeMap<EntryId, ChangeHash> = self
             .population
             .kept()
@@ -196,15 +220,27 @@ impl World {
         let mut gone = 0;
         for kept in self.population.kept_mut() {
             let survives = carried.get(&kept.entry).is_some_and(|change| {
-                let has = |evidence: &Evidence| evidence.has(kept.document, *change);
-                has(own) || others.iter().any(has)
+                let mut disks = disks.iter();
+                disks.any(|evidence| evidence.keeps(kept.document, *change))
             });
-            if self.restored.ever.contains(&kept.station) && !kept.gone && !survives {
+            let lost = lost.get(kept.station).copied().unwrap_or(false);
+            if lost && !kept.gone && !survives {
                 kept.gone = true;
                 gone += 1;
             }
         }
+        for moved in &mut self.moved {
+            let mut disks = disks.iter();
+            let survives = disks.any(|disk| disk.has_placed(moved.document, moved.placement));
+            moved.gone |= !survives && lost.get(moved.station).copied().unwrap_or(false);
+        }
         self.tally.gone += gone;
+    }
+
+    /// What is on the disk of a station, whether it runs or not.
+    pub(crate) fn evidence_of_any(&mut self, number: usize) -> Option<Evidence> {
+        let evidence = self.evidence(number);
+        evidence.or_else(|| self.evidence_of_stopped(number))
     }
 
     /// What is on the disk of a station that does not run just now.

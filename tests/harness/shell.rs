@@ -10,6 +10,7 @@ use crate::{
     network::{End, WireId},
     oracle::Oracle,
     station::{Desk, Station, Work, work_of},
+    swarm::CENTRE,
     trace::station_name,
     wires::end_of,
     world::{Event, Inner, World},
@@ -74,6 +75,7 @@ impl World {
                 );
                 self.hire(number, desk);
             }
+            Inner::Purge => self.purge(number),
             Inner::Wake(at) => {
                 let running = self
                     .stations
@@ -97,6 +99,7 @@ impl World {
             return;
         };
         running.turn_planned = false;
+        let knew = running.knows_itself_revoked();
         let inputs = running.inbox.next_turn();
         if inputs.is_empty() {
             return;
@@ -106,7 +109,10 @@ impl World {
         let committed = station.disk.syncs() > syncs;
         self.tally.turns += 1;
         match outputs {
-            Ok(outputs) => self.turned(number, outputs, committed),
+            Ok(outputs) => {
+                self.check_revoked(number, knew, &outputs);
+                self.turned(number, outputs, committed);
+            }
             Err(error) => self.store_failed(number, error),
         }
     }
@@ -158,6 +164,9 @@ impl World {
         match output {
             Output::Send { link, lane, frame } => {
                 let (wire, to) = (WireId(link.0), end_of(number).other());
+                if number == CENTRE {
+                    self.check_told(wire, &frame);
+                }
                 self.tally.sketched += u64::from(is_cells(&frame));
                 if let Some(promises) = self.promises.get_mut(number) {
                     let filled = promises.sent(link.0, &frame);
@@ -176,13 +185,14 @@ impl World {
             Output::Answer { ticket, result } => self.answered(number, ticket, result),
             Output::Transferred { ticket, result } => self.transferred(number, ticket, result),
             Output::Rule(ruling) => self.rule(ruling),
-            Output::Stated { ticket, result } => self.stated(ticket, result),
+            Output::Stated { ticket, result } => self.stated(number, ticket, result),
             Output::Notice(notice) => self.noticed(number, &notice),
             Output::WakeAt(at) => self.wake_at(number, at),
             Output::Ran { ticket, result } => {
-                if let Ok(ran) = result {
-                    self.backup_begun(ticket, &ran);
+                if let Ok(ran) = &result {
+                    self.backup_begun(ticket, ran);
                 }
+                self.ran_for_revoked(ticket, result);
             }
             Output::Open(_) | Output::Forget(_) => {}
         }

@@ -51,6 +51,32 @@ impl World {
         lost.is_some()
     }
 
+    /// The centre's store loses all that was handed in to it, behind the node's back. Whether there
+    /// was something.
+    pub fn lose_what_was_handed_in(&mut self) -> bool {
+        let now = self.agenda.now();
+        let lost = self.stations.first_mut().and_then(|station| {
+            station.stop().ok()?;
+            let mut store = station.open_store().ok()?;
+            let mut batch = Batch::new();
+            store::each(&store.snapshot().ok()?, Table::Review, |row| {
+                batch.delete(Table::Review, row.name, row.position);
+            })
+            .ok()?;
+            let is_something = !batch.is_empty();
+            store.commit(batch).ok()?;
+            store.into_inner().close().ok()?;
+            station.start(now, &[]).ok()?;
+            Some(is_something)
+        });
+        lost == Some(true)
+    }
+
+    /// Nobody remembers to have let anything in. Whether somebody had.
+    pub fn forget_who_let_in(&mut self) -> bool {
+        self.review.forget_who_let_in()
+    }
+
     /// Somebody remembers another number than the one that was typed. Whether there was one.
     pub fn misremember(&mut self) -> bool {
         let mut numbers = self.population.kept_mut().iter_mut().filter_map(|kept| {

@@ -88,6 +88,8 @@ pub struct Station {
     pub running: Option<Running>,
     /// Whether it was ever set up.
     pub enrolled: bool,
+    /// Whether its device was revoked and has destroyed its keys, or is the copy of one that has.
+    pub gone: bool,
     organisation: Organisation,
     device_seed: [u8; 32],
     store_key: [u8; 32],
@@ -103,6 +105,7 @@ impl Station {
             life: 0,
             running: None,
             enrolled: false,
+            gone: false,
             organisation,
             device_seed: chance.bytes(),
             store_key: chance.bytes(),
@@ -236,6 +239,14 @@ impl Station {
         self.running = None;
     }
 
+    /// The device destroys its keys: the process ends, and nothing opens the store again.
+    pub fn purge(&mut self) {
+        self.kill();
+        self.store_key = [0; 32];
+        self.enrolled = false;
+        self.gone = true;
+    }
+
     /// This machine gets a copy of another's disk, as `cp` makes it beside the running node, with
     /// all that is on it: the device's key as well.
     pub fn become_copy_of(&mut self, other: &Station) {
@@ -259,6 +270,11 @@ impl Station {
 }
 
 impl Running {
+    /// Whether the node knows that its own device was revoked.
+    pub fn knows_itself_revoked(&self) -> bool {
+        self.node.directory().is_revoked(&self.node.device())
+    }
+
     /// The desk at which a document's jobs are done.
     pub fn desk_of(&self, document: DocumentId) -> usize {
         usize::from(document.0.first().copied().unwrap_or(0)) % self.desks.len().max(1)

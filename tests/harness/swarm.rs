@@ -5,7 +5,10 @@ use names::{ScopeId, SiteId};
 
 use crate::{
     chance::Chance,
-    faults::{FaultKind, FaultPlan, draw_clone, draw_faults, draw_restored_edge},
+    faults::{
+        FaultKind, FaultPlan, RevocationPlan, draw_clone, draw_faults, draw_restored_edge,
+        draw_revocation,
+    },
     network::Quality,
 };
 
@@ -17,6 +20,9 @@ const SITES: [(&str, &[&str]); 5] = [
     ("bath", &["twerton", "lansdown"]),
     ("kent", &["dartford", "gravesham", "swanley", "medway"]),
 ];
+
+/// In how many of a hundred plans a device is revoked: one in three.
+const REVOKED_PERCENT: u64 = 33;
 
 /// A site.
 #[derive(Clone, Debug)]
@@ -98,6 +104,8 @@ pub struct Plan {
     pub skew_ms: Vec<i64>,
     /// What goes wrong, in the order in which it does.
     pub faults: Vec<FaultPlan>,
+    /// How a device is revoked, if that is one of these faults.
+    pub revocation: RevocationPlan,
 }
 
 impl Plan {
@@ -142,6 +150,7 @@ impl Plan {
             faults.push(restored);
         }
         let mut chance = Chance::new(seed, "clones");
+        let of_their_own = edges.len();
         let mut edges = edges;
         if chance.percent(40) {
             let (copy, fault) = draw_clone(&mut chance, &edges, acts);
@@ -150,6 +159,10 @@ impl Plan {
             commit_ms.push((1, 8));
             skew_ms.push(draw_skew(&mut chance, skewed));
         }
+        let mut chance = Chance::new(seed, "revocations");
+        let is_revoked = chance.percent(REVOKED_PERCENT);
+        let (revocation, fault) = draw_revocation(&mut chance, of_their_own, acts, pace_ms);
+        faults.extend(is_revoked.then_some(fault));
         Plan {
             sites,
             edges,
@@ -165,6 +178,7 @@ impl Plan {
             commit_ms,
             skew_ms,
             faults,
+            revocation,
         }
     }
 
@@ -177,6 +191,18 @@ impl Plan {
             .iter_mut()
             .for_each(|edge| edge.enrolled_after_act = 0);
         self
+    }
+
+    /// The same plan, in which nothing goes wrong but that a device is revoked, if it is in this one.
+    #[must_use]
+    pub fn with_its_revocation_alone(self) -> Plan {
+        let revoked = |fault: &FaultPlan| fault.kind == FaultKind::Revoke;
+        let faults = self.faults.iter().filter(|fault| revoked(fault));
+        let faults = faults.cloned().collect();
+        Plan {
+            faults,
+            ..self.without_faults()
+        }
     }
 
     /// The same plan, in which every document stays where it was begun.

@@ -23,6 +23,9 @@ impl World {
             Arrival::Later(at) => return self.agenda.at(at, Event::Deliver { wire, to, lane }),
             Arrival::Lost => return,
         };
+        if self.narrow.is_of(wire) {
+            return self.deliver_narrow(wire, to, &frame);
+        }
         let Some(number) = self.station_at(wire, to) else {
             return;
         };
@@ -63,16 +66,15 @@ impl World {
         }
         let number = self.station_at(wire, end);
         self.network.give_up(wire, end);
-        if let Some(number) = number {
-            self.push(
-                number,
-                Input::LinkDown {
-                    link: LinkId(wire.0),
-                },
-            );
-            if let Some(edge) = number.checked_sub(1) {
-                self.dial_soon(edge);
-            }
+        let Some(number) = number else { return };
+        if !self.narrow.is_of(wire) {
+            let link = LinkId(wire.0);
+            self.push(number, Input::LinkDown { link });
+        }
+        match number.checked_sub(1) {
+            Some(edge) if self.narrow.was_turned_away(wire) => self.consult(edge),
+            Some(edge) => self.dial_soon(edge),
+            None => {}
         }
     }
 
@@ -82,6 +84,9 @@ impl World {
             format!("wire {}: {reason}", wire.0)
         });
         *self.tally.closes.entry(reason).or_default() += 1;
+        if reason == Reason::Revoked && self.network.is_whole(wire) {
+            self.narrow.turned_away(wire);
+        }
         self.network.close(wire);
         self.notice(wire, end_of(number));
         // What was sent before still goes out first.
@@ -107,7 +112,7 @@ impl World {
             .after(i64::try_from(delay_ms).unwrap_or(0), Event::Dial { edge });
     }
 
-    fn life(&self, number: usize) -> Option<u64> {
+    pub(crate) fn life(&self, number: usize) -> Option<u64> {
         self.stations
             .get(number)
             .filter(|s| s.running.is_some())

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use names::{DocumentId, Moment};
-use node::{Lane, Output, Ticket};
+use node::{Input, Lane, Output, Ticket};
 use protocol::SignedStatement;
 
 use crate::{
@@ -16,12 +16,16 @@ use crate::{
     clock::Agenda,
     habits::Habits,
     mischief::Mischief,
+    moves::Moved,
+    narrow::Narrow,
     network::{End, Network, WireId},
     oracle::{Failure, Oracle},
     people::{Asked, Population},
     promises::Promises,
     report::Tally,
     restored::Restored,
+    review::Review,
+    revoked::Revoked,
     station::Station,
     swarm::{CENTRE, Plan},
     trace::{Print, Trace, station_name},
@@ -65,6 +69,15 @@ pub(crate) enum Event {
     Start { station: usize },
     /// The authority makes an edge known, and it starts.
     Enrol { edge: usize },
+    /// The authority revokes a device, unless the centre knows of that.
+    Revoke,
+    /// The handshake of a conversation in the narrow protocol is over, unless one of both has died
+    /// since.
+    Consult { edge: usize, lives: [u64; 2] },
+    /// A device that has destroyed its keys tells the centre, for so-manieth time.
+    TellPurged { edge: usize, tries: u32 },
+    /// A person lets in what was handed in.
+    LetIn,
 }
 
 /// Something that will happen within a station.
@@ -78,6 +91,8 @@ pub(crate) enum Inner {
     Open(usize),
     /// An opener has opened something.
     Opened(usize, node::JobId, Box<node::Opened>),
+    /// A revoked device destroys its keys.
+    Purge,
     /// The node wanted to be woken at this moment of its own clock.
     Wake(Moment),
 }
@@ -111,12 +126,16 @@ pub struct World {
     /// What the authority said of edges that come late, and the centre's answers awaited.
     pub(crate) invited: BTreeMap<usize, SignedStatement>,
     pub(crate) enrolling: BTreeMap<Ticket, usize>,
-    pub(crate) statements: u64,
+    pub(crate) tickets: u64,
     pub(crate) transfers_asked: u64,
+    pub(crate) moved: Vec<Moved>,
     pub(crate) population: Population,
     pub(crate) habits: Habits,
     pub(crate) mischief: Mischief,
     pub(crate) restored: Restored,
+    pub(crate) revoked: Revoked,
+    pub(crate) narrow: Narrow,
+    pub(crate) review: Review,
     pub(crate) promises: Vec<Promises>,
     pub(crate) filled: Filled,
     pub(crate) trace: Trace,
@@ -156,6 +175,9 @@ impl World {
             dialling: vec![Dialling::default(); plan.edges.len()],
             promises: (0..plan.stations()).map(|_| Promises::default()).collect(),
             restored: Restored::default(),
+            revoked: Revoked::new(Chance::new(seed, "revoked")),
+            narrow: Narrow::new(Chance::new(seed, "narrow")),
+            review: Review::default(),
             mischief: Mischief::new(&plan, Chance::new(seed, "mischief")),
             habits: Habits::new(Chance::new(seed, "habits"), workers, long_percent),
             trace: Trace::new(BEGINS, print),
@@ -164,8 +186,9 @@ impl World {
             acting: false,
             invited: BTreeMap::new(),
             enrolling: BTreeMap::new(),
-            statements: 0,
+            tickets: 0,
             transfers_asked: 0,
+            moved: Vec::new(),
             filled: Filled::default(),
             failure: None,
             people_chance,
@@ -235,6 +258,28 @@ impl World {
         }
     }
 
+    /// A number for a question to a node, which no other has.
+    pub(crate) fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    /// Hands a node what the authority has said; answers under which number, if it runs.
+    pub(crate) fn tell(&mut self, number: usize, signed: SignedStatement) -> Option<Ticket> {
+        let running = self.stations.get(number)?.running.as_ref()?;
+        match running.verifier.statement(signed) {
+            Ok(statement) => {
+                let ticket = self.ticket();
+                self.push(number, Input::Stated { ticket, statement });
+                Some(ticket)
+            }
+            Err(reason) => {
+                self.fail(Oracle::Honest, format!("a statement is {reason}"));
+                None
+            }
+        }
+    }
+
     /// Says that an oracle has failed; the first one counts.
     pub(crate) fn fail(&mut self, oracle: Oracle, words: String) {
         let now = self.agenda.now();
@@ -296,6 +341,10 @@ impl World {
             Event::BackUpAgain => self.back_up_again(),
             Event::Start { station } => self.start(station),
             Event::Enrol { edge } => self.enrol(edge),
+            Event::Revoke => self.revoke(),
+            Event::Consult { edge, lives } => self.begin_to_consult(edge, lives),
+            Event::TellPurged { edge, tries } => self.tell_purged(edge, tries),
+            Event::LetIn => self.let_in(),
         }
     }
 }

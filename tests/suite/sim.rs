@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use harness::{
     evidence::Evidence,
     oracle::Oracle,
-    report::say,
+    report::{Tally, say},
     sim::{play, play_and_spoil, run},
     swarm::{CENTRE, Plan},
     trace::Print,
@@ -64,8 +64,18 @@ fn a_lying_disk_is_noticed() {
 /// Plays seeds without faults, each spoilt in the same way, until one could be; answers the oracle
 /// that failed.
 fn noticed(before: fn(&mut World), spoil: fn(&mut World) -> bool) -> Option<Oracle> {
-    for seed in 0..12 {
-        let mut world = World::new(seed, Plan::draw(seed).without_faults(), Print::Nothing);
+    let plans = (0..12).map(|seed| (seed, Plan::draw(seed).without_faults()));
+    noticed_in(plans, before, spoil)
+}
+
+/// The same with these plans.
+fn noticed_in(
+    plans: impl Iterator<Item = (u64, Plan)>,
+    before: fn(&mut World),
+    spoil: fn(&mut World) -> bool,
+) -> Option<Oracle> {
+    for (seed, plan) in plans {
+        let mut world = World::new(seed, plan, Print::Nothing);
         before(&mut world);
         let mut spoilt = true;
         let outcome = play_and_spoil(seed, world, |world| spoilt = spoil(world));
@@ -94,6 +104,73 @@ fn every_planted_violation_is_noticed() {
     assert_eq!(noticed(|_| {}, leaked), Some(Oracle::Sealed));
     let misremembered = noticed(|_| {}, World::misremember);
     assert_eq!(misremembered, Some(Oracle::Keep));
+}
+
+/// Plans in which nothing goes wrong but that a device is revoked, a long time after it was in touch
+/// for the last time; what it then hands in is let in soon, or never.
+fn revoking_plans(is_let_in: bool) -> impl Iterator<Item = (u64, Plan)> {
+    let plans = (0..).map(|seed| (seed, Plan::draw(seed).with_its_revocation_alone()));
+    let plans = plans.filter(|(_, plan)| !plan.faults.is_empty());
+    plans.map(move |(seed, mut plan)| {
+        plan.revocation.is_lost = false;
+        plan.revocation.breaks_percent = 0;
+        plan.revocation.let_in_after_ms = is_let_in.then_some(1_000);
+        let half_of_the_time = plan.pace_ms * plan.acts / 2;
+        plan.revocation.out_of_touch_ms = i64::try_from(half_of_the_time).ok();
+        (seed, plan)
+    })
+}
+
+/// Negative controls: a centre that loses what it was handed in, and work of a revoked device that is
+/// in the record though nobody has let it in.
+#[test]
+fn what_a_revoked_device_wrote_is_not_lost_or_taken_unnoticed() {
+    let lost = noticed_in(
+        revoking_plans(false).take(12),
+        |_| {},
+        World::lose_what_was_handed_in,
+    );
+    assert_eq!(lost, Some(Oracle::Keep));
+    let unasked = noticed_in(
+        revoking_plans(true).take(12),
+        |_| {},
+        World::forget_who_let_in,
+    );
+    assert_eq!(unasked, Some(Oracle::Standing));
+}
+
+/// medic/cht-core#11306: what somebody had written was refused without a word, since it was no longer
+/// theirs to write. Here it is handed in, let in and marked; or it waits, and is not lost either; or
+/// its device counts as lost, and what only that had is gone and counted.
+#[test]
+fn what_a_revoked_device_wrote_out_of_touch_is_let_in_and_marked_or_waits() {
+    let told = |tallies: &[Tally], of: fn(&Tally) -> u64| tallies.iter().map(of).sum::<u64>();
+    let play_all = |is_let_in: bool, is_lost: bool| {
+        let plans = revoking_plans(is_let_in).take(4);
+        let tallies = plans.map(|(seed, mut plan)| {
+            plan.revocation.is_lost = is_lost;
+            let outcome = play(seed, World::new(seed, plan, Print::Nothing));
+            assert_eq!(outcome.failure, None, "seed {seed}");
+            assert_eq!(outcome.tally.purged, 1, "seed {seed}");
+            assert_eq!(outcome.tally.told_purged, 1, "seed {seed}");
+            outcome.tally
+        });
+        tallies.collect::<Vec<_>>()
+    };
+    let let_in = play_all(true, false);
+    let marked = told(&let_in, |tally| tally.marked);
+    assert!(marked > 0 && told(&let_in, |tally| tally.let_in) > 0);
+    assert_eq!(told(&let_in, |tally| tally.held + tally.gone), 0);
+    let waits = play_all(false, false);
+    assert!(told(&waits, |tally| tally.held) > 0);
+    assert_eq!(
+        told(&waits, |tally| tally.marked + tally.let_in + tally.gone),
+        0
+    );
+    let lost = play_all(true, true);
+    assert!(told(&lost, |tally| tally.gone) > 0);
+    assert_eq!(told(&lost, |tally| tally.handed_in + tally.marked), 0);
+    say(format!("{marked} entries came late, and are marked"));
 }
 
 /// medic/cht-core#8093: a server restored from a backup never got back what phones had sent
