@@ -21,6 +21,7 @@
 #![allow(clippy::wildcard_enum_match_arm)]
 
 mod acts;
+mod answers;
 pub mod authority;
 pub mod cargo;
 pub mod chance;

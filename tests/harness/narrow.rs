@@ -9,16 +9,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use names::{ChangeHash, DocumentId, Reason};
-use node::{Errand, Input, Lane, Ran, Ticket, review};
+use node::{Lane, Ticket, review};
 use protocol::{
-    Statement,
-    directory::{HandedInLine, Purge},
-    narrow::{Answer, Ask, LACKING_LINES_MAX, PartName, PurgeReceipt, Told},
+    directory::HandedInLine,
+    narrow::{Answer, Ask, LACKING_LINES_MAX, PartName, PurgeReceipt},
 };
 
 use crate::{
     chance::Chance,
-    evidence::changes_of,
     network::{End, WireId},
     oracle::Oracle,
     station::Station,
@@ -27,8 +25,6 @@ use crate::{
     world::{Event, Inner, World},
 };
 
-/// How often in a hundred a part comes twice, as when its answer was not heard.
-const TWICE_PERCENT: u64 = 15;
 /// Conversations broken off on purpose in one run, so that every run ends.
 const BREAKS_MAX: u64 = 8;
 /// How often a device that has destroyed its keys tries to tell the centre, and how long it waits.
@@ -79,14 +75,14 @@ pub(crate) struct Narrow {
     turned_away: BTreeSet<WireId>,
     /// The conversation of each edge, as far as it has one.
     talks: BTreeMap<usize, Talk>,
-    /// What the centre will have answered when it has kept something: on which wire, what, and
-    /// which changes it then has.
-    owed: BTreeMap<Ticket, Owed>,
+    /// What the centre answers once it has kept something.
+    pub(crate) owed: BTreeMap<Ticket, Owed>,
     broken: u64,
-    chance: Chance,
+    pub(crate) chance: Chance,
 }
 
-type Owed = (WireId, Answer, Vec<(DocumentId, ChangeHash)>);
+/// What the centre will have answered: on which wire, what, and which changes it then has.
+pub(crate) type Owed = (WireId, Answer, Vec<(DocumentId, ChangeHash)>);
 
 impl Narrow {
     /// Nobody speaks.
@@ -174,7 +170,7 @@ impl World {
         self.say_narrow(wire, End::Centre, ask.encode());
     }
 
-    fn say_narrow(&mut self, wire: WireId, to: End, frame: Vec<u8>) {
+    pub(crate) fn say_narrow(&mut self, wire: WireId, to: End, frame: Vec<u8>) {
         let now = self.agenda.now();
         let number = self.station_at(wire, to.other()).unwrap_or(CENTRE);
         self.trace.note(now, number, "says narrowly", &frame, || {
@@ -235,102 +231,8 @@ impl World {
         true
     }
 
-    /// The centre is asked something.
-    fn answer_narrow(&mut self, wire: WireId, edge: usize, frame: &[u8]) {
-        let asked = Ask::decode(frame).and_then(|ask| self.try_answer(wire, edge, ask));
-        let answer = match asked {
-            Ok(answer) => answer,
-            Err(reason) => Some(Answer::Refused(reason)),
-        };
-        if let Some(answer) = answer {
-            self.say_narrow(wire, End::Edge, answer.encode());
-        }
-    }
-
-    /// What the centre answers; nothing while it has to keep something first.
-    fn try_answer(
-        &mut self,
-        wire: WireId,
-        edge: usize,
-        ask: Ask,
-    ) -> Result<Option<Answer>, Reason> {
-        let now = self.agenda.now();
-        let key = self.stations.get(edge + 1).map(|s| s.device().public());
-        let device = key.map(|key| protocol::signed::device_id(&key));
-        let centre = self.stations.first().ok_or(Reason::Stopping)?;
-        let running = centre.running.as_ref().ok_or(Reason::Stopping)?;
-        let (device, directory) = (device.ok_or(Reason::NotFound)?, running.node.directory());
-        directory.signer(&device)?;
-        match ask {
-            Ask::Time => Ok(Some(Answer::Time(Told {
-                now: centre.clock(now),
-                revoked: directory.revocation(&device),
-            }))),
-            _ if !directory.is_revoked(&device) => Err(Reason::NotAllowed),
-            Ask::Renew => Err(Reason::Revoked),
-            Ask::Lacking(lines) => {
-                let snapshot = centre.snapshot().ok_or(Reason::Stopping)?;
-                let lacking = review::beyond(&snapshot, &lines);
-                let lacking = lacking.map_err(|_| Reason::CannotOpen)?;
-                Ok(Some(Answer::Lacking(lacking)))
-            }
-            Ask::HandIn(part) => {
-                let changes = changes_of(&part).into_iter();
-                let changes = changes.map(|(document, _, _, hash)| (document, hash));
-                let answer = Answer::Received(PartName::of(&part));
-                let ticket = self.ticket();
-                let owed = (wire, answer, changes.collect());
-                self.narrow.owed.insert(ticket, owed);
-                let again = self.narrow.chance.percent(TWICE_PERCENT);
-                let again = again.then(|| (self.ticket(), part.clone()));
-                for (ticket, part) in [(ticket, part)].into_iter().chain(again) {
-                    let errand = Errand::HandIn { device, part };
-                    self.push(CENTRE, Input::Errand { ticket, errand });
-                }
-                Ok(None)
-            }
-            Ask::Purged(receipt) => {
-                if receipt.verify(&directory.tenant())? != device {
-                    return Err(Reason::NotAllowed);
-                }
-                if directory.purged(&device).is_some() {
-                    return Ok(Some(Answer::Noted));
-                }
-                let said = Statement::DevicePurged(Purge { device });
-                let said = self.authority.say(said, now);
-                let ticket = self.tell(CENTRE, said).ok_or(Reason::NotSaved)?;
-                let owed = (wire, Answer::Noted, Vec::new());
-                self.narrow.owed.insert(ticket, owed);
-                Ok(None)
-            }
-        }
-    }
-
-    /// The centre has kept a part, or has not.
-    pub(crate) fn part_was_kept(&mut self, ticket: Ticket, result: &Result<Ran, Reason>) {
-        let Some((wire, answer, changes)) = self.narrow.owed.remove(&ticket) else {
-            return;
-        };
-        let answer = match result {
-            Ok(_) => {
-                self.tally.handed_in += 1;
-                if let Some(promises) = self.promises.first_mut() {
-                    promises.received(changes);
-                }
-                self.plan_review();
-                answer
-            }
-            Err(reason) => Answer::Refused(*reason),
-        };
-        self.say_narrow(wire, End::Edge, answer.encode());
-    }
-
-    /// A node has kept a statement: the centre that a device has destroyed its keys, or a device that
-    /// it is revoked.
+    /// A device's node has kept that it is revoked.
     pub(crate) fn stated_in_narrow(&mut self, number: usize, ticket: Ticket) {
-        if let Some((wire, answer, _)) = self.narrow.owed.remove(&ticket) {
-            return self.say_narrow(wire, End::Edge, answer.encode());
-        }
         let Some(edge) = number.checked_sub(1) else {
             return;
         };

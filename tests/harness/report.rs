@@ -165,12 +165,30 @@ impl Totals {
         self.runs.iter().map(|(tally, _)| of(tally)).sum()
     }
 
+    /// What came of the work of revoked devices.
+    fn say_of_revoked(&self, row: &mut Row<'_>) -> fmt::Result {
+        row("parts that were handed in", self.column(|t| t.handed_in))?;
+        row("hand-ins broken off", self.column(|t| t.broken_off))?;
+        row("changes let in late", self.column(|t| t.let_in))?;
+        row("entries marked as late", self.column(|t| t.marked))?;
+        row("entries that nobody let in", self.column(|t| t.held))?;
+        row("writes refused as revoked", self.column(|t| t.refused_late))?;
+        row("devices purged", self.column(|t| t.purged))?;
+        row(
+            "  of which the centre knows",
+            self.column(|t| t.told_purged),
+        )
+    }
+
     fn column(&self, of: impl Fn(&Tally) -> u64) -> Column {
         let mut values: Vec<u64> = self.runs.iter().map(|(tally, _)| of(tally)).collect();
         values.sort_unstable();
         Column(values)
     }
 }
+
+/// Says one row of the table: its name, and the figure of every run.
+type Row<'r> = dyn FnMut(&str, Column) -> fmt::Result + 'r;
 
 /// One figure of every run, in order.
 struct Column(Vec<u64>);
@@ -228,17 +246,7 @@ impl fmt::Display for Totals {
         row("documents at the centre", self.column(|t| t.documents))?;
         row("changes at the centre", self.column(|t| t.changes))?;
         row("entries lost with their only disk", self.column(|t| t.gone))?;
-        row("parts that were handed in", self.column(|t| t.handed_in))?;
-        row("hand-ins broken off", self.column(|t| t.broken_off))?;
-        row("changes let in late", self.column(|t| t.let_in))?;
-        row("entries marked as late", self.column(|t| t.marked))?;
-        row("entries that nobody let in", self.column(|t| t.held))?;
-        row("writes refused as revoked", self.column(|t| t.refused_late))?;
-        row("devices purged", self.column(|t| t.purged))?;
-        row(
-            "  of which the centre knows",
-            self.column(|t| t.told_purged),
-        )?;
+        self.say_of_revoked(&mut row)?;
         row(
             "receipts looked up at the centre",
             self.column(|t| t.receipts),

@@ -170,6 +170,7 @@ impl World {
         if number == CENTRE && self.revoked.saying == Some(ticket) {
             self.revoked.saying = None;
         }
+        self.purge_was_kept(ticket);
         self.stated_in_narrow(number, ticket);
         self.stated_in_review(ticket);
     }
