@@ -27,11 +27,14 @@ use crate::{
 
 /// Conversations broken off on purpose in one run, so that every run ends.
 const BREAKS_MAX: u64 = 8;
+/// How long at most one of both sides is down that dies in a conversation: where people are quick, no
+/// fault would find anything to strike while the centre is away for longer.
+const DOWN_MAX_MS: u64 = 5_000;
 /// How often a device that has destroyed its keys tries to tell the centre, and how long it waits.
 const TELLS_MAX: u32 = 8;
 const TELLS_AGAIN_MS: i64 = 5_000;
 /// The other end of a conversation that is closed hears of it after this long.
-const HEARD_MS: i64 = 2_000;
+pub(crate) const HEARD_MS: i64 = 2_000;
 
 /// What a device waits for.
 #[derive(Debug)]
@@ -209,7 +212,7 @@ impl World {
         }
         self.narrow.broken += 1;
         self.tally.broken_off += 1;
-        let down_ms = self.narrow.chance.span_ms(100, 60_000);
+        let down_ms = self.narrow.chance.span_ms(100, DOWN_MAX_MS);
         let dies = match self.narrow.chance.below(4) {
             0 => edge + 1,
             1 => CENTRE,

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use names::{ChangeHash, DeviceId, DocumentId, EntryId, Mark};
+use names::{ChangeHash, DeviceId, DocumentId, EntryId, Mark, Reason};
 use node::{NotDone, Opener, Output, Saved, Ticket, errand};
 use protocol::{Frame, Statement, directory::Revocation, signed::device_id};
 
@@ -15,6 +15,7 @@ use crate::{
     chance::Chance,
     evidence::{Evidence, signed_by},
     faults::FaultPlan,
+    narrow::HEARD_MS,
     network::WireId,
     oracle::Oracle,
     people::Kept,
@@ -28,8 +29,6 @@ use crate::{
 const AGAIN_MS: i64 = 1_000;
 /// How soon somebody sees at the latest that a centre which came back has forgotten a revocation.
 const SEEN_MS: u64 = 600_000;
-/// The other end of a conversation that is closed hears of it after this long.
-const HEARD_MS: i64 = 2_000;
 
 /// What there is of the revocation of a run.
 #[derive(Debug)]
@@ -183,31 +182,27 @@ impl World {
         if number == CENTRE {
             return self.note_what_is_known();
         }
-        let saved = |output: &&Output| match output {
-            Output::Answer { result, .. } => {
-                matches!(
-                    result,
+        for output in outputs.iter().filter(|_| knew) {
+            let why = match output {
+                Output::Answer { result, .. } => match result {
                     Ok(Saved {
-                        change: Some(_),
-                        ..
-                    })
-                )
-            }
-            Output::Transferred { result, .. } => result.is_ok(),
-            _ => false,
-        };
-        if knew && outputs.iter().any(|output| saved(&output)) {
+                        change: Some(_), ..
+                    }) => "has written",
+                    Err(NotDone::Reason(Reason::Revoked)) => {
+                        self.tally.refused_late += 1;
+                        continue;
+                    }
+                    Err(NotDone::Reason(reason)) if *reason != Reason::Busy => reason.name(),
+                    // It was saved before, or was being decided on.
+                    Ok(_) | Err(_) => continue,
+                },
+                Output::Transferred { result: Ok(_), .. } => "has transferred a case",
+                _ => continue,
+            };
             let name = station_name(number);
-            let words = format!("{name} has written, and knew that it is revoked");
+            let words = format!("{name} knows that it is revoked, and answers: {why}");
             self.fail(Oracle::Standing, words);
         }
-        let late = |output: &&Output| match output {
-            Output::Answer { result, .. } => {
-                matches!(result, Err(NotDone::Reason(names::Reason::Revoked)))
-            }
-            _ => false,
-        };
-        self.tally.refused_late += outputs.iter().filter(late).count() as u64;
     }
 
     /// The centre has taken a turn. When it has come to know of the revocation, what the device has
