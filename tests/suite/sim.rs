@@ -173,6 +173,34 @@ fn what_a_revoked_device_wrote_out_of_touch_is_let_in_and_marked_or_waits() {
     say(format!("{marked} entries came late, and are marked"));
 }
 
+/// A centre that comes back from before a hand-in has forgotten what it had answered for. A device that
+/// has not destroyed its keys yet hands it in again.
+#[test]
+fn a_restored_centre_is_handed_in_again_what_it_has_forgotten() {
+    let day_ms = 24 * 3_600_000;
+    let mut again = 0;
+    for (seed, mut plan) in revoking_plans(false).take(6) {
+        plan.revocation.purges_after_ms = 100 * day_ms;
+        let acts = plan.acts;
+        let mut world = World::new(seed, plan, Print::Nothing);
+        world.begin();
+        world.work(5);
+        let backup = world.copy_of(CENTRE).unwrap();
+        world.work(2 * acts);
+        let handed_in = world.look_at(CENTRE).unwrap().handed_in;
+        world.restore(CENTRE, 1_000, &backup);
+        world.come_to_rest();
+        assert_eq!(world.failure(), None, "seed {seed}");
+        assert_eq!(world.tally().purged, 1, "seed {seed}");
+        let now = world.look_at(CENTRE).unwrap();
+        let mut lost = handed_in.iter();
+        let lost = lost.find(|(document, change)| !now.keeps(*document, *change));
+        assert_eq!(lost, None, "seed {seed}");
+        again += handed_in.len();
+    }
+    assert!(again > 20, "too little to show anything: {again} changes");
+}
+
 /// medic/cht-core#8093: a server restored from a backup never got back what phones had sent
 /// since, because they believed that it had it. Here it comes back by itself, and nothing else
 /// moves.
