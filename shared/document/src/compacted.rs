@@ -4,8 +4,9 @@
 //! Automerge saved is loaded in less than half of that. The form is a cache. The changes stay the
 //! truth and are judged at every opening as if it were not there; it is used only when every change
 //! in it is among those that were accepted, and what has come since is merged into it. Loading
-//! compares the hashes of all changes in it, so what is loaded says what they say. Where it does
-//! not fit, is damaged or cannot be loaded, the document is made from its changes.
+//! puts all changes in it together again and compares the hashes of the newest, which cover all
+//! others; how they are laid out is trusted, since this program wrote it and the store seals it.
+//! Where it does not fit, is damaged or cannot be loaded, the document is made from its changes.
 
 use std::collections::BTreeSet;
 
@@ -26,10 +27,14 @@ const CHANGES_MIN: usize = 8;
 const SHARE: usize = 4;
 
 impl Document {
-    /// Gives a new document a compacted form to begin from. It is looked at when the first changes
-    /// come, and not used if they are not those that it was made from.
-    pub fn offer(&mut self, form: Vec<u8>) {
-        self.offered = (form.len() <= COMPACTED_BYTES_MAX).then_some(form);
+    /// Gives a new document a compacted form of so many changes to begin from; an empty one tells
+    /// that none could be made of them. It is looked at when the first changes come, and not used if
+    /// they are not those that it was made from.
+    pub fn offer(&mut self, changes: usize, form: Vec<u8>) {
+        self.compacted = changes;
+        if !form.is_empty() {
+            self.offered = Some(form).filter(|form| form.len() <= COMPACTED_BYTES_MAX);
+        }
     }
 
     /// How many changes are in the compacted form that was used or made last; the genesis is not
@@ -38,24 +43,36 @@ impl Document {
         self.compacted
     }
 
-    /// A compacted form to be kept, if enough has come since the last: it was loaded back. None of a
+    /// Whether so much has come since the last compacted form that another should be made. Never of a
     /// document of which something is left out.
-    pub fn compact(&mut self) -> Option<Vec<u8>> {
-        let changes = self.changes() - 1;
-        let since = changes.saturating_sub(self.compacted);
+    pub fn is_form_due(&self) -> bool {
+        let since = (self.changes() - 1).saturating_sub(self.compacted);
         let is_whole = self.left_out.is_empty() && self.early.is_empty();
-        if !is_whole || since < CHANGES_MIN.max(self.compacted / SHARE) {
-            return None;
-        }
-        // Should it come to nothing, the next try is as far away as if it had not.
-        self.compacted = changes;
-        let form = saved(&self.auto)?;
-        (form.len() <= COMPACTED_BYTES_MAX).then_some(form)
+        is_whole && since >= CHANGES_MIN.max(self.compacted / SHARE)
+    }
+
+    /// A compacted form to be kept, with the number of its changes, if one is due; it was loaded
+    /// back. Where none can be made it is empty: the next try is as far away as if it could.
+    pub fn compact(&mut self) -> Option<(usize, Vec<u8>)> {
+        self.skip_form().map(|changes| {
+            let form = saved(&self.auto).filter(|form| form.len() <= COMPACTED_BYTES_MAX);
+            (changes, form.unwrap_or_default())
+        })
+    }
+
+    /// Goes without the compacted form that is due, as if it could not be made; answers of how many
+    /// changes it would have been.
+    pub fn skip_form(&mut self) -> Option<usize> {
+        self.is_form_due().then(|| {
+            self.compacted = self.changes() - 1;
+            self.compacted
+        })
     }
 
     /// Begins from a compacted form: gives back those of the accepted changes that are still to be
     /// merged. All of them, if it is of no use. The document must hold nothing else.
     pub(crate) fn adopt(&mut self, form: &[u8], accepted: Vec<Candidate>) -> Vec<Candidate> {
+        self.compacted = 0;
         let loaded = guard(|| Automerge::load_with_options(form, encoding()));
         let Ok(auto) = loaded else {
             return accepted;

@@ -206,7 +206,7 @@ impl<S: Store> Node<S> {
         self.try_opening(turn, document)?;
         let id = JobId(self.desk.next_job);
         self.desk.next_job += 1;
-        let summarises = matches!(task, Task::Summarise);
+        let summarises = matches!(task, Task::Summarise { .. });
         self.desk.jobs.insert(id, (document, summarises));
         turn.say(Output::Open(Job {
             id,
@@ -340,8 +340,8 @@ impl<S: Store> Node<S> {
             self.wait_for_centre(turn, document, slot, written)?;
         }
         // The summary was made from what was open plus this change; if more has come since, it
-        // is behind.
-        let fresh = before == summary.arrivals;
+        // is behind. A compacted form that is due is made with the next one, not while a person waits.
+        let fresh = before == summary.arrivals && !summary.is_form_due;
         self.keep_summary(turn, document, summary, summary.arrivals + 1, fresh);
         Ok(Ok(()))
     }

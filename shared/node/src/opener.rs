@@ -5,6 +5,8 @@
 //! for a while, with the number of bundles it was made from, so that the next job on it reads only
 //! what has come since.
 
+mod arrived;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -13,21 +15,18 @@ use std::{
 use document::{Document, Performed};
 use domain::{By, Command, Flaw, FlawAt, Refusal, State};
 use names::{ActorId, ChangeHash, DocumentId, EntryId, Kind, Mark, Moment, Reason};
-use protocol::{bundle::Bundle, directory::Directory};
+use protocol::directory::Directory;
 use store::{Snapshot, Table};
 
+use self::arrived::Arrived;
 use crate::{
-    bundle,
-    draft::{decode_row, read_arrivals, read_row},
+    draft::read_row,
     input::JobId,
     rows::{CompactedRow, DocumentRow},
     standing::Authored,
     trying::PROGRAM,
     views,
 };
-
-/// Bundles read at once while a document is brought up to date: 32 MiB at the worst.
-const BUNDLES_READ: usize = 32;
 
 /// A document to be opened, and what for.
 #[derive(Clone)]
@@ -42,9 +41,26 @@ pub struct Job {
 #[derive(Clone)]
 pub(crate) enum Task {
     /// To bring its summary up to date.
-    Summarise,
+    Summarise {
+        /// What becomes of a compacted form that is due.
+        form: FormDue,
+        /// Whether it may wait a little for what is being passed on.
+        rests: bool,
+    },
     /// To carry out a person's command.
     Perform(Box<Performance>),
+}
+
+/// What becomes of a compacted form that is due. To make one is to have Automerge do with a peer's
+/// changes what it never did before, so it is made under a mark alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FormDue {
+    /// It is made.
+    Made,
+    /// It stays due.
+    Stays,
+    /// It is gone without: the program ended while this document was opened, or its form made.
+    GivenUp,
 }
 
 /// A person's command on its way to become a change.
@@ -88,8 +104,11 @@ pub(crate) struct Summarised {
     pub(crate) json: Vec<u8>,
     /// Changes that could not be opened and were left out.
     pub(crate) flaws: usize,
-    /// A compacted form of the document, where the one that is kept is far behind.
-    pub(crate) compacted: Option<Vec<u8>>,
+    /// A compacted form of the document and how many changes it has, to be kept; empty when there is
+    /// none of these.
+    pub(crate) form: Option<(usize, Vec<u8>)>,
+    /// Whether a compacted form should be made.
+    pub(crate) is_form_due: bool,
 }
 
 /// A document as it is shown.
@@ -147,7 +166,7 @@ impl Opener {
             Err(reason) => return Opened(Ending::Failed(reason)),
         };
         let ending = match &job.task {
-            Task::Summarise => Ending::Summarised(hot.summarise()),
+            Task::Summarise { form, .. } => Ending::Summarised(hot.summarise(*form)),
             Task::Perform(performance) => hot.perform(performance),
         };
         Opened(ending)
@@ -254,8 +273,8 @@ impl Opener {
         if !self.hot.contains_key(&document) {
             self.make_room();
             let mut new = Document::new(kind)?;
-            if let Some(form) = compacted(snapshot, document) {
-                new.offer(form);
+            if let Some(row) = compacted(snapshot, document) {
+                new.offer(usize::try_from(row.changes).unwrap_or(usize::MAX), row.form);
             }
             let empty = Hot {
                 document: new,
@@ -297,22 +316,16 @@ impl Hot {
     fn catch_up<P: Snapshot>(&mut self, snapshot: &P, document: DocumentId) -> Result<(), Reason> {
         loop {
             let from = self.arrivals;
-            let rows = read_arrivals(snapshot, Table::Bundle, document, from, BUNDLES_READ)
-                .map_err(|_| Reason::CannotOpen)?;
-            let Some((last, _)) = rows.last() else {
+            let Arrived {
+                bundles,
+                changes,
+                unread,
+                next,
+            } = Arrived::read(snapshot, document, from)?;
+            self.arrivals = next;
+            self.unread += unread;
+            if bundles.is_empty() {
                 return Ok(());
-            };
-            self.arrivals = last + 1;
-            let mut changes = Vec::new();
-            let mut bundles = Vec::new();
-            for (_, bytes) in &rows {
-                let bundle = bytes.as_ref().and_then(|bytes| read_bundle(bytes));
-                let Some((bundle, of)) = bundle else {
-                    self.unread += 1;
-                    continue;
-                };
-                bundles.push((bundle, changes.len()..changes.len() + of.len()));
-                changes.extend(of);
             }
             // What was folded since it was last used comes once more.
             let new = changes
@@ -333,15 +346,26 @@ impl Hot {
         }
     }
 
-    fn summarise(&mut self) -> Summarised {
+    fn summarise(&mut self, form: FormDue) -> Summarised {
         let summary = self.document.summary();
+        // What is not seen may be in the form that is kept.
+        let is_whole = self.unread == 0;
+        let form = match form {
+            FormDue::Made if is_whole => self.document.compact(),
+            FormDue::GivenUp if is_whole => {
+                let changes = self.document.skip_form();
+                changes.map(|changes| (changes, Vec::new()))
+            }
+            FormDue::Made | FormDue::GivenUp | FormDue::Stays => None,
+        };
         Summarised {
             arrivals: self.arrivals,
             version: summary.version,
             // A summary is plain data; what cannot be written as JSON is not in it.
             json: serde_json::to_vec(&summary).unwrap_or_default(),
             flaws: self.left_out + self.unread,
-            compacted: self.document.compact().filter(|_| self.unread == 0),
+            form,
+            is_form_due: is_whole && self.document.is_form_due(),
         }
     }
 
@@ -360,7 +384,7 @@ impl Hot {
         match document::perform(&mut self.document, *actor, command, *entry, by, *now) {
             Ok(Some(performed)) => {
                 self.tentative = Some(performed.header.hash);
-                let summary = self.summarise();
+                let summary = self.summarise(FormDue::Stays);
                 Ending::Performed { performed, summary }
             }
             Ok(None) => Ending::Recorded,
@@ -380,28 +404,23 @@ impl Job {
         self.document
     }
 
+    /// Whether it may wait a little for what is being passed on.
+    pub fn rests(&self) -> bool {
+        matches!(self.task, Task::Summarise { rests: true, .. })
+    }
+
     /// Whether a person is waiting for it.
     pub fn is_urgent(&self) -> bool {
         matches!(self.task, Task::Perform(_))
     }
 }
 
-/// Changes as they were written.
-type Chunks = Vec<(ChangeHash, Vec<u8>)>;
-
-/// A kept bundle and its changes; none when it is damaged.
-fn read_bundle(bytes: &[u8]) -> Option<(Bundle, Chunks)> {
-    let bundle = decode_row::<Bundle>(Table::Bundle, bytes).ok()?;
-    let changes = bundle::chunks(&bundle).ok()?;
-    Some((bundle, changes))
-}
-
 /// The compacted form that this program has kept of a document. One that is damaged is passed over:
 /// the document is made from its changes, and the form anew.
-fn compacted<P: Snapshot>(snapshot: &P, document: DocumentId) -> Option<Vec<u8>> {
+fn compacted<P: Snapshot>(snapshot: &P, document: DocumentId) -> Option<CompactedRow> {
     let row: Option<CompactedRow> =
         read_row(snapshot, Table::Compacted, document.as_ref(), 0).ok()?;
-    row.filter(|row| row.program == PROGRAM).map(|row| row.form)
+    row.filter(|row| row.program == PROGRAM)
 }
 
 fn kind_of<P: Snapshot>(snapshot: &P, document: DocumentId) -> Result<Kind, Reason> {
@@ -415,7 +434,7 @@ fn kind_of<P: Snapshot>(snapshot: &P, document: DocumentId) -> Result<Kind, Reas
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let task = match self.task {
-            Task::Summarise => "summarise",
+            Task::Summarise { .. } => "summarise",
             Task::Perform(_) => "perform",
         };
         write!(f, "Job({:?}, {task}, {})", self.id, self.document)

@@ -395,7 +395,10 @@ pub(crate) struct CompactedRow {
     /// The version of the program that made it: another one's Automerge may read it differently.
     #[n(0)]
     pub(crate) program: String,
-    /// What Automerge saved.
+    /// How many changes are in it; the genesis is not counted.
+    #[n(2)]
+    pub(crate) changes: u64,
+    /// What Automerge saved. Empty when it could not save so many, or when the program ended in it.
     #[cbor(n(1), with = "codec::wire")]
     pub(crate) form: Vec<u8>,
 }

@@ -5,14 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use names::{DocumentId, Moment, Reason};
+use names::{DocumentId, Moment, Reason, limits::TURN_BYTES_MAX};
 use store::{Store, StoreError, Table};
 
 use crate::{
     draft::unless_damaged,
     link::Link,
     node::Node,
-    opener::{Ending, Opened, Summarised, Task},
+    opener::{Ending, FormDue, Opened, Summarised, Task},
     output::{Notice, Output},
     rows::{CompactedRow, SummaryRow},
     trying,
@@ -58,7 +58,11 @@ impl<S: Store> Node<S> {
             if let Some(row) = row.filter(|row| self.is_readable(row)) {
                 self.stale.remove(&document);
                 self.desk.summarising.insert(document);
-                self.request(turn, document, row.kind, Task::Summarise)?;
+                let task = Task::Summarise {
+                    form: FormDue::GivenUp,
+                    rests: false,
+                };
+                self.request(turn, document, row.kind, task)?;
                 return Ok(true);
             }
             self.acquit(document);
@@ -90,13 +94,24 @@ impl<S: Store> Node<S> {
         if self.try_suspect(turn)? {
             return Ok(());
         }
+        let is_backlog = self.stale.len() >= SUMMARIES_AT_ONCE;
         for document in self.next_to_summarise(turn)? {
             self.stale.remove(&document);
-            self.desk.wanted.remove(&document);
+            let is_wanted = self.desk.wanted.remove(&document);
             let row = unless_damaged(turn.draft.document(document))?;
             if let Some(row) = row.flatten() {
                 self.desk.summarising.insert(document);
-                self.request(turn, document, row.kind, Task::Summarise)?;
+                self.mark(turn, document)?;
+                let is_marked = self.trying.is_marked(&document);
+                let task = Task::Summarise {
+                    form: if is_marked {
+                        FormDue::Made
+                    } else {
+                        FormDue::Stays
+                    },
+                    rests: !is_wanted && !is_backlog,
+                };
+                self.request(turn, document, row.kind, task)?;
             }
         }
         Ok(())
@@ -126,7 +141,7 @@ impl<S: Store> Node<S> {
             let more = stale.iter().filter(known).filter(idle);
             let more: Vec<DocumentId> = more.take(SUMMARIES_KEPT_AT_ONCE).copied().collect();
             for document in more {
-                self.mark(turn, document)?;
+                self.mark_anyway(turn, document);
                 self.trying.ready.insert(document);
                 next.push(document);
             }
@@ -162,9 +177,14 @@ impl<S: Store> Node<S> {
     /// Keeps summaries that were made: with whatever else this turn writes, or once many have
     /// gathered or nothing more is being made. Until then their documents stay marked.
     fn keep_summaries(&mut self, turn: &mut Turn<S::Snapshot>) -> Result<(), StoreError> {
+        let forms = self.desk.summarised.iter().map(|(_, summary)| {
+            let form = summary.form.as_ref();
+            form.map_or(0, |(_, form)| form.len())
+        });
         let is_time = turn.draft.has_writes()
             || self.desk.summarising.is_empty()
-            || self.desk.summarised.len() >= SUMMARIES_KEPT_AT_ONCE;
+            || self.desk.summarised.len() >= SUMMARIES_KEPT_AT_ONCE
+            || forms.sum::<usize>() >= TURN_BYTES_MAX;
         if !is_time {
             return Ok(());
         }
@@ -174,6 +194,7 @@ impl<S: Store> Node<S> {
             }
             let row = unless_damaged(turn.draft.document(document))?.flatten();
             let fresh = row.is_some_and(|row| row.arrivals == summary.arrivals);
+            let fresh = fresh && !summary.is_form_due;
             self.keep_summary(turn, document, &summary, summary.arrivals, fresh);
         }
         self.clear_marks(turn);
@@ -226,9 +247,10 @@ impl<S: Store> Node<S> {
             json,
         };
         turn.draft.put(Table::Summary, document.0, 0, &row);
-        if let Some(form) = &summary.compacted {
+        if let Some((changes, form)) = &summary.form {
             let row = CompactedRow {
                 program: trying::PROGRAM.to_owned(),
+                changes: *changes as u64,
                 form: form.clone(),
             };
             turn.draft.put(Table::Compacted, document.0, 0, &row);

@@ -94,6 +94,11 @@ impl Trying {
         self.aside.contains_key(document)
     }
 
+    /// Whether a document has a mark, and is no suspect.
+    pub(crate) fn is_marked(&self, document: &DocumentId) -> bool {
+        self.marked.contains(document) && !self.suspects.contains_key(document)
+    }
+
     /// Makes a suspect again of the next document whose time aside is over, if there is no other.
     pub(crate) fn take_up(&mut self, now: Moment) {
         let began = *self.began.get_or_insert(now);
@@ -181,17 +186,24 @@ impl<S: Store> Node<S> {
         turn: &mut Turn<S::Snapshot>,
         document: DocumentId,
     ) -> Result<(), StoreError> {
-        let suspect = self.trying.suspects.get(&document);
+        let is_suspect = self.trying.suspects.contains_key(&document);
         let is_marked = self.trying.marked.contains(&document);
-        if suspect.is_some() || (!is_marked && has_unopened(&turn.draft, document)?) {
-            let row = TryingRow {
-                tries: suspect.map_or(1, |tries| tries.saturating_add(1)),
-                program: PROGRAM.to_owned(),
-            };
-            turn.draft.put(Table::Job, document.0, 0, &row);
-            self.trying.marked.insert(document);
+        if is_suspect || (!is_marked && has_unopened(&turn.draft, document)?) {
+            self.mark_anyway(turn, document);
         }
         Ok(())
+    }
+
+    /// Makes the mark of a document, also when all of it was opened here before: its compacted form
+    /// may be due, and to make that is as new to the program.
+    pub(crate) fn mark_anyway(&mut self, turn: &mut Turn<S::Snapshot>, document: DocumentId) {
+        let suspect = self.trying.suspects.get(&document);
+        let row = TryingRow {
+            tries: suspect.map_or(1, |tries| tries.saturating_add(1)),
+            program: PROGRAM.to_owned(),
+        };
+        turn.draft.put(Table::Job, document.0, 0, &row);
+        self.trying.marked.insert(document);
     }
 
     /// Takes the marks away of openings that have ended.

@@ -301,14 +301,16 @@ pub fn opening_of<P: Snapshot>(snapshot: &P, document: DocumentId) -> Result<Ope
     })
 }
 
-/// Whether a document may be opened before a turn has asked for it: it was opened here as it is,
-/// and nothing is being opened under a mark, which would be blamed for what happens meanwhile.
+/// Whether a document may be opened before a turn has asked for it: as of the last turn it was opened
+/// here as it is, has left no scope, and nothing was being opened under a mark, which would be blamed
+/// for what happens meanwhile.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub fn may_open_ahead<P: Snapshot>(snapshot: &P, document: DocumentId) -> Result<bool, StoreError> {
     let is_opened = opening_of(snapshot, document)? == Opening::Opened;
-    Ok(is_opened && !trying::any_marks(snapshot)?)
+    let has_left = snapshot.get(Table::Transfer, document.as_ref(), 0)?;
+    Ok(is_opened && has_left.is_none() && !trying::any_marks(snapshot)?)
 }
 
 /// The scopes a document stands in; empty when it is not here.

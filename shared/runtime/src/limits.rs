@@ -101,12 +101,12 @@ pub(crate) const NOTICES_MAX: usize = 1_024;
 pub(crate) const OPENER_DOCUMENTS_MAX: usize = 128;
 /// Opener threads. More than the cores only compete with the node's own thread.
 pub(crate) const OPENERS_MAX: usize = 4;
-/// How long a summary waits before it is made: what has just come from one site is on its way to
+/// How long a summary waits before it is made, where few are to be made: what has just come from one site is on its way to
 /// others then, which takes a few milliseconds of the same cores. Lists show it well within the
 /// second that the design asks for.
 pub(crate) const SUMMARY_REST: Duration = Duration::from_millis(10);
-/// The longest sleep of the node's thread, and of an opener's: a clock that was set is noticed within
-/// it.
+/// The longest sleep of the node's thread: a clock that was set is noticed within it. An opener's is
+/// as long.
 pub(crate) const SLEEP_MAX: Duration = Duration::from_secs(30);
 
 /// How long a stop waits for what was said to reach its peers.

@@ -61,6 +61,11 @@ impl<P> Work<P> {
         }
     }
 
+    /// Whether it may wait a little for others to be through.
+    fn rests(&self) -> bool {
+        matches!(self, Work::Job(_, job) if job.rests())
+    }
+
     /// Whether a person waits for it.
     fn is_urgent(&self) -> bool {
         match self {
@@ -70,8 +75,8 @@ impl<P> Work<P> {
     }
 }
 
-/// What waits for one opener, with when it came. The node bounds its jobs, and whoever asks for
-/// views or commands bounds those.
+/// What waits for one opener, with when it came. The node bounds its jobs, whoever asks for views
+/// bounds those, and a document is prepared only when nothing waits.
 struct Queue<P> {
     waiting: Mutex<Waiting<P>>,
     changed: Condvar,
@@ -95,6 +100,11 @@ impl<P> Queue<P> {
 
     fn lock(&self) -> MutexGuard<'_, Waiting<P>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing waits.
+    fn is_idle(&self) -> bool {
+        self.lock().queue.is_empty()
     }
 
     /// Adds something to do; after a stop it is dropped, and whoever waits for it hears so.
@@ -124,8 +134,8 @@ impl<P> Queue<P> {
                 return None;
             }
             let oldest = waiting.queue.front().map(|(since, _)| *since);
-            let is_urgent = waiting.queue.iter().any(|(_, work)| work.is_urgent());
-            let rest = rest(oldest, is_urgent);
+            let rests = waiting.queue.iter().all(|(_, work)| work.rests());
+            let rest = rest(oldest, rests);
             if rest.is_zero() {
                 let place = best(&waiting.queue);
                 return waiting.queue.remove(place).map(|(_, work)| work);
@@ -136,13 +146,13 @@ impl<P> Queue<P> {
     }
 }
 
-/// For how long an opener has nothing to do, by when the oldest of its work came and whether a
-/// person waits for any of it.
-fn rest(oldest: Option<Instant>, is_urgent: bool) -> Duration {
+/// For how long an opener has nothing to do, by when the oldest of its work came and whether all of
+/// it may rest.
+fn rest(oldest: Option<Instant>, rests: bool) -> Duration {
     match oldest {
         None => SLEEP_MAX,
-        Some(_) if is_urgent => Duration::ZERO,
-        Some(since) => SUMMARY_REST.saturating_sub(since.elapsed()),
+        Some(since) if rests => SUMMARY_REST.saturating_sub(since.elapsed()),
+        Some(_) => Duration::ZERO,
     }
 }
 
@@ -212,9 +222,14 @@ impl<P: Snapshot> Openers<P> {
         self.put(Work::Job(snapshot, job));
     }
 
-    /// Opens a document while the command on it goes through the node.
+    /// Opens a document while the command on it goes through the node, if its opener has nothing
+    /// else to do: an opener that is busy gains nothing by more work.
     pub(crate) fn prepare(&self, snapshot: Arc<P>, document: DocumentId) {
-        self.put(Work::Prepare(snapshot, document));
+        if let Some(queue) = self.of(document)
+            && queue.is_idle()
+        {
+            queue.put(Work::Prepare(snapshot, document));
+        }
     }
 
     /// Forgets what is held open of a document.
@@ -381,12 +396,12 @@ mod tests {
     #[test]
     fn a_summary_waits_a_little_and_nothing_else_does() {
         let now = Instant::now();
-        assert_eq!(rest(None, false), SLEEP_MAX);
-        let short = rest(Some(now), false);
+        assert_eq!(rest(None, true), SLEEP_MAX);
+        let short = rest(Some(now), true);
         assert!(!short.is_zero() && short <= SUMMARY_REST);
-        assert!(rest(Some(now), true).is_zero());
+        assert!(rest(Some(now), false).is_zero());
         let before = now.checked_sub(SUMMARY_REST);
-        assert!(rest(Some(before.expect("a machine that runs")), false).is_zero());
+        assert!(rest(Some(before.expect("a machine that runs")), true).is_zero());
     }
 
     #[test]

@@ -6,10 +6,10 @@ use super::{converge::play, *};
 use crate::compacted::{COMPACTED_BYTES_MAX, saved};
 
 /// A document made from these changes, and from a compacted form if one is given.
-fn made(kind: Kind, chunks: &[&[u8]], form: Option<Vec<u8>>) -> Document {
+fn made(kind: Kind, chunks: &[&[u8]], form: Option<(usize, Vec<u8>)>) -> Document {
     let mut doc = Document::new(kind).unwrap();
-    if let Some(form) = form {
-        doc.offer(form);
+    if let Some((changes, form)) = form {
+        doc.offer(changes, form);
     }
     assert_eq!(doc.apply(chunks), []);
     doc
@@ -44,7 +44,7 @@ fn check(kind: Kind, seed: u64) {
     let mut chance = Chance::new(seed);
     let part = chance.below(chunks.len() + 1);
     let begun = made(kind, &chunks[..part], None);
-    let form = saved(&begun.auto).unwrap();
+    let form = (begun.changes() - 1, saved(&begun.auto).unwrap());
     let mut plain = made(kind, &chunks, None);
     for at in (1..chunks.len()).rev() {
         chunks.swap(at, chance.below(at + 1));
@@ -89,7 +89,6 @@ fn a_form_that_does_not_fit_changes_nothing() {
     let other = much_written(100);
     let other: Vec<&[u8]> = other.iter().map(Vec::as_slice).collect();
     let misfits = [
-        Vec::new(),
         b"no document".to_vec(),
         cut,
         torn,
@@ -98,11 +97,10 @@ fn a_form_that_does_not_fit_changes_nothing() {
         form_of(Kind::CASE, &other),
         form_of(Kind::SESSION, &[]),
         Automerge::new().save(),
-        vec![0; COMPACTED_BYTES_MAX + 1],
     ];
     let plain = made(Kind::CASE, fewer, None);
     for misfit in misfits {
-        let doc = made(Kind::CASE, fewer, Some(misfit));
+        let doc = made(Kind::CASE, fewer, Some((1, misfit)));
         assert_eq!(doc.compacted(), 0);
         assert_eq!(doc.heads(), plain.heads());
         assert_eq!(doc.read(), plain.read());
@@ -116,7 +114,8 @@ fn a_form_is_made_when_enough_has_come() {
     let mut made_at = Vec::new();
     for number in 1..60 {
         replica.perform(&note("x"), entry(number)).unwrap();
-        if let Some(form) = replica.doc.compact() {
+        if let Some((changes, form)) = replica.doc.compact() {
+            assert_eq!(changes, replica.doc.changes() - 1);
             let loaded = Automerge::load(&form).unwrap();
             assert_eq!(loaded.get_heads(), replica.doc.auto.get_heads());
             made_at.push(replica.doc.changes() - 1);
@@ -124,6 +123,19 @@ fn a_form_is_made_when_enough_has_come() {
     }
     // Eight more each time, until a quarter of what there is comes to more than that.
     assert_eq!(made_at, [8, 16, 24, 32, 40, 50]);
+}
+
+#[test]
+fn what_could_not_be_compacted_is_not_tried_at_each_opening() {
+    let chunks = much_written(0);
+    let chunks: Vec<&[u8]> = chunks.iter().map(Vec::as_slice).collect();
+    for none in [Vec::new(), vec![0; COMPACTED_BYTES_MAX + 1]] {
+        let mut doc = Document::new(Kind::CASE).unwrap();
+        doc.offer(chunks.len(), none);
+        assert_eq!(doc.apply(&chunks), []);
+        assert!(!doc.is_form_due());
+    }
+    assert!(made(Kind::CASE, &chunks, None).is_form_due());
 }
 
 #[test]

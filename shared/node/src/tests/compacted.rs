@@ -79,6 +79,7 @@ fn a_form_that_does_not_fit_is_made_anew() {
     let of = |program: &str, form: &[u8]| {
         protocol::codec::encode(&CompactedRow {
             program: program.to_owned(),
+            changes: 8,
             form: form.to_vec(),
         })
     };

@@ -6,7 +6,7 @@ use store::{Batch, Store as _, Table};
 use super::*;
 use crate::{
     draft::read_row,
-    rows::{MetaRow, SummaryRow, TryingRow},
+    rows::{CompactedRow, MetaRow, SummaryRow, TryingRow},
     trying::{TRIES_MAX, WAITS_MS},
     views::Opening,
 };
@@ -140,6 +140,34 @@ fn nothing_is_opened_ahead_while_there_is_a_mark() {
     world.places[0].inbox.push_back(Input::TryAgain);
     world.run();
     assert!(ahead(&world, bad) && ahead(&world, good));
+}
+
+/// The program may have ended in making a compacted form, which nobody needs: the document is opened
+/// without, and it is not tried again with each entry.
+#[test]
+fn no_form_is_made_of_a_document_in_which_the_program_ended() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let case = world.open_case(1, "site:bath");
+    for _ in 0..8 {
+        world.note(1, case, "at the edge");
+    }
+    assert_eq!(end_while_opening(&mut world), [case]);
+    world.run();
+    assert_eq!(opening(&world, case), Opening::Opened);
+    let form = |world: &World| {
+        let snapshot = world.places[0].node.snapshot().unwrap();
+        let row: Option<CompactedRow> =
+            read_row(&snapshot, Table::Compacted, case.as_ref(), 0).unwrap();
+        row.map(|row| (row.changes, row.form.is_empty()))
+    };
+    assert_eq!(form(&world), Some((9, true)));
+    world.places[0].opener = Opener::new(16);
+    for _ in 0..7 {
+        world.note(0, case, "at the centre");
+    }
+    assert_eq!(form(&world), Some((9, true)));
+    world.note(0, case, "the eighth since");
+    assert_eq!(form(&world), Some((17, false)));
 }
 
 #[test]
