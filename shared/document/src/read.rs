@@ -175,9 +175,14 @@ impl Reading {
     }
 
     fn follow_entries(&mut self, auto: &Automerge, action: PatchAction) -> Option<()> {
-        let PatchAction::Insert { values, .. } = action else {
+        let PatchAction::Insert { index, values } = action else {
             return None;
         };
+        let is_moved = |flaw: &Flaw| matches!(flaw.at, FlawAt::Row(row) if row >= index as u64);
+        // What has no name is named by its place in the list, which this has moved.
+        if self.flaws.iter().any(is_moved) {
+            return None;
+        }
         for (value, id, _) in values.iter() {
             if value.to_objtype() != Some(ObjType::Map) {
                 return None;
@@ -189,7 +194,7 @@ impl Reading {
                     self.flaws.push(partly(&entry, reason));
                     self.take(&entry);
                 }
-                // Its flaw is named by its place in the list, which others may have moved.
+                // Its place is the list's, and not that of this patch.
                 Found::Nameless => return None,
                 Found::Unreadable(id, reason) => {
                     let at = FlawAt::Entry(id);

@@ -8,7 +8,7 @@ use domain::{FlawAt, Refusal};
 use names::Reason;
 
 use super::{
-    crafted::{on_top, set},
+    crafted::{inserted, on_top, set},
     *,
 };
 use crate::{preflight, testing::mend};
@@ -116,6 +116,30 @@ fn nobody_may_write_as_a_fixed_actor() {
     let by = |who| preflight::header(&on_top(who, &[], vec![set("room", "x", vec![])]));
     assert_eq!(by(fixed), Err(Reason::WrongActor));
     assert!(by(actor(1)).is_ok());
+}
+
+/// An entry whose id cannot be read is named by its place in the list, and what comes later may come
+/// to stand before it.
+#[test]
+fn a_nameless_entry_is_named_by_where_it_stands_in_the_end() {
+    let mut writer = Replica::new(Kind::CASE, 1);
+    let opened = writer.perform(&open_case(), entry(1)).unwrap();
+    let noted = writer.perform(&note("a note"), entry(2)).unwrap();
+    let mut places = Vec::new();
+    for who in [0, 9] {
+        let nameless = on_top(actor(who), &[], vec![inserted(None)]);
+        let chunks = [&nameless, &opened.chunk, &noted.chunk];
+        let mut together = Document::new(Kind::CASE).unwrap();
+        together.apply(&chunks.map(Vec::as_slice));
+        let mut one_by_one = Document::new(Kind::CASE).unwrap();
+        for chunk in chunks {
+            one_by_one.apply(&[chunk]);
+            one_by_one.view();
+        }
+        assert_eq!(one_by_one.read(), together.read());
+        places.extend(together.read().1.iter().map(|flaw| flaw.at));
+    }
+    assert_eq!(places, [FlawAt::Row(2), FlawAt::Row(0)]);
 }
 
 /// What two people wrote together, in the order in which it was merged.
