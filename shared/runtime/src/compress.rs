@@ -24,14 +24,14 @@ const OVERHEAD_MAX: usize = (FRAME_BYTES_MAX >> 8) + (4 << 10);
 pub(crate) const COMPRESSED_MAX: usize = FRAME_BYTES_MAX + OVERHEAD_MAX;
 
 /// One direction's compression.
-pub(crate) struct Compressor(Encoder<'static>);
+pub struct Compressor(Encoder<'static>);
 
 impl Compressor {
     /// A stream that has said nothing yet.
     ///
     /// # Errors
     /// [`LinkError::Ended`] when there is no memory for it.
-    pub(crate) fn new() -> Result<Compressor, LinkError> {
+    pub fn new() -> Result<Compressor, LinkError> {
         let mut encoder = Encoder::new(LEVEL).map_err(|_| LinkError::Ended)?;
         encoder
             .set_parameter(CParameter::WindowLog(WINDOW_LOG))
@@ -43,7 +43,7 @@ impl Compressor {
     ///
     /// # Errors
     /// [`LinkError::Ended`] when there is no memory for it.
-    pub(crate) fn frame(&mut self, frame: &[u8]) -> Result<Vec<u8>, LinkError> {
+    pub fn frame(&mut self, frame: &[u8]) -> Result<Vec<u8>, LinkError> {
         let mut input = InBuffer::around(frame);
         let mut compressed = Vec::with_capacity(frame.len() / 2);
         let mut step = vec![0; STEP];

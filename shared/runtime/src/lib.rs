@@ -40,11 +40,12 @@ mod testing;
 mod tls;
 
 pub use certificate::{CertificateAuthority, CertificateError, fingerprint};
+pub use compress::Compressor;
 pub use control::{Answer, ControlError, ControlServer, FolderLock, ask};
 pub use enrol::{EnrolError, Redeem, enrol};
 pub use handle::{Handle, PageOf};
 pub use hub::{Life, LinkStatus, Unreached, Whoami};
-pub use link::Traffic;
+pub use link::{LaneReader, LinkError, Traffic};
 pub use material::{CentreKeys, Material, MaterialError};
 pub use own::Leaving;
 pub use quic::{BindError, tell_purged};

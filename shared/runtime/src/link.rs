@@ -40,7 +40,7 @@ const FIRST_RESERVE: usize = 16 << 10;
 
 /// Why a conversation's streams failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum LinkError {
+pub enum LinkError {
     /// A stream began with no lane's number, or with one that was begun before.
     BadLane,
     /// A frame longer than any node sends, or an empty one.
@@ -336,8 +336,8 @@ async fn write<W: AsyncWrite + Unpin>(stream: &mut W, mut bytes: &[u8]) -> Resul
     Ok(())
 }
 
-/// The other end of [`write_lane`].
-pub(crate) struct LaneReader<R> {
+/// What reads one of a peer's streams, frame by frame.
+pub struct LaneReader<R> {
     lane: Lane,
     stream: R,
     decompressor: Option<Decompressor>,
@@ -347,8 +347,8 @@ impl<R: AsyncRead + Unpin> LaneReader<R> {
     /// Reads which lane a stream is for.
     ///
     /// # Errors
-    /// Those of [`read_lane`].
-    pub(crate) async fn begin(mut stream: R) -> Result<LaneReader<R>, LinkError> {
+    /// [`LinkError::BadLane`], [`LinkError::Ended`].
+    pub async fn begin(mut stream: R) -> Result<LaneReader<R>, LinkError> {
         let lane = read_lane(&mut stream).await?;
         Ok(LaneReader {
             lane,
@@ -358,7 +358,7 @@ impl<R: AsyncRead + Unpin> LaneReader<R> {
     }
 
     /// Which lane it is.
-    pub(crate) fn lane(&self) -> Lane {
+    pub fn lane(&self) -> Lane {
         self.lane
     }
 
@@ -366,7 +366,7 @@ impl<R: AsyncRead + Unpin> LaneReader<R> {
     ///
     /// # Errors
     /// [`LinkError`], after which the stream is of no more use.
-    pub(crate) async fn next(&mut self) -> Result<Option<(Vec<u8>, usize)>, LinkError> {
+    pub async fn next(&mut self) -> Result<Option<(Vec<u8>, usize)>, LinkError> {
         let Some(frame) = read_frame(&mut self.stream).await? else {
             return Ok(None);
         };
