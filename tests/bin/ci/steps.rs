@@ -43,6 +43,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: sim,
     },
     Step {
+        name: "fuzz",
+        checks: "every decoder holds for what a fuzzer makes up in some seconds",
+        run: fuzz,
+    },
+    Step {
         name: "docs",
         checks: "the documentation builds without a warning",
         run: docs,
@@ -113,6 +118,28 @@ fn sim() -> Result<Outcome, String> {
     ];
     let count = SEEDS_OF_CI.to_string();
     tool::run(tool::cargo(&args).args(["--count", &count]))?;
+    Ok(Outcome::Passed)
+}
+
+/// How long each target is tried here: after the first run they go on from what the runs before have
+/// found, and `cargo fuzz-all --seconds N` tries them for longer.
+const FUZZ_SECONDS: &str = "4";
+
+fn fuzz() -> Result<Outcome, String> {
+    if !tool::has("c++") {
+        return Ok(Outcome::Skipped("there is no C++ compiler".into()));
+    }
+    let args = [
+        "run",
+        "--quiet",
+        "--locked",
+        "--package",
+        "ridgeway-tests",
+        "--bin",
+        "fuzz-all",
+        "--",
+    ];
+    tool::run(tool::cargo(&args).args(["--seconds", FUZZ_SECONDS]))?;
     Ok(Outcome::Passed)
 }
 
