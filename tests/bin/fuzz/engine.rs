@@ -94,13 +94,20 @@ impl Engine {
             return Err("the fuzzer cannot be built".to_owned());
         }
         let program = folder.join(&machine).join("debug").join("decoders");
+        let scratch = folder.join("scratch");
+        // Of an earlier run; there may be none.
+        let _ = fs::remove_dir_all(&scratch);
+        fs::create_dir_all(&scratch).map_err(|error| words(&scratch, &error))?;
         Ok(Engine { program, folder })
     }
 
     /// The engine with a target.
     fn with(&self, target: &Target) -> Command {
         let mut engine = command(&self.program.display().to_string());
-        engine.env(TARGET, target.name).stdin(Stdio::null());
+        // Where it writes what it needs for a moment; it ends without clearing that away.
+        let scratch = self.folder.join("scratch");
+        engine.env(TARGET, target.name).env("TMPDIR", scratch);
+        engine.stdin(Stdio::null());
         engine
     }
 

@@ -10,12 +10,20 @@
 //! What a fuzzer once found is kept, in `regressions`, one folder for each target. Both are run by the
 //! tests of this crate; `cargo fuzz-all` runs the fuzzer itself.
 
+// A target looks at some of what there may be and passes over the rest, whatever will be added.
+#![allow(clippy::wildcard_enum_match_arm)]
+
 pub mod craft;
 pub mod draw;
 pub mod record;
 mod targets;
 
-use std::{env, fs, path::PathBuf, process, sync::OnceLock};
+use std::{
+    env, fs,
+    path::PathBuf,
+    process,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 pub use targets::TARGETS;
 
@@ -42,16 +50,34 @@ pub fn named(name: &str) -> Option<Target> {
     TARGETS.iter().copied().find(|target| target.name == name)
 }
 
-/// A folder for files of this process.
-fn folder() -> PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let name = format!("ridgeway-fuzz-{}", process::id());
+/// A folder for files, which is removed when its thread ends. A fuzzer ends without that: whoever runs
+/// one names a place for temporary files that may be thrown away.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ridgeway-fuzz-{}-{number}", process::id());
         let folder = env::temp_dir().join(name);
-        fs::create_dir_all(folder.join("data")).expect("a folder for temporary files");
-        folder
-    });
-    folder.clone()
+        fs::create_dir_all(&folder).expect("a folder for temporary files");
+        Folder(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What stays is one folder of temporary files.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The folder of this thread.
+fn folder() -> PathBuf {
+    thread_local! {
+        static FOLDER: Folder = Folder::new();
+    }
+    FOLDER.with(|folder| folder.0.clone())
 }
 
 #[cfg(test)]

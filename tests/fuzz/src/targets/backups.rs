@@ -48,8 +48,12 @@ mod kind {
 pub(super) fn run(bytes: &[u8]) {
     let mut draw = Draw::new(bytes);
     match draw.byte() % 3 {
-        0 => open(draw.rest()),
-        1 => open(&file_of(&drawn(&mut draw))),
+        0 => {
+            open(draw.rest());
+        }
+        1 => {
+            open(&file_of(&drawn(&mut draw)));
+        }
         _ => {
             if let Some(key) = recovery(draw.rest()) {
                 check_key(&key);
@@ -58,25 +62,26 @@ pub(super) fn run(bytes: &[u8]) {
     }
 }
 
-/// Reads a file and brings back what is in it.
-fn open(bytes: &[u8]) {
+/// Reads a file and brings back what is in it; answers whether that went well.
+fn open(bytes: &[u8]) -> bool {
     let path = folder().join("a.backup");
     fs::write(&path, bytes).expect("a file can be written");
     let opened = Backup::open(&path, our_recovery());
     let Ok((mut backup, manifest, material)) = opened else {
-        return;
+        return false;
     };
     assert_eq!((manifest.tenant, material.tenant), (TENANT, TENANT));
     let about = (&manifest, &material);
     let store = MemoryStore::new();
     let restored = restore(store, &mut backup, about, false, &mut |_, _| true);
-    if let Ok((store, _)) = restored {
-        let snapshot = store.snapshot().expect("a store in memory does not fail");
-        let checked = node::check(&snapshot, &verifier(), |_, _| {});
-        let checked = checked.expect("what was restored can be read");
-        let refused = checked.refused;
-        assert!(refused.is_empty(), "brought back, and refused: {refused:?}");
-    }
+    let Ok((store, _)) = restored else {
+        return false;
+    };
+    let snapshot = store.snapshot().expect("a store in memory does not fail");
+    let checked = node::check(&snapshot, &verifier(), |_, _| {});
+    let refused = checked.expect("what was restored can be read").refused;
+    assert!(refused.is_empty(), "brought back, and refused: {refused:?}");
+    true
 }
 
 /// A recovery key as a file has it.
@@ -107,16 +112,20 @@ fn check_key(key: &RecoveryKey) {
     assert_eq!(format!("{again:?}"), format!("{key:?}"));
 }
 
+/// The file of the organisation's recovery key.
+fn recovery_text() -> String {
+    let authority = key(AUTHORITY).public();
+    let secret: String = SECRET.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "ridgeway recovery key 1\norganisation {TENANT}\nauthority {authority}\nsecret {secret}\n"
+    )
+}
+
 fn our_recovery() -> &'static RecoveryKey {
     static RECOVERY: OnceLock<RecoveryKey> = OnceLock::new();
     RECOVERY.get_or_init(|| {
-        let authority = key(AUTHORITY).public();
-        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-        let text = format!(
-            "ridgeway recovery key 1\norganisation {TENANT}\nauthority {authority}\nsecret {}\n",
-            hex(&SECRET)
-        );
-        recovery(text.as_bytes()).expect("a recovery key")
+        let key = recovery(recovery_text().as_bytes());
+        key.expect("a recovery key")
     })
 }
 
@@ -327,11 +336,24 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
             .map(|Record { kind, content }| [&[*kind][..], &piece(content)].concat());
         [vec![1], each.collect::<Vec<_>>().concat()].concat()
     };
-    let recovery = fs::read(folder().join("a.recovery")).unwrap_or_default();
     vec![
         [vec![0], honest].concat(),
         drawn(&records),
         drawn(records.get(..3).unwrap_or_default()),
-        [vec![2], recovery].concat(),
+        [&[2], recovery_text().as_bytes()].concat(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_honest_file_is_brought_back_also_when_it_is_made_by_hand() {
+        let honest = honest();
+        let records = records_of(&honest).expect("a backup has its written form");
+        assert!(open(&honest));
+        assert!(open(&file_of(&records)));
+        assert!(!open(&file_of(records.get(1..).unwrap_or_default())));
+    }
 }

@@ -28,7 +28,7 @@ const AS_IT_CAME: u8 = 128;
 pub(super) fn run(bytes: &[u8]) {
     let verifier = verifier();
     let mut draw = Draw::new(bytes);
-    if draw.byte() % 2 == 0 {
+    if draw.byte().is_multiple_of(2) {
         let _ = verifier.frame(draw.rest());
         return;
     }
@@ -181,4 +181,22 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         .chain(by(AS_IT_CAME))
         .chain(by(EDGES + 1))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_known_device_has_signed_is_taken_and_what_a_stranger_has_is_not() {
+        let (_, bundles) = record::pieces();
+        assert!(!bundles.is_empty());
+        for (signer, taken) in [(1, true), (AS_IT_CAME, true), (EDGES + 1, false)] {
+            for bundle in &bundles {
+                let signers = vec![signer; bundle.authors.len() + bundle.closings.len()];
+                let bundle = signed_anew(bundle.clone(), &mut Draw::new(&signers));
+                assert_eq!(is_taken(&verifier(), &bundle), taken, "by {signer}");
+            }
+        }
+    }
 }

@@ -35,7 +35,7 @@ pub(super) fn run(bytes: &[u8]) {
         if !centre.hear(&frame) {
             return;
         }
-        if draw.byte() % 2 == 0 {
+        if draw.byte().is_multiple_of(2) {
             centre.work();
         }
     }

@@ -23,8 +23,13 @@ const CHANGES_MAX: usize = 24;
 const OPS_MAX: usize = 10;
 /// People who write.
 const AUTHORS: usize = 4;
+/// Below this an operation is one that an honest change might have.
+const HONEST: u8 = 210;
 /// The objects of the genesis, by the counters of the operations that make them.
-const OBJECTS: [u64; 3] = [2, 3, 4];
+const ENTRIES: u64 = 2;
+const FIELDS: u64 = 3;
+const TEXT: u64 = 4;
+const OBJECTS: [u64; 3] = [ENTRIES, FIELDS, TEXT];
 /// Names that stand in entries and fields.
 const NAMES: [&str; 8] = ["id", "type", "by", "at", "text", "room", "seen", "kind"];
 
@@ -69,14 +74,47 @@ struct Written {
     past: BTreeSet<ChangeHash>,
 }
 
+/// An operation that somebody may name.
+struct Made {
+    id: OpId,
+    sort: Sort,
+    /// The number of its change; none of a fixed one.
+    by: Option<usize>,
+}
+
+/// What an operation does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    /// Makes an entry.
+    Entry,
+    /// Fills one.
+    Fill,
+    /// Sets a field.
+    Set,
+    /// Types a character.
+    Type,
+    /// Deletes one.
+    Delete,
+    /// What nobody honest does.
+    Other,
+}
+
 /// Several people writing.
 struct Writing {
     kind: Kind,
     genesis: &'static genesis::Fixed,
     written: Vec<Written>,
-    /// Ids of operations that somebody may name.
-    ops: Vec<OpId>,
+    /// Operations that somebody may name.
+    made: Vec<Made>,
     chunks: Vec<Vec<u8>>,
+}
+
+fn of_genesis(counter: u64, actor: &AutoActorId) -> Made {
+    Made {
+        id: OpId(counter, actor.clone()),
+        sort: Sort::Other,
+        by: None,
+    }
 }
 
 fn actor(author: usize) -> ActorId {
@@ -91,7 +129,7 @@ impl Writing {
             kind,
             genesis,
             written: Vec::new(),
-            ops: OBJECTS.map(|counter| OpId(counter, fixed.clone())).to_vec(),
+            made: OBJECTS.map(|counter| of_genesis(counter, &fixed)).into(),
             chunks: Vec::new(),
         }
     }
@@ -143,10 +181,15 @@ impl Writing {
         };
         let count = 1 + draw.below(OPS_MAX);
         let own = AutoActorId::from(actor(author).0);
-        let mut operations = Vec::new();
+        let (mut operations, before) = (Vec::new(), self.made.len());
         for counter in (start..).take(count) {
-            operations.push(self.op(draw));
-            self.ops.push(OpId(counter, own.clone()));
+            let (sort, op) = self.op(draw, &past);
+            operations.push(op);
+            self.made.push(Made {
+                id: OpId(counter, own.clone()),
+                sort,
+                by: Some(self.written.len()),
+            });
         }
         let mut deps: Vec<AutoHash> = deps.iter().map(|dep| AutoHash(dep.0)).collect();
         deps.sort_unstable();
@@ -166,6 +209,8 @@ impl Writing {
         if let Ok(header) = document::preflight::header_for(self.kind, &chunk) {
             self.keep(author, past, &header);
             self.chunks.push(chunk);
+        } else {
+            self.made.truncate(before);
         }
     }
 
@@ -187,9 +232,12 @@ impl Writing {
             .filter(|written| hashes.contains(&written.hash))
     }
 
-    /// What a change builds on: all that is there, or the author's last and one other.
+    /// What a change builds on: its author's last, and all that is there or one other.
     fn deps(&self, draw: &mut Draw<'_>, author: usize, how: u8) -> BTreeSet<ChangeHash> {
-        let mut deps: BTreeSet<ChangeHash> = if how % 2 == 0 {
+        let of_author = |written: &&Written| written.author == author;
+        let own = self.written.iter().rev().find(of_author);
+        let mut deps: BTreeSet<ChangeHash> = own.map(|own| own.hash).into_iter().collect();
+        if how.is_multiple_of(2) {
             let named: BTreeSet<ChangeHash> = self
                 .written
                 .iter()
@@ -197,95 +245,142 @@ impl Writing {
                 .copied()
                 .collect();
             let all = self.written.iter().map(|written| written.hash);
-            all.filter(|hash| !named.contains(hash)).collect()
+            deps.extend(all.filter(|hash| !named.contains(hash)));
         } else {
-            let own = self
-                .written
-                .iter()
-                .rev()
-                .find(|written| written.author == author);
-            let other = draw.one_of(&self.written);
-            own.into_iter()
-                .chain(other)
-                .map(|written| written.hash)
-                .collect()
-        };
+            deps.extend(draw.one_of(&self.written).map(|other| other.hash));
+        }
         if deps.is_empty() {
             deps.insert(self.genesis.hash);
         }
         deps
     }
 
-    /// An operation: mostly one of those that an honest change has.
-    fn op(&self, draw: &mut Draw<'_>) -> Op {
-        let fixed =
-            |counter: u64| ObjectId::Id(OpId(counter, AutoActorId::from(self.genesis.actor.0)));
-        let name = || Key::Map("room".into());
+    /// What was made of these sorts by a change of this past, or by the one that is being written.
+    fn seen(&self, past: &BTreeSet<ChangeHash>, sorts: &[Sort]) -> Vec<&Made> {
+        let is_seen = |number: usize| {
+            let by = self.written.get(number);
+            by.is_none_or(|by| past.contains(&by.hash))
+        };
+        let made = self.made.iter().filter(|made| sorts.contains(&made.sort));
+        made.filter(|made| made.by.is_some_and(is_seen)).collect()
+    }
+
+    /// An operation: mostly one that an honest change might have, on what its author has seen.
+    fn op(&self, draw: &mut Draw<'_>, past: &BTreeSet<ChangeHash>) -> (Sort, Op) {
         let what = draw.byte();
-        let named = draw.one_of(&self.ops).cloned();
-        let other = draw.one_of(&self.ops).cloned();
-        let behind = |id: Option<OpId>| Key::Seq(id.map_or(ElementId::Head, ElementId::Id));
-        let [entries, fields, text] = OBJECTS;
-        let (obj, key, insert, action) = match what % 10 {
-            0 => (
-                fixed(entries),
-                behind(None),
-                true,
-                OpType::Make(ObjType::Map),
-            ),
-            1 => (
-                fixed(entries),
-                behind(named),
-                true,
-                OpType::Make(ObjType::Map),
-            ),
-            2 | 3 => {
-                let key = Key::Map(draw.one_of(&NAMES).copied().unwrap_or_default().into());
-                let obj = named.map_or(ObjectId::Root, ObjectId::Id);
-                (obj, key, false, OpType::Put(scalar(draw)))
-            }
-            4 => (fixed(fields), name(), false, OpType::Put(scalar(draw))),
-            5 => (
-                fixed(text),
-                behind(None),
-                true,
-                OpType::Put(character(draw)),
-            ),
-            6 => (
-                fixed(text),
-                behind(named),
-                true,
-                OpType::Put(character(draw)),
-            ),
-            7 => (fixed(text), behind(named), false, OpType::Delete),
-            8 => (
-                fixed(fields),
-                name(),
-                false,
-                OpType::Increment(i64::from(what)),
-            ),
-            _ => {
-                let obj = named.map_or(ObjectId::Root, ObjectId::Id);
-                (
-                    obj,
-                    behind(other.clone()),
-                    what > 127,
-                    OpType::Make(ObjType::List),
-                )
-            }
+        if what >= HONEST {
+            return (Sort::Other, self.strange(draw, what));
+        }
+        let mut pick = |sorts: &[Sort]| {
+            let seen = self.seen(past, sorts);
+            draw.one_of(&seen).map(|made| made.id.clone())
         };
-        let replaces = match (what % 10, &key) {
-            (7, Key::Seq(ElementId::Id(element))) if what < 200 => vec![element.clone()],
-            (4 | 7 | 8, _) => other.into_iter().collect(),
-            _ => Vec::new(),
+        let none = Vec::new();
+        match what % 7 {
+            0 => (Sort::Entry, self.at(ENTRIES, None, None)),
+            1 => (Sort::Entry, self.at(ENTRIES, pick(&[Sort::Entry]), None)),
+            2 => {
+                // An entry is filled by the change that makes it.
+                let own =
+                    self.made.iter().rev().find(|made| {
+                        made.sort == Sort::Entry && made.by == Some(self.written.len())
+                    });
+                let Some(entry) = own.map(|made| made.id.clone()) else {
+                    return (Sort::Entry, self.at(ENTRIES, None, None));
+                };
+                let name = draw.one_of(&NAMES).copied().unwrap_or_default();
+                let op = op(ObjectId::Id(entry), name, OpType::Put(scalar(draw)), none);
+                (Sort::Fill, op)
+            }
+            3 => {
+                let replaced = pick(&[Sort::Set]).into_iter().collect();
+                let value = OpType::Put(scalar(draw));
+                (Sort::Set, op(self.object(FIELDS), "room", value, replaced))
+            }
+            4 => (Sort::Type, self.at(TEXT, None, Some(character(draw)))),
+            5 => {
+                let before = pick(&[Sort::Type]);
+                (Sort::Type, self.at(TEXT, before, Some(character(draw))))
+            }
+            _ => match pick(&[Sort::Type]) {
+                Some(character) => (Sort::Delete, self.deletion(character)),
+                None => (Sort::Type, self.at(TEXT, None, Some(character(draw)))),
+            },
+        }
+    }
+
+    fn object(&self, counter: u64) -> ObjectId {
+        ObjectId::Id(OpId(counter, AutoActorId::from(self.genesis.actor.0)))
+    }
+
+    /// A character behind another, or a map where none is given.
+    fn at(&self, object: u64, before: Option<OpId>, typed: Option<ScalarValue>) -> Op {
+        Op {
+            action: typed.map_or(OpType::Make(ObjType::Map), OpType::Put),
+            obj: self.object(object),
+            key: behind(before),
+            pred: Vec::new().into(),
+            insert: true,
+        }
+    }
+
+    fn deletion(&self, character: OpId) -> Op {
+        Op {
+            action: OpType::Delete,
+            obj: self.object(TEXT),
+            key: behind(Some(character.clone())),
+            pred: vec![character].into(),
+            insert: false,
+        }
+    }
+
+    /// Any operation on anything, whether it was seen or not.
+    fn strange(&self, draw: &mut Draw<'_>, what: u8) -> Op {
+        let mut pick = || draw.one_of(&self.made).map(|made| made.id.clone());
+        let (named, other, third) = (pick(), pick(), pick());
+        let obj = match what % 4 {
+            0 => self.object(ENTRIES),
+            1 => self.object(FIELDS),
+            2 => self.object(TEXT),
+            _ => named.map_or(ObjectId::Root, ObjectId::Id),
         };
+        let insert = draw.byte().is_multiple_of(2);
+        let key = if draw.byte() < 128 {
+            behind(other)
+        } else {
+            Key::Map(draw.one_of(&NAMES).copied().unwrap_or_default().into())
+        };
+        let action = match draw.byte() % 6 {
+            0 => OpType::Make(ObjType::List),
+            1 => OpType::Make(ObjType::Text),
+            2 => OpType::Make(ObjType::Map),
+            3 => OpType::Delete,
+            4 => OpType::Increment(i64::from(what)),
+            _ => OpType::Put(scalar(draw)),
+        };
+        let replaced = draw.byte().is_multiple_of(2).then_some(third).flatten();
         Op {
             action,
             obj,
             key,
-            pred: replaces.into(),
+            pred: replaced.into_iter().collect::<Vec<_>>().into(),
             insert,
         }
+    }
+}
+
+fn behind(id: Option<OpId>) -> Key {
+    Key::Seq(id.map_or(ElementId::Head, ElementId::Id))
+}
+
+/// Something under a name.
+fn op(obj: ObjectId, name: &str, action: OpType, replaced: Vec<OpId>) -> Op {
+    Op {
+        action,
+        obj,
+        key: Key::Map(name.into()),
+        pred: replaced.into(),
+        insert: false,
     }
 }
 
@@ -310,19 +405,19 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     let record: Vec<u8> = (0..16).flat_map(alter).collect();
     // Each choice is two bytes where it is a number below a bound, and one byte else.
     let change = |how: u8, author: u8, op: &[u8]| {
-        let deps: &[u8] = if how % 2 == 0 { &[] } else { &[0, 0] };
+        let deps: &[u8] = if how.is_multiple_of(2) { &[] } else { &[0, 0] };
         [&[how, author, 0][..], deps, &[0, 0], op].concat()
     };
-    let typed = |letter: u8| [5, 0, 0, 0, 0, letter];
-    let behind = |op: u8, letter: u8| [6, op, 0, 0, 0, letter];
-    let deleted = |op: u8| [7, op, 0, 0, 0];
-    let entry = [0, 0, 0, 0, 0];
-    let set = [&[4, 0, 0, 3, 0, 4][..], &piece(b"five")].concat();
+    let typed = |letter: u8| vec![4, letter];
+    let behind = |place: u8, letter: u8| vec![5, place, 0, letter];
+    let deleted = |place: u8| vec![6, place, 0];
+    let entry = vec![0];
+    let set = [&[3, 0, 0, 4][..], &piece(b"five")].concat();
     let apart = [
         change(32, 0, &typed(1)),
         change(33, 1, &typed(2)),
-        change(34, 0, &behind(3, 3)),
-        change(34, 1, &deleted(3)),
+        change(34, 0, &behind(0, 3)),
+        change(34, 1, &deleted(1)),
         change(35, 2, &entry),
         change(34, 3, &set),
         change(34, 3, &set),
@@ -334,4 +429,24 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         [vec![3], apart.clone()].concat(),
         [vec![0], record, apart].concat(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Were what is drawn mostly refused, the target would try little.
+    #[test]
+    fn what_is_drawn_is_taken_and_merged() {
+        let seeds = seeds();
+        for (seed, changes) in seeds.iter().zip([8, 7]) {
+            let chunks =
+                Writing::new(Kind::CASE).write(&mut Draw::new(seed.get(1..).unwrap_or_default()));
+            let mut document = Document::new(Kind::CASE).expect("a kind of ours");
+            let chunks: Vec<&[u8]> = chunks.iter().map(Vec::as_slice).collect();
+            let flaws = document.apply(&chunks);
+            let merged = document.changes();
+            assert!(merged > changes, "{merged} of {}: {flaws:?}", chunks.len());
+        }
+    }
 }

@@ -23,7 +23,7 @@ const LONG: usize = 200 << 10;
 /// the fill lane and where that is damaged.
 pub(super) fn run(bytes: &[u8]) {
     let mut draw = Draw::new(bytes);
-    if draw.byte() % 2 == 0 {
+    if draw.byte().is_multiple_of(2) {
         read(draw.rest());
         return;
     }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Statements in one input.
-const STATEMENTS_MAX: usize = 12;
+const STATEMENTS_MAX: usize = 8;
 /// Numbers of statements that stand in no seed's directory.
 const LATER: u64 = 100;
 
