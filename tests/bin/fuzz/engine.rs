@@ -122,11 +122,16 @@ impl Engine {
         Ok(ended.success())
     }
 
-    /// Tries a target for so long.
+    /// Tries a target for so long, drawing from a seed if one is given.
     ///
     /// # Errors
     /// In words.
-    pub(crate) fn run(&self, target: &Target, seconds: u64) -> Result<Tried, String> {
+    pub(crate) fn run(
+        &self,
+        target: &Target,
+        seconds: u64,
+        seed: Option<u64>,
+    ) -> Result<Tried, String> {
         let of = |what: &str| self.folder.join(what).join(target.name);
         let (corpus, seeds, found) = (of("corpus"), of("seeds"), of("found"));
         for folder in [&corpus, &found] {
@@ -137,6 +142,7 @@ impl Engine {
         let mut engine = self.with(target);
         engine
             .arg(format!("-max_total_time={seconds}"))
+            .args(seed.map(|seed| format!("-seed={seed}")))
             .arg(format!("-max_len={}", target.length_max))
             .arg(format!("-timeout={INPUT_SECONDS_MAX}"))
             .arg(format!("-rss_limit_mb={MEMORY_MIB_MAX}"))

@@ -22,13 +22,14 @@ use engine::{Engine, Tried, Verdict};
 const SECONDS: u64 = 10;
 
 const HELP: &str = "\
-Usage: cargo fuzz-all [--list] [--seconds N] [--target NAME]... [--replay FILE]
+Usage: cargo fuzz-all [--list] [--seconds N] [--seed N] [--target NAME]... [--replay FILE]
 
 Tries every decoder with inputs that a fuzzer makes up, and goes on from those of earlier runs. Needs
 a C++ compiler.
 
   --list          print the targets and what each of them tries
   --seconds N     try each for so long (10)
+  --seed N        draw from this seed, so that runs of one kind try the same (another each time)
   --target NAME   try this target (may be repeated)
   --replay FILE   try this one input, with the one target that is named
 ";
@@ -39,6 +40,7 @@ struct Asked {
     list: bool,
     help: bool,
     seconds: u64,
+    seed: Option<u64>,
     targets: Vec<Target>,
     replay: Option<PathBuf>,
 }
@@ -48,6 +50,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Asked, String> {
         list: false,
         help: false,
         seconds: SECONDS,
+        seed: None,
         targets: Vec::new(),
         replay: None,
     };
@@ -55,7 +58,8 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Asked, String> {
         match arg.as_str() {
             "--list" => asked.list = true,
             "--help" | "-h" => asked.help = true,
-            "--seconds" => asked.seconds = seconds(args.next())?,
+            "--seconds" => asked.seconds = number(args.next())?,
+            "--seed" => asked.seed = Some(number(args.next())?),
             "--target" => asked.targets.push(target(args.next())?),
             "--replay" => asked.replay = Some(args.next().ok_or("which file?")?.into()),
             other => return Err(format!("unknown argument '{other}'\n\n{HELP}")),
@@ -70,10 +74,10 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Asked, String> {
     Ok(asked)
 }
 
-fn seconds(number: Option<String>) -> Result<u64, String> {
-    let number = number.ok_or("how many seconds?")?;
-    let seconds = number.parse().ok().filter(|seconds| *seconds > 0);
-    seconds.ok_or(format!("'{number}' is no number of seconds"))
+fn number(said: Option<String>) -> Result<u64, String> {
+    let said = said.ok_or("which number?")?;
+    let number = said.parse().ok().filter(|number| *number > 0);
+    number.ok_or(format!("'{said}' is no number from 1 on"))
 }
 
 fn target(name: Option<String>) -> Result<Target, String> {
@@ -127,7 +131,7 @@ fn run(asked: &Asked) -> Result<bool, String> {
     let mut all: Vec<Tried> = Vec::new();
     for (number, target) in (1..).zip(&asked.targets) {
         print!("{number:>2} of {count}  {:<14}", target.name);
-        let tried = engine.run(target, asked.seconds)?;
+        let tried = engine.run(target, asked.seconds, asked.seed)?;
         println!(
             "{:>10} inputs {:>8} a second {:>6} ways {:>8}",
             tried.inputs,
