@@ -44,6 +44,7 @@ impl Inbox {
             | Input::Stated { .. }
             | Input::Want(_)
             | Input::TryAgain
+            | Input::Stop
             | Input::Errand { .. }
             | Input::Wake => &mut self.first,
         };
@@ -103,6 +104,7 @@ fn weight(input: &Input) -> (usize, usize) {
         | Input::Stated { .. }
         | Input::Want(_)
         | Input::TryAgain
+        | Input::Stop
         | Input::Wake => (0, 1),
     }
 }

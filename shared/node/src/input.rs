@@ -129,6 +129,8 @@ pub enum Input {
         /// What.
         errand: Errand,
     },
+    /// The shell is stopping: nothing is opened any more that nobody waits for.
+    Stop,
     /// Time has passed: the moment a node asked to be woken at, or any other.
     Wake,
 }

@@ -244,6 +244,11 @@ impl<S: Store> Node<S> {
         self.outbox.count()
     }
 
+    /// Whether any opening that was asked for has not ended.
+    pub fn is_opening(&self) -> bool {
+        !self.trying.rests()
+    }
+
     /// Gives the store back, so that it can be closed.
     pub fn into_store(self) -> S {
         self.store

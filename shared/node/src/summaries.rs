@@ -88,7 +88,16 @@ impl<S: Store> Node<S> {
         turn: &mut Turn<S::Snapshot>,
     ) -> Result<(), StoreError> {
         self.tell_aside(turn);
+        // Whoever waits for an answer may wait for a suspect to be opened before.
+        let is_over = self.desk.is_closing && self.desk.queues.is_empty();
+        if is_over {
+            // A mark must tell of an opening that began and was not seen to end.
+            self.trying.ready.clear();
+        }
         self.keep_summaries(turn)?;
+        if is_over {
+            return Ok(());
+        }
         self.release_stale(turn.now);
         self.trying.take_up(turn.now);
         if self.try_suspect(turn)? {
@@ -182,6 +191,7 @@ impl<S: Store> Node<S> {
             form.map_or(0, |(_, form)| form.len())
         });
         let is_time = turn.draft.has_writes()
+            || self.desk.is_closing
             || self.desk.summarising.is_empty()
             || self.desk.summarised.len() >= SUMMARIES_KEPT_AT_ONCE
             || forms.sum::<usize>() >= TURN_BYTES_MAX;

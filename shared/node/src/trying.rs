@@ -13,6 +13,9 @@
 //! bring the program down does so three times more and no further. It is also taken up again when
 //! an operator asks for it, and by another version of the program.
 //!
+//! When the program is asked to stop, nothing more is opened that nobody waits for, and what is being
+//! opened is seen to its end: only a program that was cut off leaves a mark.
+//!
 //! A document whose changes were all opened here before needs no mark, so a person's command on it
 //! costs no commit of its own.
 

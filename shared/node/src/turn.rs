@@ -166,6 +166,10 @@ impl<S: Store> Node<S> {
                 self.try_again(turn);
                 Ok(())
             }
+            Input::Stop => {
+                self.desk.is_closing = true;
+                Ok(())
+            }
             Input::Errand { ticket, errand } => {
                 let ran = unless_damaged(self.run_errand(turn, errand))?;
                 let result = ran.unwrap_or(Err(Reason::CannotOpen));

@@ -115,6 +115,7 @@ impl<S: Store> Driver<S> {
             let taken = self.wait();
             if taken.stopping && stop_by.is_none() {
                 stop_by = Some(Instant::now() + FLUSH_MAX);
+                self.inbox.push(Input::Stop);
             }
             taken
                 .arrivals
@@ -124,8 +125,9 @@ impl<S: Store> Driver<S> {
                 break Err(error);
             }
             let late = stop_by.is_some_and(|by| Instant::now() > by);
-            let done =
-                self.inbox.is_empty() && self.commands.is_empty() && self.transfers.is_empty();
+            // What is being opened is seen to its end, or the next start would suspect it.
+            let is_answered = self.commands.is_empty() && self.transfers.is_empty();
+            let done = self.inbox.is_empty() && is_answered && !self.node.is_opening();
             if stop_by.is_some() && (done || late) {
                 break Ok(());
             }

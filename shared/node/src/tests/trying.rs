@@ -373,3 +373,40 @@ fn what_another_version_of_the_program_opened_is_opened_under_a_mark() {
     assert_eq!(opened, cases);
     assert_eq!(cases.map(|case| mark(&world, case)), [Some(1), Some(1)]);
 }
+
+/// A stop that was asked for is no end of the program in an opening: four of them in a row would have
+/// set an innocent document aside.
+#[test]
+fn a_stop_leaves_no_mark() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let cases = [(); 12].map(|()| world.open_case(1, "site:bath"));
+    world.link_up(1);
+    for _ in 0..40 {
+        if world.places[0].node.is_opening() {
+            break;
+        }
+        world.turn(1);
+        world.turn(0);
+    }
+    let marks = |world: &World| cases.map(|case| mark(world, case)).iter().flatten().count();
+    let begun = world.places[0].jobs;
+    assert_eq!(
+        (marks(&world), begun),
+        (12, 8),
+        "what is next is marked too"
+    );
+    world.places[0].inbox.push_back(Input::Stop);
+    while world.turn(0) {}
+    assert!(!world.places[0].node.is_opening());
+    assert_eq!((marks(&world), world.places[0].jobs), (0, begun));
+    let opened = |world: &World| {
+        let all = cases.map(|case| opening(world, case));
+        all.iter()
+            .filter(|stands| **stands == Opening::Opened)
+            .count()
+    };
+    assert_eq!(opened(&world), 8, "what was made is kept");
+    restart(&mut world);
+    world.run();
+    assert_eq!((opened(&world), marks(&world)), (12, 0));
+}
