@@ -25,9 +25,10 @@ use crate::{
     made::{self, Made},
     measure::{Bench, Measured, lead, write_notes},
     organisation::{Organisation, scope, site},
-    pair::{PATIENCE, Pair, Station, ms, silence, watch_handshake},
+    pair::{PATIENCE, Pair, ms, silence, watch_handshake},
     path::Path,
     set::{Depth, SEED},
+    station::Station,
 };
 
 /// Documents that the backup does not know of.

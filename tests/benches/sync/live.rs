@@ -15,8 +15,9 @@ use crate::{
     made::Made,
     measure::must_have,
     organisation::site,
-    pair::{PATIENCE, Pair, Station, equal, ms, rest},
+    pair::{PATIENCE, Pair, equal, ms, rest},
     set::{SEED, one_more_note},
+    station::{Station, unchanged},
 };
 
 /// Notes written, each in a case of its own that nobody has opened since the nodes were started.
@@ -24,7 +25,7 @@ const NOTES: usize = 100;
 /// The three must have been still for so long before the next note: a summary of the last one
 /// would stand in its way.
 const STILL: Duration = Duration::from_millis(40);
-/// How often it is looked whether they are.
+/// How often it is looked whether a note has come.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// One note's way.
@@ -62,14 +63,14 @@ pub(crate) async fn run(pair: &Pair<'_>, made: &Made) -> Outcome<Vec<Note>> {
     let mut chance = Chance::new(SEED, "live");
     let (mut notes, mut changes) = (Vec::new(), BTreeSet::new());
     for case in &chosen {
-        still(&[from, &centre, to]).await;
+        still(&[from, &centre, to]).await?;
         let step = one_more_note(&mut chance)?;
         let began = Instant::now();
         let saved = ask(&from.handle(), &site(0), Target::Document(**case), step).await?;
         changes.extend(saved.change);
         notes.push(follow(began, [from, &centre, to]).await?);
     }
-    still(&[from, &centre, to]).await;
+    still(&[from, &centre, to]).await?;
     for station in [to, &centre] {
         must_have(station, &chosen, &changes).await?;
     }
@@ -103,16 +104,9 @@ async fn wait_equal(edge: &Station) -> Outcome<()> {
 }
 
 /// Waits until none of them has written anything for a while.
-async fn still(stations: &[&Station]) {
+async fn still(stations: &[&Station]) -> Outcome<()> {
     let look = || -> Vec<_> { stations.iter().map(|station| station.work()).collect() };
-    let (mut seen, mut since) = (look(), Instant::now());
-    while since.elapsed() < STILL {
-        tokio::time::sleep(LOOK).await;
-        let now = look();
-        if now != seen {
-            (seen, since) = (now, Instant::now());
-        }
-    }
+    unchanged(STILL, look).await.map(|_| ())
 }
 
 /// Waits for the first commit of each after a moment: the note's own, since all were still.

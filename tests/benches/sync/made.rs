@@ -74,6 +74,7 @@ pub(crate) async fn make(pair: &Pair<'_>, folder: &Path, order: &Order) -> Outco
     let edge = pair.edge(None).await?;
     let written = author::write(&edge.handle(), order).await?;
     let work = edge.work();
+    edge.caught_up().await?;
     let size = match order.depth {
         Depth::Whole => author::size(&edge.handle(), &written).await?,
         // Their number counts alone, and to export all of them takes as long as to write them.

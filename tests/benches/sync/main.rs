@@ -28,6 +28,7 @@ mod report_more;
 mod rivals;
 mod set;
 mod speak;
+mod station;
 mod table;
 mod wish;
 

@@ -11,9 +11,10 @@ use crate::{
     failure::{Outcome, failed, must},
     made::Made,
     organisation::site,
-    pair::{Meeting, Pair, Station, recompute},
+    pair::{Meeting, Pair, recompute},
     path::Path,
     set::{SEED, one_more_note},
+    station::Station,
 };
 
 /// Documents that change at each of the two nodes while they are apart.
@@ -220,6 +221,7 @@ pub(crate) async fn write_notes(
     must(changes.len() == cases.len(), || {
         "a note was not written".to_owned()
     })?;
+    at.caught_up().await?;
     Ok(changes)
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use names::ScopeId;
 use node::{Notice, views::ScopeSync};
-use runtime::{Config, Handle, Material, Role, Running, Traffic};
+use runtime::{Config, Handle, Material, Role, Traffic};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::timeout,
@@ -23,14 +23,12 @@ use crate::{
     failure::{Outcome, failed, must},
     figures::cpu_seconds,
     organisation::{Nobody, Organisation},
+    station::{QUIET, Station, unchanged},
 };
 
 /// How long anything may take before a run counts as failed: on a busy machine a hundred thousand
 /// documents take minutes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(900);
-/// When nothing was sent or written for so long, nothing follows: every wait of a node that is
-/// left over after a proof is longer than a run.
-const QUIET: Duration = Duration::from_millis(400);
 /// How often it is looked whether all of many scopes are equal: first, since a reconnect takes
 /// milliseconds, and then, so that a long fill is not disturbed.
 const LOOK_AGAIN: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(20)];
@@ -38,86 +36,6 @@ const LOOK_AGAIN: [Duration; 2] = [Duration::from_millis(1), Duration::from_mill
 const LOOK_SELDOM_AFTER: Duration = Duration::from_millis(100);
 /// How often it is looked whether a handshake is over: far below what one takes.
 const LOOK: Duration = Duration::from_micros(50);
-
-/// One of the two nodes, running.
-pub(crate) struct Station {
-    running: Running,
-    meter: Arc<Meter>,
-    /// The scopes that are looked at here.
-    scopes: BTreeSet<ScopeId>,
-}
-
-impl Station {
-    /// A way to the node.
-    pub(crate) fn handle(&self) -> Handle {
-        self.running.handle()
-    }
-
-    /// What its disk was asked for since it was opened.
-    pub(crate) fn work(&self) -> Work {
-        self.meter.read()
-    }
-
-    /// Where it listens.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub(crate) fn address(&self) -> Outcome<SocketAddr> {
-        let address = self.running.quic_addr();
-        address.ok_or_else(|| "the centre listens nowhere".to_owned())
-    }
-
-    /// Stops it and closes its store.
-    pub(crate) async fn stop(self) {
-        self.running.stop().await;
-    }
-
-    /// What its disk was asked for, commit by commit.
-    pub(crate) fn meter(&self) -> &Meter {
-        &self.meter
-    }
-
-    /// How its scopes stand, in the order of their names.
-    pub(crate) async fn stands(&self) -> Outcome<Vec<ScopeSync>> {
-        let all = self.handle().sync().await.map_err(failed("the scopes"))?;
-        let ours: Vec<ScopeSync> = all
-            .iter()
-            .filter(|row| self.scopes.contains(&row.scope))
-            .cloned()
-            .collect();
-        must(ours.len() == self.scopes.len(), || {
-            "a scope is not known".to_owned()
-        })?;
-        Ok(ours)
-    }
-
-    /// Whether all its scopes were found equal with a peer.
-    pub(crate) async fn is_proved(&self) -> Outcome<bool> {
-        let proved = |row: &ScopeSync| row.peers.iter().any(|peer| peer.proved.is_some());
-        Ok(self.stands().await?.iter().all(proved))
-    }
-
-    /// Documents whose summary is behind.
-    async fn behind(&self) -> Outcome<u64> {
-        let mut behind = 0;
-        for scope in &self.scopes {
-            let listed = self.handle().list(scope.clone()).await;
-            let listed = listed.map_err(failed("a list"))?;
-            behind += listed.iter().filter(|row| row.stale).count() as u64;
-        }
-        Ok(behind)
-    }
-
-    /// Nothing may be acknowledged that is not durable: since it was opened, every turn that wrote
-    /// has told the disk so at least once.
-    fn must_be_durable(&self) -> Outcome<()> {
-        let (_, wrote) = self.handle().turns();
-        let work = self.work();
-        must(work.syncs >= work.commits && work.commits >= wrote, || {
-            format!("{wrote} turns wrote, with {work:?}")
-        })
-    }
-}
 
 /// The two nodes' files, and how long their disk takes for every `sync_data` on top.
 pub(crate) struct Pair<'o> {
@@ -436,18 +354,10 @@ pub(crate) async fn rest(edge: &Station, centre: &Station) -> Outcome<Instant> {
 /// # Errors
 /// When it does not end.
 pub(crate) async fn silence(edge: &Station, centre: &Station) -> Outcome<Instant> {
-    let look = || (edge.handle().traffic(), edge.work(), centre.work());
-    let at_most = Instant::now() + PATIENCE;
-    let (mut seen, mut since) = (look(), Instant::now());
-    while since.elapsed() < QUIET {
-        must(Instant::now() < at_most, || "no end of it".to_owned())?;
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        let now = look();
-        if now != seen {
-            (seen, since) = (now, Instant::now());
-        }
-    }
-    Ok(since)
+    unchanged(QUIET, || {
+        (edge.handle().traffic(), edge.work(), centre.work())
+    })
+    .await
 }
 
 /// Both have the same documents, by their digests, all of it durable, and nothing waits. Answers

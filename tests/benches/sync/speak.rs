@@ -23,8 +23,9 @@ use crate::{
     failure::{Outcome, failed},
     measure::write_notes,
     organisation::Organisation,
-    pair::{PATIENCE, Pair, Station, equal, ms},
+    pair::{PATIENCE, Pair, equal, ms},
     set::SEED,
+    station::Station,
 };
 
 /// When nothing was sent or written for so long, all is stored.
