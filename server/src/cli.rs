@@ -21,7 +21,7 @@ use clap_complete::Shell;
 use node::names::{DeviceId, DocumentId, SiteId, WorkerId};
 use serde_json::{Value, json};
 
-use crate::{backup, centre, config::Config, desk::Ask, invites::Invited};
+use crate::{backup, centre, config::Config, desk::Ask, invites::Invited, words};
 
 const PROGRAM: &str = "ridgeway-server";
 
@@ -257,7 +257,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             let place = place(common, Said::new(), Purpose::Make)?;
             backup::restore(&place, &file, &recovery, without_refused)
         }
-        Command::Resume => answer(common, Ask::Resume, resumed),
+        Command::Resume => answer(common, Ask::Resume, words::resumed),
         Command::Erase { .. } => later("erase"),
         Command::Export {
             document,
@@ -268,8 +268,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             document,
             out.as_deref(),
         ),
-        Command::Site(command) => answer(common, site(command), rows),
-        Command::Worker(command) => answer(common, worker(command), rows),
+        Command::Site(command) => answer(common, site(command), words::rows),
+        Command::Worker(command) => answer(common, worker(command), words::rows),
         Command::Device(command) => device(common, command),
         Command::Status => answer(common, Ask::Status, inspect::status_text),
         Command::Verify => answer(common, Ask::Verify, inspect::verify_text),
@@ -280,20 +280,20 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         } => {
             let whom = site.map(Invited::Site).or(phone.map(Invited::Phone));
             let whom = whom.ok_or_else(|| Failure::usage("say --site or --phone"))?;
-            answer(common, Ask::Invite { whom, addresses }, code)
+            answer(common, Ask::Invite { whom, addresses }, words::code)
         }
     }
 }
 
 fn device(common: Common, command: DeviceCommand) -> Result<(), Failure> {
     match command {
-        DeviceCommand::List => answer(common, Ask::DeviceList, rows),
+        DeviceCommand::List => answer(common, Ask::DeviceList, words::rows),
         DeviceCommand::Revoke { id, lost } => {
-            answer(common, Ask::DeviceRevoke { id, lost }, revoked)
+            answer(common, Ask::DeviceRevoke { id, lost }, words::revoked)
         }
-        DeviceCommand::Accept { id } => answer(common, Ask::DeviceAccept { id }, accepted),
-        DeviceCommand::Reject { id } => answer(common, Ask::DeviceReject { id }, rejected),
-        DeviceCommand::Single { id } => answer(common, Ask::DeviceSingle { id }, single),
+        DeviceCommand::Accept { id } => accept(common, id),
+        DeviceCommand::Reject { id } => answer(common, Ask::DeviceReject { id }, words::rejected),
+        DeviceCommand::Single { id } => answer(common, Ask::DeviceSingle { id }, words::single),
     }
 }
 
@@ -385,117 +385,13 @@ fn save(place: &Place, document: DocumentId, out: Option<&Path>) -> Result<(), F
     export::collect(&place.data, &name, &answer, out, place.json)
 }
 
-/// The order of columns.
-const COLUMNS: [&str; 13] = [
-    "id",
-    "kind",
-    "name",
-    "site",
-    "worker",
-    "roles",
-    "disabled",
-    "revoked",
-    "lost",
-    "held",
-    "purged",
-    "handed_in",
-    "handed_in_bytes",
-];
-
-/// One line a row, its fields in columns.
-fn rows(value: &Value) -> String {
-    let rows = value
-        .as_array()
-        .map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
-    let line = |row: &Value| {
-        let fields = COLUMNS.iter().filter_map(|column| row.get(column));
-        let words: Vec<String> = fields.map(word).collect();
-        words.join("\t") + "\n"
-    };
-    rows.iter().map(line).collect()
-}
-
-fn word(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "-".to_owned(),
-        Value::Array(items) => items.iter().map(word).collect::<Vec<_>>().join(","),
-        Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
-    }
-}
-
-fn revoked(value: &Value) -> String {
-    let held = match value.get("held") {
-        Some(Value::Number(at)) => {
-            let at = at.as_i64().map_or_else(String::new, inspect::time_text);
-            format!("the last entry of it that is here is of {at}")
-        }
-        Some(_) | None => "no entry of it is here".to_owned(),
-    };
-    let rest = if value.get("lost") == Some(&Value::Bool(true)) {
-        "What it wrote later and never sent is lost with it. It destroys its keys when it is next in \
-         touch."
-    } else {
-        "When it is next in touch it hands in what it wrote later, and destroys its keys; see device \
-         list, and device accept. What it hands in is then here alone: make a backup when it has."
-    };
-    format!("The device is revoked; {held}.\n{rest}\n")
-}
-
-fn accepted(value: &Value) -> String {
-    let count = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or(0);
-    let refused = value.get("refused").and_then(Value::as_object);
-    let refused = refused.into_iter().flatten();
-    let refused: Vec<String> = refused
-        .map(|(reason, count)| format!("{reason}: {count}"))
-        .collect();
-    let left = match count("handed_in") {
-        0 => String::new(),
-        left => format!(
-            " {left} parts were not taken whole ({}) and stay in the queue: accept them again when \
-             other devices have been in touch, or discard them by device reject.",
-            refused.join(", ")
-        ),
-    };
-    format!(
-        "{} runs and placements are new in the record, {} were there before.{left}\n",
-        count("admitted"),
-        count("held"),
-    )
-}
-
-fn single(_: &Value) -> String {
-    "One copy of its store runs: its certificate is renewed again.\n".to_owned()
-}
-
-fn rejected(value: &Value) -> String {
-    let count = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or(0);
-    format!(
-        "{} parts ({} bytes) are discarded.\n",
-        count("discarded"),
-        count("discarded_bytes")
-    )
-}
-
-fn resumed(value: &Value) -> String {
-    let unheard = value.get("unheard").and_then(Value::as_array);
-    match unheard.map_or(0, Vec::len) {
-        0 => "The centre acts again; every device it knew has been heard.\n".to_owned(),
-        some => format!(
-            "The centre acts again. {some} devices have not been heard since its start: what they \
-             alone know of is missing until they are.\n"
-        ),
-    }
-}
-
-fn code(value: &Value) -> String {
-    let code = value
-        .get("code")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    format!(
-        "{code}\nThis code lets one device in, within a day. Hand it over; do not send it in clear.\n"
-    )
+/// Lets in what a device has handed in. What of it still waits is no success.
+fn accept(common: Common, id: DeviceId) -> Result<(), Failure> {
+    let place = place(common, Said::new(), Purpose::Ask)?;
+    let ask = Ask::DeviceAccept { id };
+    let value = centre::once(&place.data, &place.key, &place.config, ask)?;
+    place.print(&value, words::accepted)?;
+    words::not_accepted(&value).map_or(Ok(()), |left| Err(Failure::refused(left)))
 }
 
 #[cfg(test)]
@@ -505,26 +401,5 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_person_is_told_a_time_and_why_something_was_not_taken() {
-        let words = revoked(&json!({ "held": 1_790_000_000_000_i64 }));
-        assert!(words.contains("is of 2026-09-21 14:13 UTC"), "{words}");
-        let words = accepted(&json!({ "handed_in": 2, "refused": { "malformed": 2 } }));
-        assert!(
-            words.contains("2 parts") && words.contains("malformed: 2"),
-            "{words}"
-        );
-    }
-
-    #[test]
-    fn rows_have_columns() {
-        let value = json!([{ "id": "bath", "name": "Bath" }, { "id": "kent", "name": null }]);
-        assert_eq!(rows(&value), "bath\tBath\nkent\t-\n");
-        assert_eq!(
-            rows(&json!({ "roles": ["a", "b"], "id": "w-1" })),
-            "w-1\ta,b\n"
-        );
     }
 }

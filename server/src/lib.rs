@@ -19,6 +19,7 @@ mod invites;
 mod record;
 mod revoke;
 mod room;
+mod words;
 
 use std::process::ExitCode;
 
