@@ -240,8 +240,16 @@ impl<S: Store> Node<S> {
         arrivals: u64,
         fresh: bool,
     ) {
-        // One that was made before a command on the same document must not follow it.
-        self.desk.summarised.retain(|(other, _)| *other != document);
+        // One that was made before a command on the same document must not follow it. The form that
+        // came with it counts as made, and is kept now.
+        let mut form = summary.form.clone();
+        self.desk.summarised.retain_mut(|(other, waiting)| {
+            let stays = *other != document;
+            if !stays {
+                form = form.take().or_else(|| waiting.form.take());
+            }
+            stays
+        });
         let mut json = summary.json.clone();
         if json.len() > SUMMARY_BYTES_MAX {
             // Lists show the document without it, and say so.
@@ -257,11 +265,11 @@ impl<S: Store> Node<S> {
             json,
         };
         turn.draft.put(Table::Summary, document.0, 0, &row);
-        if let Some((changes, form)) = &summary.form {
+        if let Some((changes, form)) = form {
             let row = CompactedRow {
                 program: trying::PROGRAM.to_owned(),
-                changes: *changes as u64,
-                form: form.clone(),
+                changes: changes as u64,
+                form,
             };
             turn.draft.put(Table::Compacted, document.0, 0, &row);
         }

@@ -108,3 +108,40 @@ fn a_form_that_does_not_fit_is_made_anew() {
         assert!(form(&world, 1, case).is_some());
     }
 }
+
+/// A form that waited to be kept went with the summary beside it when somebody wrote just then, and
+/// counted as made.
+#[test]
+fn a_form_that_waits_is_kept_though_somebody_writes() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let mut cases = [(); 2].map(|()| world.open_case(1, "site:bath"));
+    cases.sort_unstable();
+    for case in cases {
+        for _ in 1..8 {
+            world.note(1, case, "at the edge");
+        }
+    }
+    world.link_up(1);
+    for _ in 0..40 {
+        if world.places[0].node.is_opening() {
+            break;
+        }
+        world.turn(1);
+        world.turn(0);
+    }
+    // The opening of the second takes longer than that of the first.
+    let inputs = std::mem::take(&mut world.places[0].inbox).into_iter();
+    let (mut opened, later): (Vec<Input>, Vec<Input>) =
+        inputs.partition(|input| matches!(input, Input::Opened { .. }));
+    let second = opened.pop().unwrap();
+    world.places[0].inbox.extend(opened);
+    world.turn(0);
+    assert_eq!(form(&world, 0, cases[0]), None, "it waits");
+    world.note(0, cases[0], "at the centre");
+    assert!(form(&world, 0, cases[0]).is_some_and(|form| !form.is_empty()));
+    world.places[0].inbox.extend(later);
+    world.places[0].inbox.push_back(second);
+    world.run();
+    assert!(form(&world, 0, cases[1]).is_some());
+    world.assert_equal("site:bath");
+}
