@@ -1,5 +1,7 @@
 //! Lives of stations: how one dies or stops, what that does to its wires, and how it starts again.
 
+use names::Moment;
+use node::Input;
 use store::StoreError;
 
 use crate::{
@@ -9,8 +11,12 @@ use crate::{
     swarm::CENTRE,
     trace::station_name,
     wires::end_of,
-    world::{Event, World},
+    world::{Event, Inner, World},
 };
+
+/// How long a node that was asked to stop may go on at most, and how often it is looked whether it must.
+const STOP_MAX_MS: i64 = 5_000;
+const STOP_LOOK_MS: i64 = 1;
 
 impl World {
     /// A station dies in some way, and starts again after a while.
@@ -38,8 +44,24 @@ impl World {
         self.dead(number, down_ms);
     }
 
+    /// A station is asked to stop, as its supervisor does: it is stopped once what it has begun to open
+    /// has ended.
+    pub(crate) fn ask_to_stop(&mut self, number: usize, down_ms: i64) {
+        self.push(number, Input::Stop);
+        let by = self.agenda.now().plus_ms(STOP_MAX_MS);
+        self.plan_within(number, STOP_LOOK_MS, Inner::Stop(down_ms, by));
+    }
+
+    pub(crate) fn stop_once_over(&mut self, number: usize, down_ms: i64, by: Moment) {
+        let is_late = self.agenda.now() >= by;
+        if is_late || self.stations.get(number).is_none_or(Station::is_over) {
+            return self.stop(number, down_ms);
+        }
+        self.plan_within(number, STOP_LOOK_MS, Inner::Stop(down_ms, by));
+    }
+
     /// A station is stopped in order: its wires are closed, and the other ends hear of it.
-    pub(crate) fn stop(&mut self, number: usize, down_ms: i64) {
+    fn stop(&mut self, number: usize, down_ms: i64) {
         let stopped = self.stations.get_mut(number).map(Station::stop);
         if let Some(Err(error)) = stopped {
             let name = station_name(number);

@@ -438,7 +438,7 @@ impl World {
         }
         match plan.kind {
             FaultKind::PowerWhileIdle => self.die(plan.at, plan.lasts_ms, Station::power_cut),
-            FaultKind::Restart => self.stop(plan.at, plan.lasts_ms),
+            FaultKind::Restart => self.ask_to_stop(plan.at, plan.lasts_ms),
             _ => {
                 if !self.put_back(number, plan) {
                     return false;

@@ -76,6 +76,7 @@ impl World {
                 self.hire(number, desk);
             }
             Inner::Purge => self.purge(number),
+            Inner::Stop(down_ms, by) => self.stop_once_over(number, down_ms, by),
             Inner::Wake(at) => {
                 let running = self
                     .stations

@@ -217,6 +217,13 @@ impl Station {
         }
     }
 
+    /// Whether nothing waits for its next turn, and nothing is under way.
+    pub fn is_over(&self) -> bool {
+        self.running.as_ref().is_none_or(|running| {
+            running.inbox.is_empty() && !running.releasing && !running.node.is_opening()
+        })
+    }
+
     /// The process is killed: what it wrote stays, in whatever state.
     pub fn kill(&mut self) {
         self.life += 1;

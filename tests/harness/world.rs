@@ -93,6 +93,9 @@ pub(crate) enum Inner {
     Opened(usize, node::JobId, Box<node::Opened>),
     /// A revoked device destroys its keys.
     Purge,
+    /// It is looked whether a node that was asked to stop may be stopped, for so many milliseconds; at
+    /// this moment it is in any case.
+    Stop(i64, Moment),
     /// The node wanted to be woken at this moment of its own clock.
     Wake(Moment),
 }
