@@ -186,7 +186,8 @@ enum DeviceCommand {
         #[arg(long)]
         lost: bool,
     },
-    /// Let into the record what a revoked device has handed in; it is marked there
+    /// Let into the record what a revoked device has handed in; it is marked there. Ends with 4 when
+    /// some of it still waits
     Accept {
         /// Its id
         id: DeviceId,

@@ -81,6 +81,11 @@ pub(crate) fn not_accepted(value: &Value) -> Option<String> {
         .flatten()
         .map(|(reason, count)| format!("{reason}: {count}"))
         .collect();
+    if refused.is_empty() {
+        return Some(format!(
+            "{left} parts have come meanwhile and wait in the queue: accept them too"
+        ));
+    }
     Some(format!(
         "{left} parts were not taken whole ({}) and stay in the queue: accept them again when \
          other devices have been in touch, or discard them by device reject",
@@ -142,10 +147,9 @@ mod tests {
             words.contains("2 parts") && words.contains("malformed: 2"),
             "{words}"
         );
-        assert_eq!(
-            not_accepted(&json!({ "admitted": 1, "handed_in": 0 })),
-            None
-        );
+        let words = not_accepted(&json!({ "handed_in": 1, "refused": {} }));
+        assert!(words.is_some_and(|words| words.contains("meanwhile")));
+        assert_eq!(not_accepted(&json!({ "handed_in": 0 })), None);
     }
 
     #[test]
