@@ -88,16 +88,10 @@ impl<S: Store> Node<S> {
         turn: &mut Turn<S::Snapshot>,
     ) -> Result<(), StoreError> {
         self.tell_aside(turn);
-        // Whoever waits for an answer may wait for a suspect to be opened before.
-        let is_over = self.desk.is_closing && self.desk.queues.is_empty();
-        if is_over {
-            // A mark must tell of an opening that began and was not seen to end.
-            self.trying.ready.clear();
+        if self.desk.is_closing {
+            return self.end_openings(turn);
         }
         self.keep_summaries(turn)?;
-        if is_over {
-            return Ok(());
-        }
         self.release_stale(turn.now);
         self.trying.take_up(turn.now);
         if self.try_suspect(turn)? {
@@ -122,6 +116,18 @@ impl<S: Store> Node<S> {
                 };
                 self.request(turn, document, row.kind, task)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Opens nothing more that nobody waits for. A mark must tell of an opening that began and was not
+    /// seen to end, so what was marked to be opened next is marked no more.
+    fn end_openings(&mut self, turn: &mut Turn<S::Snapshot>) -> Result<(), StoreError> {
+        self.trying.ready.clear();
+        self.keep_summaries(turn)?;
+        // Whoever waits for an answer may wait for suspects to be opened before.
+        if !self.desk.queues.is_empty() {
+            self.try_suspect(turn)?;
         }
         Ok(())
     }
@@ -227,9 +233,8 @@ impl<S: Store> Node<S> {
 
     /// When summaries that wait for a proof will wait no longer.
     pub(crate) fn release_at(&self) -> Option<Moment> {
-        self.desk
-            .waiting_since
-            .map(|since| since.plus_ms(FILL_PATIENCE_MS))
+        let since = self.desk.waiting_since.filter(|_| !self.desk.is_closing);
+        since.map(|since| since.plus_ms(FILL_PATIENCE_MS))
     }
 
     pub(crate) fn keep_summary(
@@ -242,11 +247,11 @@ impl<S: Store> Node<S> {
     ) {
         // One that was made before a command on the same document must not follow it. The form that
         // came with it counts as made, and is kept now.
-        let mut form = summary.form.clone();
-        self.desk.summarised.retain_mut(|(other, waiting)| {
+        let mut waiting = None;
+        self.desk.summarised.retain_mut(|(other, summary)| {
             let stays = *other != document;
             if !stays {
-                form = form.take().or_else(|| waiting.form.take());
+                waiting = summary.form.take().or(waiting.take());
             }
             stays
         });
@@ -265,7 +270,7 @@ impl<S: Store> Node<S> {
             json,
         };
         turn.draft.put(Table::Summary, document.0, 0, &row);
-        if let Some((changes, form)) = form {
+        if let Some((changes, form)) = summary.form.clone().or(waiting) {
             let row = CompactedRow {
                 program: trying::PROGRAM.to_owned(),
                 changes: changes as u64,

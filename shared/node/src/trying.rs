@@ -14,7 +14,8 @@
 //! an operator asks for it, and by another version of the program.
 //!
 //! When the program is asked to stop, nothing more is opened that nobody waits for, and what is being
-//! opened is seen to its end: only a program that was cut off leaves a mark.
+//! opened is seen to its end, if that does not take longer than a stop may: a mark is left by a program
+//! that was cut off.
 //!
 //! A document whose changes were all opened here before needs no mark, so a person's command on it
 //! costs no commit of its own.

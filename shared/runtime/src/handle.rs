@@ -145,7 +145,7 @@ impl Handle {
     /// of it should the program end in that.
     ///
     /// # Errors
-    /// [`Reason::SetAside`].
+    /// [`Reason::SetAside`]; [`Reason::Stopping`], as a node that stops opens nothing more.
     async fn may_open(&self, document: DocumentId) -> Result<(), Reason> {
         let by = Instant::now() + UNOPENED_MAX;
         let mut asked = false;
@@ -153,6 +153,9 @@ impl Handle {
             match self.reads.opening_of(document).await? {
                 Opening::Opened => return Ok(()),
                 Opening::Aside => return Err(Reason::SetAside),
+                Opening::Unopened if self.hub.mailbox.is_stopping() => {
+                    return Err(Reason::Stopping);
+                }
                 // It has had its turn, and failed in a way that could be caught.
                 Opening::Unopened if Instant::now() > by => return Ok(()),
                 Opening::Unopened if asked => {}

@@ -109,7 +109,8 @@ pub(crate) const SUMMARY_REST: Duration = Duration::from_millis(10);
 /// as long.
 pub(crate) const SLEEP_MAX: Duration = Duration::from_secs(30);
 
-/// How long a stop waits for what was said to reach its peers.
+/// How long a stop waits for what was said to reach its peers, and before that for answers and for
+/// openings to end.
 pub(crate) const FLUSH_MAX: Duration = Duration::from_secs(5);
 /// Round trips without a word after which a peer that was told goodbye counts as gone: a packet may
 /// be lost twice in a row and sent again.

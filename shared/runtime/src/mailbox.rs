@@ -182,6 +182,11 @@ impl Mailbox {
         self.changed.notify_one();
     }
 
+    /// Whether the thread was asked to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.lock().stopping
+    }
+
     /// From now on nothing is taken any more; what waits is dropped, and with it whoever waits
     /// for an answer hears that there will be none.
     pub(crate) fn close(&self) {

@@ -395,7 +395,8 @@ fn a_stop_leaves_no_mark() {
         (12, 8),
         "what is next is marked too"
     );
-    world.places[0].inbox.push_back(Input::Stop);
+    // The stop is heard while all eight are under way.
+    world.places[0].inbox.push_front(Input::Stop);
     while world.turn(0) {}
     assert!(!world.places[0].node.is_opening());
     assert_eq!((marks(&world), world.places[0].jobs), (0, begun));
@@ -409,4 +410,17 @@ fn a_stop_leaves_no_mark() {
     restart(&mut world);
     world.run();
     assert_eq!((opened(&world), marks(&world)), (12, 0));
+}
+
+/// What the program did end in is not forgiven by a stop, and whoever waits behind it is answered.
+#[test]
+fn a_stop_leaves_the_marks_of_suspects_and_answers_who_waits() {
+    let (mut world, [one, other]) = two_suspects();
+    world.places[0].inbox.push_front(Input::Stop);
+    while world.turn(0) {}
+    let marks = |world: &World| [one, other].map(|case| mark(world, case));
+    assert_eq!((marks(&world), world.places[0].jobs), ([Some(1); 2], 0));
+    let command = r#"{"command":"add-note","happened":"2026-11-20","mode":"phone","text":"x"}"#;
+    assert!(world.ask(0, Target::Document(other), command).is_ok());
+    assert_eq!(marks(&world), [None; 2]);
 }
