@@ -181,7 +181,7 @@ impl<S: Store> Node<S> {
                 self.desk.summarised.push((document, summary));
             }
             Ending::Failed(reason) => {
-                // The mark stays, so that the next opening of the store tries again.
+                // Its row of what is stale stays, so that the next opening of the store tries again.
                 self.count(reason);
                 turn.say(Output::Notice(Notice::Unreadable { document, reason }));
             }

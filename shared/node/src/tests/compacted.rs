@@ -121,14 +121,7 @@ fn a_form_that_waits_is_kept_though_somebody_writes() {
             world.note(1, case, "at the edge");
         }
     }
-    world.link_up(1);
-    for _ in 0..40 {
-        if world.places[0].node.is_opening() {
-            break;
-        }
-        world.turn(1);
-        world.turn(0);
-    }
+    trying::meet_until_opening(&mut world);
     // The opening of the second takes longer than that of the first.
     let inputs = std::mem::take(&mut world.places[0].inbox).into_iter();
     let (mut opened, later): (Vec<Input>, Vec<Input>) =
