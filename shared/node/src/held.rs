@@ -1,7 +1,7 @@
 //! How far what was written here has got: a peer's answers to our batches, and what still waits for
 //! the centre's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use names::{DocumentId, ScopeId};
 use protocol::message::Held;
@@ -12,13 +12,13 @@ use crate::{
     except::Exceptions,
     input::LinkId,
     node::Node,
-    outbox::Waits,
+    outbox::{LineKey, Waits},
     output::{Notice, Output},
     rows::{ActorRow, OutboxRow, peer_name},
     turn::Turn,
 };
 
-/// Lines that the centre is known to hold and of which that is not yet written down: some 10 ms.
+/// Lines that the centre is known to hold and of which that is not yet written down: some 20 ms.
 const ARRIVED_KEPT_AT_ONCE: usize = 4_096;
 
 impl<S: Store> Node<S> {
@@ -124,39 +124,47 @@ impl<S: Store> Node<S> {
                 turn.draft.put(Table::Peer, name, 0, &peer);
             }
         }
-        for ((document, slot), seq) in arrived {
-            let line = unless_damaged(turn.draft.line(document, slot))?.flatten();
-            if let Some(line) = line.filter(|line| seq <= line.seq && seq > line.centre) {
-                self.arrived(turn, document, slot, line, seq)?;
-            }
+        for (document, lines) in by_document(arrived) {
+            self.arrived(turn, document, &lines)?;
         }
         Ok(())
     }
 
-    /// Notes that the centre holds an author's line up to `seq`.
+    /// Notes that the centre holds lines of a document, each up to a number. What a damaged row
+    /// says of its lines stays as it is.
     pub(crate) fn arrived(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
         document: DocumentId,
-        slot: u64,
-        line: ActorRow,
-        seq: u64,
+        lines: &BTreeMap<u64, u64>,
     ) -> Result<(), StoreError> {
-        let line = ActorRow {
-            centre: seq,
-            ..line
-        };
-        turn.draft.put_lines(document, [(slot, line)])?;
-        match self.outbox.get(&(document, slot)) {
-            Some(waits) if waits.last <= seq => {
-                self.outbox.remove(&(document, slot));
-                self.put_outbox(turn, document);
+        let mut news = Vec::new();
+        turn.draft
+            .change_lines(document, lines.keys().copied(), |slot, line| {
+                let seq = lines.get(&slot).copied().unwrap_or_default();
+                let is_news = seq <= line.seq && seq > line.centre;
+                if is_news {
+                    line.centre = seq;
+                    news.push((slot, seq));
+                }
+                is_news
+            })?;
+        let mut waits_less = false;
+        for (slot, seq) in news {
+            match self.outbox.get(&(document, slot)) {
+                Some(waits) if waits.last <= seq => {
+                    self.outbox.remove(&(document, slot));
+                    waits_less = true;
+                }
+                Some(waits) => {
+                    let first = waits.first.max(seq + 1);
+                    self.outbox.set((document, slot), Waits { first, ..waits });
+                }
+                None => {}
             }
-            Some(waits) => {
-                let first = waits.first.max(seq + 1);
-                self.outbox.set((document, slot), Waits { first, ..waits });
-            }
-            None => {}
+        }
+        if waits_less {
+            self.put_outbox(turn, document);
         }
         if self.outbox.waits_no_more(document) {
             self.outbox.placed.remove(&document);
@@ -190,11 +198,8 @@ impl<S: Store> Node<S> {
             .filter(|((document, _), _)| !except.contains_key(document))
             .map(|(line, waits)| (line, waits.last))
             .collect();
-        for ((document, slot), seq) in waiting {
-            let line = unless_damaged(turn.draft.line(document, slot))?.flatten();
-            if let Some(line) = line.filter(|line| line.centre < seq) {
-                self.arrived(turn, document, slot, line, seq)?;
-            }
+        for (document, lines) in by_document(waiting) {
+            self.arrived(turn, document, &lines)?;
         }
         Ok(())
     }
@@ -258,4 +263,15 @@ impl<S: Store> Node<S> {
         self.put_outbox(turn, document);
         Ok(())
     }
+}
+
+/// Numbers of lines, by document and slot: a document's lines share rows.
+fn by_document(
+    lines: impl IntoIterator<Item = (LineKey, u64)>,
+) -> BTreeMap<DocumentId, BTreeMap<u64, u64>> {
+    let mut documents: BTreeMap<DocumentId, BTreeMap<u64, u64>> = BTreeMap::new();
+    for ((document, slot), seq) in lines {
+        documents.entry(document).or_default().insert(slot, seq);
+    }
+    documents
 }

@@ -10,7 +10,7 @@ use protocol::codec;
 use store::{Snapshot, StoreError, Table};
 
 use crate::{
-    draft::{Draft, read_row},
+    draft::{Draft, read_row, unless_damaged},
     rows::{ActorRow, LINES_PER_ROW, LinesRow, OutboxRow},
 };
 
@@ -47,6 +47,35 @@ impl<P: Snapshot> Draft<P> {
         }
         for (position, row) in rows {
             self.put(Table::Actor, document.0, position, &row);
+        }
+        Ok(())
+    }
+
+    /// Changes lines of a document and says of each whether it did. A row that they share is read
+    /// and written once; lines in a damaged one are passed over, as are those that are not there.
+    pub(crate) fn change_lines(
+        &mut self,
+        document: DocumentId,
+        slots: impl IntoIterator<Item = u64>,
+        mut change: impl FnMut(u64, &mut ActorRow) -> bool,
+    ) -> Result<(), StoreError> {
+        let mut rows: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for slot in slots {
+            rows.entry(slot / LINES_PER_ROW).or_default().push(slot);
+        }
+        for (position, slots) in rows {
+            let row = self.row(Table::Actor, document.as_ref(), position);
+            let Some(mut row) = unless_damaged::<Option<LinesRow>>(row)?.flatten() else {
+                continue;
+            };
+            let mut has_changed = false;
+            for slot in slots {
+                let line = row.lines.get_mut(&slot);
+                has_changed |= line.is_some_and(|line| change(slot, line));
+            }
+            if has_changed {
+                self.put(Table::Actor, document.0, position, &row);
+            }
         }
         Ok(())
     }

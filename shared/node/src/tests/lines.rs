@@ -123,13 +123,12 @@ fn what_has_not_arrived_waits_after_a_start() {
     let row: crate::rows::EntryRow = read_row(&snapshot, Table::Entry, arrived.as_ref(), 0)
         .unwrap()
         .unwrap();
-    let line = read_line(&snapshot, case, row.slot).unwrap().unwrap();
     drop(snapshot);
     let node = &mut world.places[1].node;
     let draft = Draft::new(node.store.snapshot().unwrap());
     let mut turn = Turn::new(draft, world.now, [0; 32]);
-    node.arrived(&mut turn, case, row.slot, line, row.seq)
-        .unwrap();
+    let lines = [(row.slot, row.seq)].into();
+    node.arrived(&mut turn, case, &lines).unwrap();
     node.store.commit(turn.draft.into_batch()).unwrap();
 
     world.reopen(1);

@@ -322,6 +322,7 @@ impl<S: Store> Node<S> {
             return Ok(());
         }
         for bundle in bundles {
+            let mut here = BTreeMap::new();
             for line in bundle.lines() {
                 let last = line.runs.last().map(|(_, head)| head);
                 let Some(last) = last.filter(|head| head.device == self.device) else {
@@ -329,11 +330,9 @@ impl<S: Store> Node<S> {
                 };
                 let kept = admit::line(&turn.draft, bundle.document(), line.actor);
                 let kept = unless_damaged(kept)?.flatten();
-                let kept = kept.filter(|(_, kept)| kept.seq >= last.seq && kept.centre < last.seq);
-                if let Some((slot, kept)) = kept {
-                    self.arrived(turn, bundle.document(), slot, kept, last.seq)?;
-                }
+                here.extend(kept.map(|(slot, _)| (slot, last.seq)));
             }
+            self.arrived(turn, bundle.document(), &here)?;
         }
         Ok(())
     }
