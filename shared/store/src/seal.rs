@@ -188,7 +188,11 @@ impl<S: Store> Store for Sealed<S> {
             sealed.delete(Table::Key, self.at.keys.key_name(document), 0);
             destroys = true;
         }
-        for ((table, key), value) in batch {
+        // Drawn together, for this batch and no longer: a nonce that were kept in memory could come
+        // twice where a machine goes on from a copy of it.
+        let mut nonces = vec![[0; NONCE_BYTES]; batch.len()];
+        (self.entropy)(nonces.as_flattened_mut());
+        for (((table, key), value), nonce) in batch.into_iter().zip(nonces) {
             let at = self.at.row(table, &key.name, key.position);
             let Some(value) = value else {
                 sealed.delete(table, at.name, key.position);
@@ -199,8 +203,6 @@ impl<S: Store> Store for Sealed<S> {
                 None => None,
             };
             let cipher = cipher.as_deref().unwrap_or(&self.at.keys.values);
-            let mut nonce = [0; NONCE_BYTES];
-            (self.entropy)(&mut nonce);
             let record = self.at.seal(cipher, &at, (&key.name, value), nonce);
             let record = record.ok_or(StoreError::TooLarge { table })?;
             sealed.put(table, at.name, key.position, record);
