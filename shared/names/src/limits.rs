@@ -47,6 +47,9 @@ pub const SIGNED_BYTES_MAX: usize = 16 << 10;
 pub const FRAME_BYTES_MAX: usize = BUNDLE_BYTES_MAX + (64 << 10);
 /// What a fill packs into one frame unless a single bundle is larger: about 50 ms at 40 Mbit/s.
 pub const FILL_FRAME_BYTES: usize = 256 << 10;
+/// What is passed on as people write it: some hundred notes. More at once is somebody's backlog,
+/// and goes as a fill does, compressed, on credit and behind what is live.
+pub const LIVE_FRAME_BYTES: usize = 64 << 10;
 /// Fill frames sent ahead of their acknowledgement: compressed they are a third, and keep a 300 ms
 /// link of 20 Mbit/s busy; half of them are verified while the others are made durable.
 pub const FILL_FRAMES_IN_FLIGHT: usize = 8;

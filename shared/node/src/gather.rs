@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use names::{
     ActorId, DocumentId, Incarnation, ScopeId,
-    limits::{FILL_FRAME_BYTES, LIST_ROWS_MAX},
+    limits::{FILL_FRAME_BYTES, LIST_ROWS_MAX, LIVE_FRAME_BYTES},
 };
 use protocol::{
     bundle::Bundle,
@@ -53,6 +53,8 @@ pub(crate) struct Gathering<'a> {
     /// Documents of which it was said that they have left the scope.
     told: BTreeSet<DocumentId>,
     bytes: usize,
+    /// Whether it is about what people write now.
+    is_live: bool,
     /// Rows looked at to find what a peer lacks.
     reads: usize,
 }
@@ -113,6 +115,14 @@ impl From<Difference> for Repair {
 }
 
 impl<'a> Gathering<'a> {
+    /// An empty frame for what people write now.
+    pub(crate) fn live(scope: &ScopeId, audience: Audience<'a>) -> Gathering<'a> {
+        Gathering {
+            is_live: true,
+            ..Gathering::new(scope, audience)
+        }
+    }
+
     /// An empty frame about a scope.
     pub(crate) fn new(scope: &ScopeId, audience: Audience<'a>) -> Gathering<'a> {
         Gathering {
@@ -124,6 +134,7 @@ impl<'a> Gathering<'a> {
             whole: Vec::new(),
             told: BTreeSet::new(),
             bytes: 0,
+            is_live: false,
             reads: 0,
         }
     }
@@ -133,11 +144,17 @@ impl<'a> Gathering<'a> {
         self.bundles.is_empty() && self.placements.is_empty()
     }
 
-    /// Whether `more` bytes may still be added. The first item always may: none is larger than a
-    /// frame.
+    /// Whether `more` bytes may still be added. To a fill's frame the first item always may: none
+    /// is larger than a frame.
     fn fits(&self, more: usize) -> bool {
         let items = self.bundles.len().max(self.placements.len());
-        self.bytes == 0 || (self.bytes + more <= FILL_FRAME_BYTES && items < ITEMS_MAX)
+        let room = if self.is_live {
+            LIVE_FRAME_BYTES
+        } else {
+            FILL_FRAME_BYTES
+        };
+        let is_first = self.bytes == 0 && !self.is_live;
+        is_first || (self.bytes + more <= room && items < ITEMS_MAX)
     }
 
     /// The documents met that have to be sent whole, each as a repair of everything.

@@ -34,6 +34,10 @@ use crate::{
 /// Entries of logs measured in one turn: some 10 ms, where each has a page of its own.
 const MEASURED_AT_ONCE: usize = 4_096;
 
+/// Frames of a fill gathered in one turn: each takes some milliseconds, and is on its way while the
+/// next is gathered.
+const FILL_FRAMES_AT_ONCE: usize = 1;
+
 impl<S: Store> Node<S> {
     /// Makes every frame that is due, from what is on disk now.
     pub(crate) fn speak(
@@ -97,6 +101,7 @@ impl<S: Store> Node<S> {
             false => them.incarnation,
             true => Incarnation::default(),
         };
+        let mut gathered = 0;
         for (scope, talk) in &mut scopes {
             if talk.row_due {
                 talk.row_due = false;
@@ -115,6 +120,11 @@ impl<S: Store> Node<S> {
             let to = (them, audience);
             self.speak_live(snapshot, link, (scope, talk), to, now, said)?;
             while link.in_flight < FILL_FRAMES_IN_FLIGHT && talk.has_fill() {
+                if gathered >= FILL_FRAMES_AT_ONCE {
+                    link.unfinished = true;
+                    break;
+                }
+                gathered += 1;
                 match self.fill_frame(snapshot, link, (scope, talk), to)? {
                     Some(frame) => {
                         if matches!(frame, Frame::Fill(_)) {
@@ -219,11 +229,10 @@ impl<S: Store> Node<S> {
                 writer: head.writer,
                 number: told.number(&head.writer),
             };
-            let mut bytes = Gathering::new(scope, audience);
+            let mut bytes = Gathering::live(scope, audience);
             let stretch = (from, head.number);
             let end = bytes.take_log(snapshot, stretch, them, &mut BTreeMap::new())?;
-            // What people write now is little. More than a frame is somebody's backlog, which goes
-            // as a fill goes: on credit, and behind what is live.
+            // What people write now is little. More than a frame of it is somebody's backlog.
             let is_backlog = end < head.number;
             if !is_backlog {
                 talk.fill.repairs.extend(bytes.take_whole());

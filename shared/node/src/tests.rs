@@ -62,6 +62,8 @@ struct World {
     statements: Vec<SignedStatement>,
     bytes: u64,
     largest: u64,
+    /// Frames of a fill in one turn, at most.
+    fills: usize,
     /// Bytes that went by the live lane.
     live: u64,
     /// Rulings made.
@@ -128,6 +130,7 @@ impl World {
             statements,
             bytes: 0,
             largest: 0,
+            fills: 0,
             live: 0,
             ruled: 0,
             is_silent: false,
@@ -218,6 +221,13 @@ impl World {
             return false;
         }
         let outputs = place.node.turn(self.now, [5; 32], inputs).unwrap();
+        let fills = outputs.iter().filter(|output| {
+            let Output::Send { lane, .. } = output else {
+                return false;
+            };
+            *lane == Lane::Fill
+        });
+        self.fills = self.fills.max(fills.count());
         for output in outputs {
             let place = &mut self.places[index];
             match output {
@@ -270,6 +280,7 @@ impl World {
                 Output::Ran { ticket, result } => {
                     place.ran.insert(ticket, result);
                 }
+                Output::WakeAt(at) if at <= self.now => place.inbox.push_back(Input::Wake),
                 Output::Stated { .. } | Output::WakeAt(_) => {}
             }
         }

@@ -2,7 +2,7 @@
 
 use names::{
     Reason, ScopeId,
-    limits::{FILL_FRAME_BYTES, LIST_ROWS_MAX},
+    limits::{LIST_ROWS_MAX, LIVE_FRAME_BYTES},
 };
 use protocol::message::{Frame, StatementIds};
 use store::{Batch, Store as _, Table};
@@ -169,7 +169,7 @@ fn a_backlog_is_passed_on_as_a_fill() {
     world.connect(1);
     world.assert_equal("site:bath");
     assert!(
-        world.live <= 2 * FILL_FRAME_BYTES as u64,
+        world.live <= LIVE_FRAME_BYTES as u64,
         "{} bytes went live",
         world.live
     );
@@ -177,6 +177,19 @@ fn a_backlog_is_passed_on_as_a_fill() {
     world.run();
     world.assert_equal("site:bath");
     assert!(world.live > 0);
+}
+
+/// The first frame of a fill waited until eight of them were gathered.
+#[test]
+fn a_fill_is_on_its_way_while_it_is_gathered() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let case = world.open_case(1, "site:bath");
+    for _ in 0..40 {
+        world.note(1, case, &"n".repeat(30_000));
+    }
+    world.connect(1);
+    world.assert_equal("site:bath");
+    assert_eq!(world.fills, 1);
 }
 
 /// A summary made before a command was kept after it, and the mark that it was old was gone.
