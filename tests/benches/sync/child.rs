@@ -111,6 +111,23 @@ impl Child {
         Some((field("VmRSS:")?, field("VmHWM:")?))
     }
 
+    /// Milliseconds of processors that its threads have had, and how often one of them was put on a
+    /// processor; none where that is not told.
+    pub(crate) fn scheduled(&self) -> Option<(f64, f64)> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).ok()?;
+        let mut sum = (0.0, 0.0);
+        for task in tasks {
+            // A thread may end while it is looked at.
+            let Ok(told) = std::fs::read_to_string(task.ok()?.path().join("schedstat")) else {
+                continue;
+            };
+            let mut fields = told.split_whitespace().map(str::parse::<f64>);
+            let (ran, _, times) = (fields.next()?, fields.next()?, fields.next()?);
+            sum = (sum.0 + ran.ok()? / 1e6, sum.1 + times.ok()?);
+        }
+        Some(sum)
+    }
+
     /// Lets it end, and sees to it that it does.
     pub(crate) fn stop(mut self) {
         drop(self.input.take());

@@ -14,6 +14,7 @@ mod child;
 mod disk;
 mod failure;
 mod figures;
+mod idle;
 mod ingest;
 mod large;
 mod live;

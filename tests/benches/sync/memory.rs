@@ -9,6 +9,7 @@ use std::{
 use crate::{
     child::{Child, Program},
     failure::{Outcome, failed},
+    idle,
     table::Row,
 };
 
@@ -44,7 +45,8 @@ pub(crate) fn node(side: &str, port: u16, folder: &Path, data: &Path) -> Outcome
 }
 
 /// A centre in a process of its own that holds the documents of `centre`, met by an edge in
-/// another that holds the same ones in `edge`. Answers what both take.
+/// another that holds the same ones in `edge`. Answers what both take, and what they cost when they
+/// have nothing more to say.
 ///
 /// # Errors
 /// When something cannot be carried out.
@@ -80,11 +82,13 @@ pub(crate) fn pair(folder: &Path, centre: &Path, edge: &Path, title: &str) -> Ou
             EDGE_MIB,
         ),
     ];
+    let mut rows: Vec<Row> = rows
+        .map(|(name, memory, most)| row(&name, memory, most))
+        .into();
+    rows.extend(idle::rows(title, &centre, &edge));
     edge.stop();
     centre.stop();
-    Ok(rows
-        .map(|(name, memory, most)| row(&name, memory, most))
-        .into())
+    Ok(rows)
 }
 
 fn row(measure: &str, memory: Option<(f64, f64)>, most: f64) -> Row {
