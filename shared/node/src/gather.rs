@@ -1,22 +1,24 @@
 //! Gathering the content of one frame from what is on disk.
 
 mod departed;
+mod repair;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use names::{
-    ActorId, DocumentId, Incarnation, ScopeId,
+    DocumentId, Incarnation, ScopeId,
     limits::{FILL_FRAME_BYTES, LIST_ROWS_MAX, LIVE_FRAME_BYTES},
 };
 use protocol::{
     bundle::Bundle,
     log::Position,
-    message::{Batch, Difference},
+    message::Batch,
     placement::{PlacementId, SignedPlacement},
 };
 use store::{Snapshot, StoreError, Table};
 
 pub(crate) use departed::Audience;
+pub(crate) use repair::Repair;
 
 use crate::{
     admit::claim_of,
@@ -57,61 +59,6 @@ pub(crate) struct Gathering<'a> {
     is_live: bool,
     /// Rows looked at to find what a peer lacks.
     reads: usize,
-}
-
-/// What a peer lacks of one document, and how far it was looked through.
-#[derive(Clone, Debug)]
-pub(crate) struct Repair {
-    document: DocumentId,
-    /// The last sequence number of each actor that the peer has.
-    actors: BTreeMap<ActorId, u64>,
-    placements: BTreeSet<PlacementId>,
-    /// The next placement and the next run to look at.
-    placement: u64,
-    arrival: u64,
-}
-
-impl Repair {
-    /// Of which document.
-    pub(crate) fn document(&self) -> DocumentId {
-        self.document
-    }
-
-    /// Everything of a document.
-    pub(crate) fn whole(document: DocumentId) -> Repair {
-        Repair {
-            document,
-            actors: BTreeMap::new(),
-            placements: BTreeSet::new(),
-            placement: 0,
-            arrival: 0,
-        }
-    }
-
-    /// What of a document lies beyond these sequence numbers, and every placement.
-    pub(crate) fn beyond(document: DocumentId, actors: BTreeMap<ActorId, u64>) -> Repair {
-        Repair {
-            actors,
-            ..Repair::whole(document)
-        }
-    }
-
-    fn lacks(&self, row: &DocumentRow, change: &IndexChange) -> bool {
-        let actor = usize::try_from(change.slot).ok();
-        let actor = actor.and_then(|slot| row.actors.get(slot));
-        let known = actor.and_then(|actor| self.actors.get(actor));
-        known.is_none_or(|known| *known < change.seq)
-    }
-}
-
-impl From<Difference> for Repair {
-    fn from(difference: Difference) -> Repair {
-        Repair {
-            actors: difference.actors.into_iter().collect(),
-            placements: difference.placements.into_iter().collect(),
-            ..Repair::whole(difference.document)
-        }
-    }
 }
 
 impl<'a> Gathering<'a> {
