@@ -1,7 +1,10 @@
 //! Authors' lines, and which of those written here wait for the centre.
 //!
-//! A row that is damaged costs its own document the authors that share it: nothing more is taken of
-//! them there, and nothing of them is forgotten. Who writes beside them goes on.
+//! A row that is damaged is worked out again from the document's other rows ([`mended`]). Where those
+//! are damaged too it costs its own document the authors that share it: nothing more is taken of them
+//! there, and nothing of them is forgotten. Who writes beside them goes on.
+
+mod mended;
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
@@ -64,8 +67,8 @@ impl<P: Snapshot> Draft<P> {
             rows.entry(slot / LINES_PER_ROW).or_default().push(slot);
         }
         for (position, slots) in rows {
-            let row = self.row(Table::Actor, document.as_ref(), position);
-            let Some(mut row) = unless_damaged::<Option<LinesRow>>(row)?.flatten() else {
+            let row = self.lines_row(document, position * LINES_PER_ROW);
+            let Some(mut row) = unless_damaged(row)?.flatten() else {
                 continue;
             };
             let mut has_changed = false;
@@ -81,7 +84,9 @@ impl<P: Snapshot> Draft<P> {
     }
 
     fn lines_row(&self, document: DocumentId, slot: u64) -> Result<Option<LinesRow>, StoreError> {
-        self.row(Table::Actor, document.as_ref(), slot / LINES_PER_ROW)
+        let position = slot / LINES_PER_ROW;
+        let read = self.row(Table::Actor, document.as_ref(), position);
+        mended::or_mended(read, self.snapshot(), document, position)
     }
 }
 
@@ -91,8 +96,9 @@ pub(crate) fn read_line<P: Snapshot>(
     document: DocumentId,
     slot: u64,
 ) -> Result<Option<ActorRow>, StoreError> {
-    let name = document.as_ref();
-    let row: Option<LinesRow> = read_row(snapshot, Table::Actor, name, slot / LINES_PER_ROW)?;
+    let position = slot / LINES_PER_ROW;
+    let read = read_row(snapshot, Table::Actor, document.as_ref(), position);
+    let row = mended::or_mended(read, snapshot, document, position)?;
     Ok(row.and_then(|mut row| row.lines.remove(&slot)))
 }
 

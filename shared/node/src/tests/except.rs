@@ -123,24 +123,11 @@ fn an_exception_is_looked_at_again_after_a_day() {
     let case = world.open_case(1, "site:bath");
     world.note(1, case, "before");
     world.connect(1);
-    let row = |world: &World| {
-        let snapshot = world.places[0].node.snapshot().unwrap();
-        snapshot
-            .get(Table::Actor, case.as_ref(), 0)
-            .unwrap()
-            .unwrap()
-    };
-    let put = |world: &mut World, bytes: Vec<u8>| {
-        let mut batch = store::Batch::new();
-        batch.put(Table::Actor, case.0, 0, bytes);
-        store::Store::commit(&mut world.places[0].node.store, batch).unwrap();
-    };
-    let whole = row(&world);
-    put(&mut world, vec![0xFF; 3]);
+    let whole = lines::spoil_for_good(&mut world, 0, case, 0);
     world.note(1, case, "refused while a row is damaged");
     world.run();
     assert_eq!(stands(&world, 1), [(true, vec![case]), (true, vec![case])]);
-    put(&mut world, whole);
+    lines::put_back(&mut world, 0, case, whole);
     world.cut(1);
     world.now = world.now.plus_ms(25 * 3_600_000);
     world.connect(1);

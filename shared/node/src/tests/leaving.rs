@@ -183,26 +183,14 @@ fn what_is_old_goes_only_from_a_centre_that_has_forgotten_nothing() {
 fn what_the_centre_refuses_is_shown_and_handed_in_again() {
     let mut world = four_edges();
     let case = world.gone_to_bath();
-    let at = &mut world.places[0].node.store;
-    let table = store::Table::Actor;
-    let snapshot = store::Store::snapshot(at).unwrap();
-    let whole = snapshot.get(table, case.as_ref(), 0).unwrap().unwrap();
-    let mut spoil = |bytes: Vec<u8>| {
-        let mut batch = store::Batch::new();
-        batch.put(table, case.0, 0, bytes);
-        store::Store::commit(at, batch).unwrap();
-    };
-    spoil(vec![0xFF; 3]);
+    let whole = lines::spoil_for_good(&mut world, 0, case, 0);
     world.connect(1);
     let handed = world.handed_over(1);
     assert_eq!(handed[0].refused, Some(Reason::CannotOpen));
     assert!(!handed[0].awaits_backup);
     world.back_up();
     assert!(world.chunks(1, case) > 0);
-    let at = &mut world.places[0].node.store;
-    let mut batch = store::Batch::new();
-    batch.put(table, case.0, 0, whole);
-    store::Store::commit(at, batch).unwrap();
+    lines::put_back(&mut world, 0, case, whole);
     world.now = world.now.plus_ms(2 * 24 * 3_600_000);
     world.run();
     let handed = world.handed_over(1);
