@@ -270,7 +270,10 @@ impl<S: Store> Party<S> {
         let outputs = outputs.expect("the store does not fail");
         self.verifier = self.node.verifier();
         for output in outputs {
-            self.perform(output);
+            match output {
+                Output::WakeAt(at) if at <= now => self.inbox.push(Input::Wake),
+                output => self.perform(output),
+            }
         }
         true
     }

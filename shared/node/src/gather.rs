@@ -91,17 +91,34 @@ impl<'a> Gathering<'a> {
         self.bundles.is_empty() && self.placements.is_empty()
     }
 
-    /// Whether `more` bytes may still be added. To a fill's frame the first item always may: none
-    /// is larger than a frame.
-    fn fits(&self, more: usize) -> bool {
+    /// Whether `more` bytes may still be added. The first item always may, none is larger than a
+    /// frame; but what makes several changes of a live one is no entry that somebody writes now.
+    fn fits(&self, more: usize, changes: usize) -> bool {
         let items = self.bundles.len().max(self.placements.len());
-        let room = if self.is_live {
-            LIVE_FRAME_BYTES
-        } else {
-            FILL_FRAME_BYTES
+        let (room, is_alone) = match self.is_live {
+            true => (LIVE_FRAME_BYTES, changes <= 1),
+            false => (FILL_FRAME_BYTES, true),
         };
-        let is_first = self.bytes == 0 && !self.is_live;
+        let is_first = self.bytes == 0 && is_alone;
         is_first || (self.bytes + more <= room && items < ITEMS_MAX)
+    }
+
+    /// What a bundle costs of the frame, and how many of its changes are wanted: in a live frame
+    /// those alone, since what is written now may have been folded with much that is older.
+    fn cost(
+        &self,
+        index: &IndexRow,
+        stored: usize,
+        wanted: impl Fn(&IndexRow, &IndexChange) -> bool,
+    ) -> (usize, usize) {
+        let news = index.changes.iter().filter(|change| wanted(index, change));
+        let (bytes, count) = news.fold((0u64, 0), |(bytes, count), change| {
+            (bytes.saturating_add(change.bytes), count + 1)
+        });
+        match self.is_live {
+            true => (usize::try_from(bytes).unwrap_or(stored).min(stored), count),
+            false => (stored, count),
+        }
     }
 
     /// The documents met that have to be sent whole, each as a repair of everything.
@@ -236,7 +253,8 @@ impl<'a> Gathering<'a> {
                     None => None,
                 };
                 if let (Some(index), Some((bundle, bytes))) = (&index, &bundle) {
-                    if !self.fits(*bytes) {
+                    let (bytes, changes) = self.cost(index, *bytes, &wanted);
+                    if !self.fits(bytes, changes) {
                         return Ok(false);
                     }
                     if !packing.has_room(bundle) {
@@ -268,7 +286,7 @@ impl<'a> Gathering<'a> {
             return Ok(true);
         };
         let bytes = placement_bytes(&placement);
-        if !self.fits(bytes) {
+        if !self.fits(bytes, 1) {
             return Ok(false);
         }
         self.bytes += bytes;

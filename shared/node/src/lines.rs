@@ -14,7 +14,7 @@ use store::{Snapshot, StoreError, Table};
 
 use crate::{
     draft::{Draft, read_row, unless_damaged},
-    rows::{ActorRow, LINES_PER_ROW, LinesRow, OutboxRow},
+    rows::{ActorRow, DocumentRow, LINES_PER_ROW, LinesRow, OutboxRow},
 };
 
 impl<P: Snapshot> Draft<P> {
@@ -54,8 +54,8 @@ impl<P: Snapshot> Draft<P> {
         Ok(())
     }
 
-    /// Changes lines of a document and says of each whether it did. A row that they share is read
-    /// and written once; lines in a damaged one are passed over, as are those that are not there.
+    /// Changes lines of a document: `change` says of each whether it did. A row that they share is
+    /// read and written once; lines in a damaged one are passed over, as are those that are not there.
     pub(crate) fn change_lines(
         &mut self,
         document: DocumentId,
@@ -136,5 +136,46 @@ pub(crate) fn waiting<P: Snapshot>(
             (Ok(_) | Err(_), _) => unread += 1,
         }
     })?;
+    if unread > 0 {
+        unread = unread.saturating_sub(add_unread(snapshot, device, &mut waiting)?);
+    }
     Ok((waiting, unread))
+}
+
+/// Adds what waits in damaged rows of lines, as they are worked out again. What cannot be read even
+/// so counts as waiting, so that nobody is told that it has arrived. Answers how many rows they are.
+fn add_unread<P: Snapshot>(
+    snapshot: &P,
+    device: DeviceId,
+    waiting: &mut BTreeSet<(DocumentId, u64)>,
+) -> Result<u64, StoreError> {
+    let mut documents = Vec::new();
+    store::each(snapshot, Table::Document, |row| {
+        documents.extend(<[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId));
+    })?;
+    let mut found = 0;
+    for document in documents {
+        let row = read_row(snapshot, Table::Document, document.as_ref(), 0);
+        let row: Option<DocumentRow> = unless_damaged(row)?.flatten();
+        let slots = row.map_or(0, |row| row.actors.len() as u64);
+        for position in 0..slots.div_ceil(LINES_PER_ROW) {
+            let row = read_row::<LinesRow, _>(snapshot, Table::Actor, document.as_ref(), position);
+            if unless_damaged(row)?.is_some() {
+                continue;
+            }
+            found += 1;
+            for slot in (position * LINES_PER_ROW..slots).take(LINES_PER_ROW as usize) {
+                let waits = match unless_damaged(read_line(snapshot, document, slot))? {
+                    Some(line) => {
+                        line.is_some_and(|line| line.device == device && line.centre < line.seq)
+                    }
+                    None => true,
+                };
+                if waits {
+                    waiting.insert((document, slot));
+                }
+            }
+        }
+    }
+    Ok(found)
 }

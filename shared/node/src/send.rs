@@ -124,10 +124,10 @@ impl<S: Store> Node<S> {
                     link.unfinished = true;
                     break;
                 }
-                gathered += 1;
                 match self.fill_frame(snapshot, link, (scope, talk), to)? {
                     Some(frame) => {
                         if matches!(frame, Frame::Fill(_)) {
+                            gathered += 1;
                             link.in_flight += 1;
                             talk.frames_said += 1;
                         }

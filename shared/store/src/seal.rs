@@ -188,7 +188,7 @@ impl<S: Store> Store for Sealed<S> {
             sealed.delete(Table::Key, self.at.keys.key_name(document), 0);
             destroys = true;
         }
-        // Drawn together, for this batch and no longer: a nonce that were kept in memory could come
+        // Drawn together, for this batch and no longer: a nonce that is kept in memory could come
         // twice where a machine goes on from a copy of it.
         let mut nonces = vec![[0; NONCE_BYTES]; batch.len()];
         (self.entropy)(nonces.as_flattened_mut());

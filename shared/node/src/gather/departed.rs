@@ -44,7 +44,7 @@ impl Gathering<'_> {
             }));
         }
         let bytes = kept.iter().map(placement_bytes).sum();
-        if !self.fits(bytes) {
+        if !self.fits(bytes, 1) {
             return Ok(false);
         }
         self.bytes += bytes;

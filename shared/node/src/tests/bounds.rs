@@ -179,6 +179,27 @@ fn a_backlog_is_passed_on_as_a_fill() {
     assert!(world.live > 0);
 }
 
+/// What somebody writes now goes live, however long it is and however much older is folded with it.
+#[test]
+fn a_long_note_is_no_backlog() {
+    let mut world = World::new(&[&["site:bath"], &["site:bath"]]);
+    let case = world.open_case(1, "site:bath");
+    world.connect(1);
+    world.connect(2);
+    for number in 0..20 {
+        let before = world.live;
+        let text = "n".repeat(LIVE_FRAME_BYTES / 2 + number * 1_000);
+        world.note(1, case, &text);
+        world.run();
+        world.assert_equal("site:bath");
+        let live = world.live - before;
+        assert!(
+            live > 2 * text.len() as u64,
+            "note {number}: {live} bytes, there and on"
+        );
+    }
+}
+
 /// The first frame of a fill waited until eight of them were gathered.
 #[test]
 fn a_fill_is_on_its_way_while_it_is_gathered() {

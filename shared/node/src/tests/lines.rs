@@ -254,6 +254,45 @@ fn a_damaged_row_of_lines_is_worked_out_again() {
     assert!(!counters.contains_key(&Reason::CannotOpen), "{counters:?}");
 }
 
+/// The outbox's row and one of lines are damaged, so that nothing tells what waits. What somebody
+/// writes beside it must not make it look as if it had arrived.
+#[test]
+fn what_nothing_tells_of_counts_as_waiting() {
+    for for_good in [false, true] {
+        let mut world = World::new(&[&["site:bath"]]);
+        let case = world.open_case(1, "site:bath");
+        by_many(&mut world, case, 0, LINES_PER_ROW - 1);
+        world.connect(1);
+        world.cut(1);
+        let late = EntryId([98; 16]);
+        let target = || Target::Document(case);
+        world.ask_as(1, "m-3", target(), late, NOTE).unwrap();
+        spoil(&mut world, 1, Table::Outbox, case, 0);
+        let whole = match for_good {
+            true => spoil_for_good(&mut world, 1, case, 0),
+            false => {
+                spoil(&mut world, 1, Table::Actor, case, 0);
+                Whole::new()
+            }
+        };
+        world.reopen(1);
+        // A new author, whose line stands in another row.
+        if !for_good {
+            let beside = EntryId([99; 16]);
+            world.ask_as(1, "m-77", target(), beside, NOTE).unwrap();
+            assert_states(&world, &[beside], EntryState::SavedHere);
+            assert_states(&world, &[late], EntryState::SavedHere);
+        }
+        put_back(&mut world, 1, case, whole);
+        world.reopen(1);
+        assert_states(&world, &[late], EntryState::SavedHere);
+        world.connect(1);
+        world.assert_equal("site:bath");
+        assert_states(&world, &[late], EntryState::AtTheCentre);
+        assert_eq!(world.places[1].node.waiting(), 0);
+    }
+}
+
 /// A row of lines is damaged at the centre, and what tells of it too. What comes of the authors in it is refused, and nothing
 /// of that is kept by halves: once the row is whole again, all of it comes in.
 #[test]
