@@ -4,6 +4,9 @@ use std::{fs, thread, time::Duration};
 
 use crate::{child::Child, table::Row};
 
+/// How long they are left alone first: threads that wait for work in vain end after ten seconds, and
+/// what they have had is not told any more then.
+const SETTLE: Duration = Duration::from_secs(12);
 /// How long they are looked at: three keep-alives.
 const LOOK: Duration = Duration::from_secs(30);
 /// Looks in a minute.
@@ -15,6 +18,7 @@ type Counted = [Option<(f64, f64)>; 3];
 /// Both in a minute in which nobody writes anything.
 pub(crate) fn rows(title: &str, centre: &Child, edge: &Child) -> Vec<Row> {
     let look = || -> Counted { [centre.scheduled(), edge.scheduled(), network()] };
+    thread::sleep(SETTLE);
     let before = look();
     thread::sleep(LOOK);
     let after = look();
