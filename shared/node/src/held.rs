@@ -18,7 +18,8 @@ use crate::{
     turn::Turn,
 };
 
-/// Lines that the centre is known to hold and of which that is not yet written down: some 20 ms.
+/// Lines that the centre is known to hold and of which that is not yet written down: some
+/// tens of milliseconds, its commit among them.
 const ARRIVED_KEPT_AT_ONCE: usize = 4_096;
 
 impl<S: Store> Node<S> {

@@ -152,7 +152,7 @@ fn docs() -> Result<Outcome, String> {
 }
 
 /// Installs cargo-deny where there is none, then checks all that needs no network, and the advisories
-/// where their database can be had. It is not optimised: that would take four minutes more on two
+/// where their database can be had. It is not optimised: that would take some minutes more on two
 /// cores, and it runs for two seconds.
 fn deny() -> Result<Outcome, String> {
     if tool::answer(&mut tool::cargo(&["deny", "--version"])).is_none() {
