@@ -153,10 +153,17 @@ impl World {
     }
 
     /// A fault with what it is to strike: where a device was revoked nothing is left to be struck,
-    /// so it strikes the next edge instead. `None` when there is no such fault, or nothing to copy.
+    /// or nothing more is promised that an older copy could lack, so it strikes the next edge
+    /// instead. `None` when there is no such fault, or nothing to copy.
     fn aimed(&mut self, number: usize) -> Option<FaultPlan> {
         let plan = self.mischief.plan(number)?;
-        let edge = plan.edge().filter(|edge| self.is_gone(edge + 1));
+        let shows_nothing = |edge: &usize| {
+            plan.kind == FaultKind::RestoreEdge
+                && self.knows_itself_revoked(edge + 1)
+                && !self.lacks_a_promise(number, edge + 1)
+        };
+        let edge = plan.edge();
+        let edge = edge.filter(|edge| self.is_gone(edge + 1) || shows_nothing(edge));
         let Some(edge) = edge else {
             return Some(plan);
         };

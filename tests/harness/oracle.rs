@@ -7,6 +7,7 @@ use node::{views, views::EntryState};
 
 use crate::{
     evidence::{Evidence, Found},
+    people::Kept,
     station::Station,
     swarm::{CENTRE, Joint},
     trace::station_name,
@@ -194,18 +195,19 @@ impl World {
             let (name, entry) = (station_name(asked.station), asked.request.entry);
             return Some(format!("{name} has not answered {entry}"));
         }
-        let centre = self
-            .stations
-            .first()
-            .and_then(|station| station.running.as_ref())?;
-        let at_centre = centre.node.sync().ok()?;
+        let running = |number: usize| self.stations.get(number)?.running.as_ref();
+        let Some(centre) = running(CENTRE) else {
+            return Some("the centre does not run".to_owned());
+        };
+        let Ok(at_centre) = centre.node.sync() else {
+            return Some("the centre does not say what it proved".to_owned());
+        };
         if let Some(why) = self.unsettled_revocation() {
             return Some(why);
         }
         for edge in self.edges_left() {
             let name = station_name(edge + 1);
-            let station = self.stations.get(edge + 1).and_then(|s| s.running.as_ref());
-            let (Some(running), Some(wire)) = (station, self.network.whole(edge)) else {
+            let (Some(running), Some(wire)) = (running(edge + 1), self.network.whole(edge)) else {
                 return Some(format!("{name} is not connected"));
             };
             if running.node.waiting() > 0 {
@@ -220,7 +222,9 @@ impl World {
             if running.node.directory().digest() != centre.node.directory().digest() {
                 return Some(format!("{name} has another directory"));
             }
-            let at_edge = running.node.sync().ok()?;
+            let Ok(at_edge) = running.node.sync() else {
+                return Some(format!("{name} does not say what it proved"));
+            };
             for scope in self.readable(edge + 1) {
                 let proved = |all: &[views::ScopeSync]| {
                     let mut peers = all
@@ -243,7 +247,20 @@ impl World {
     pub(crate) fn check_a_receipt(&mut self, nth: u64) {
         let length = self.population.kept().len() as u64;
         let index = usize::try_from(nth.checked_rem(length).unwrap_or(0)).unwrap_or(0);
-        let Some(line) = self.population.kept().get(index).cloned() else {
+        let kept = self.population.kept();
+        let Some(line) = kept.get(index) else {
+            return;
+        };
+        // An entry that was lost with its disk and sent again is another change, and it is the last
+        // that its station speaks of.
+        let same = |other: &&Kept| other.station == line.station && other.entry == line.entry;
+        let Some(line) = kept
+            .iter()
+            .rev()
+            .filter(same)
+            .find(|line| line.change.is_some())
+            .cloned()
+        else {
             return;
         };
         let Some(change) = line.change.filter(|_| line.station != CENTRE) else {

@@ -12,7 +12,6 @@ use crate::{
     faults::FaultPlan,
     network::WireId,
     oracle::Oracle,
-    promises::Promises,
     station::Station,
     swarm::CENTRE,
     trace::station_name,
@@ -152,24 +151,31 @@ impl World {
     /// Puts the copy back that was made for a fault, once it lacks something that the station has
     /// promised since: one that lacks nothing would show nothing.
     pub(crate) fn put_back(&mut self, number: usize, plan: &FaultPlan) -> bool {
-        let promises = self.promises.get(plan.at);
-        let lacks = |copy: &&Copy| {
-            let broken = |promises: &Promises| promises.broken(&copy.evidence, &BTreeSet::new());
-            promises.and_then(broken).is_some()
-        };
         let copies = &self.restored.copies;
         if !copies.contains_key(&number) {
             // The station died while it was made, or was not there yet.
             self.back_up(plan.at, Some(number));
             return false;
         }
-        let Some(copy) = copies.get(&number).filter(lacks) else {
+        if !self.lacks_a_promise(number, plan.at) {
+            return false;
+        }
+        let Some(Copy { disk: copy, .. }) = self.restored.copies.remove(&number) else {
             return false;
         };
-        let copy = copy.disk.clone();
-        self.restored.copies.remove(&number);
         self.restore(plan.at, plan.lasts_ms, &copy);
         true
+    }
+
+    /// Whether the copy that was made for a fault lacks something that its station has promised
+    /// since; it does not when there is no copy.
+    pub(crate) fn lacks_a_promise(&self, number: usize, station: usize) -> bool {
+        let copy = self.restored.copies.get(&number);
+        let promises = self.promises.get(station);
+        copy.zip(promises).is_some_and(|(copy, promises)| {
+            let broken = promises.broken(&copy.evidence, &BTreeSet::new());
+            broken.is_some()
+        })
     }
 
     /// A station's disk is replaced by an older copy of itself, and the node started again.
