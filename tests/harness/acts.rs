@@ -329,9 +329,10 @@ impl World {
         // What a station has called saved it cannot refuse when it is sent once more, unless its
         // disk was replaced since.
         let same = asked.saved_at == Some(asked.station);
-        // What came there from elsewhere may have been handed over since.
+        // What came there from elsewhere may have been handed over since, and what was open may have
+        // been set aside.
         let is_revoked = why == "revoked" && self.knows_itself_revoked(asked.station);
-        let excused = matches!(why, "busy" | "transferred") || is_revoked;
+        let excused = matches!(why, "busy" | "transferred" | "set-aside") || is_revoked;
         if same && !self.restored.was(asked.station) && !excused {
             let name = station_name(asked.station);
             let entry = asked.request.entry;

@@ -98,7 +98,7 @@ impl FaultKind {
     }
 
     /// Whether it strikes a path, not a node.
-    fn is_of_path(self) -> bool {
+    pub(crate) fn is_of_path(self) -> bool {
         match self {
             FaultKind::Cut | FaultKind::Stall | FaultKind::Slow => true,
             FaultKind::PowerInCommit

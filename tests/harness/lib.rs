@@ -22,6 +22,7 @@
 
 mod acts;
 mod answers;
+mod aside;
 pub mod authority;
 pub mod cargo;
 pub mod chance;

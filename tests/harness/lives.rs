@@ -64,8 +64,8 @@ impl World {
     fn stop(&mut self, number: usize, down_ms: i64) {
         let stopped = self.stations.get_mut(number).map(Station::stop);
         if let Some(Err(error)) = stopped {
-            let name = station_name(number);
-            return self.fail(Oracle::Opens, format!("{name} could not stop: {error:?}"));
+            // It has ended all the same, and as badly as in any other commit.
+            return self.store_failed(number, error);
         }
         for wire in self.network.believed(end_of(number), number.checked_sub(1)) {
             self.network.close(wire);

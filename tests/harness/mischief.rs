@@ -76,13 +76,13 @@ impl Mischief {
         self.faults.iter().all(|fault| fault.stage == Stage::Over)
     }
 
-    /// Faults that have not fired.
-    pub fn unfired(&self) -> Vec<FaultKind> {
+    /// Faults that have not fired, with what each is to strike: a station, or an edge's path.
+    pub fn unfired(&self) -> Vec<(FaultKind, usize)> {
         let waits = |state: &&State| matches!(state.stage, Stage::Waiting | Stage::Planted);
         self.faults
             .iter()
             .filter(waits)
-            .map(|state| state.plan.kind)
+            .map(|state| (state.plan.kind, state.plan.at))
             .collect()
     }
 
@@ -153,14 +153,18 @@ impl World {
     }
 
     /// A fault with what it is to strike: where a device was revoked nothing is left to be struck,
-    /// or nothing more is promised that an older copy could lack, so it strikes the next edge
-    /// instead. `None` when there is no such fault, or nothing to copy.
+    /// or no wire, or nothing more is promised that an older copy could lack, so it strikes the next
+    /// edge instead. `None` when there is no such fault, or nothing to copy.
     fn aimed(&mut self, number: usize) -> Option<FaultPlan> {
         let plan = self.mischief.plan(number)?;
-        let shows_nothing = |edge: &usize| {
-            plan.kind == FaultKind::RestoreEdge
-                && self.knows_itself_revoked(edge + 1)
-                && !self.lacks_a_promise(number, edge + 1)
+        let shows_nothing = |edge: &usize| match plan.kind {
+            FaultKind::RestoreEdge => {
+                self.knows_itself_revoked(edge + 1) && !self.lacks_a_promise(number, edge + 1)
+            }
+            kind => {
+                let is_cut_off = self.network.whole(*edge).is_none();
+                kind.is_of_path() && self.is_revoked(edge + 1) && is_cut_off
+            }
         };
         let edge = plan.edge();
         let edge = edge.filter(|edge| self.is_gone(edge + 1) || shows_nothing(edge));

@@ -202,8 +202,9 @@ impl World {
         let Ok(at_centre) = centre.node.sync() else {
             return Some("the centre does not say what it proved".to_owned());
         };
-        if let Some(why) = self.unsettled_revocation() {
-            return Some(why);
+        let why = self.unsettled_revocation().or_else(|| self.still_aside());
+        if why.is_some() {
+            return why;
         }
         for edge in self.edges_left() {
             let name = station_name(edge + 1);
@@ -283,5 +284,25 @@ impl World {
             let words = format!("{name} says {} is at the centre, and it is not", line.entry);
             self.fail(Oracle::Keep, words);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{swarm::Plan, trace::Print};
+
+    #[test]
+    fn nothing_is_at_rest_while_the_centre_is_down() {
+        let mut world = World::new(1, Plan::draw(1).without_faults(), Print::Nothing);
+        world.begin();
+        world.come_to_rest();
+        assert_eq!(world.unsettled(), None);
+        let disk = world.copy_of(CENTRE).expect("a disk");
+        world.restore(CENTRE, 20_000, &disk);
+        assert!(world.unsettled().is_some());
+        world.come_to_rest();
+        assert_eq!(world.failure(), None);
+        assert!(world.look_at(CENTRE).is_some(), "the centre does not run");
     }
 }

@@ -29,6 +29,8 @@ pub struct Tally {
     pub commits: u64,
     /// Starts after the first.
     pub restarts: u64,
+    /// Documents that were set aside since openings of them were cut off too often.
+    pub set_aside: u64,
     /// What became of unsynced writes when the power was cut.
     pub crashed: Crashed,
     /// Wires opened.
@@ -214,10 +216,8 @@ impl fmt::Display for Totals {
         )?;
         let mut row = |name: &str, column: Column| writeln!(f, "  {name:<34} {column}");
         row("steps (acts of people, faults)", self.column(Tally::steps))?;
-        row(
-            "faults that took effect",
-            self.column(|t| t.faults.values().sum()),
-        )?;
+        let faults = self.column(|t| t.faults.values().sum());
+        row("faults that took effect", faults)?;
         row(
             "  between receipt and release",
             self.column(Tally::before_release),
@@ -226,6 +226,7 @@ impl fmt::Display for Totals {
         row("questions sent again", self.column(|t| t.resent))?;
         row("commits of all nodes", self.column(|t| t.commits))?;
         row("starts after a stop or crash", self.column(|t| t.restarts))?;
+        row("documents set aside", self.column(|t| t.set_aside))?;
         row("unsynced writes kept", self.column(|t| t.crashed.kept))?;
         row("unsynced writes lost", self.column(|t| t.crashed.lost))?;
         row("unsynced writes torn", self.column(|t| t.crashed.torn))?;

@@ -274,7 +274,7 @@ impl World {
     }
 
     /// A store has failed a node. That is expected only where a fault was planted.
-    fn store_failed(&mut self, number: usize, error: StoreError) {
+    pub(crate) fn store_failed(&mut self, number: usize, error: StoreError) {
         let now = self.agenda.now();
         self.trace
             .tell(now, number, "store fails", || format!("{error:?}"));

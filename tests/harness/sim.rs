@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use names::Reason;
 use node::{Notice, views};
 
 use crate::{
@@ -18,6 +19,9 @@ use crate::{
 /// minutes between two rounds that ended unequal, and three such waits would mean that it does
 /// not get on.
 pub(crate) const SETTLING_MS_MAX: i64 = 30 * 60_000;
+/// For how long at least faults wait for something to strike: the centre may be away for minutes, and
+/// an edge dials again only some time after.
+const FAULTS_WAIT_MS: i64 = 10 * 60_000;
 /// How often it is looked whether the world is at rest.
 pub(crate) const LOOK_MS: i64 = 500;
 
@@ -110,7 +114,8 @@ impl World {
             if self.tally.acts >= self.plan.acts && self.mischief.is_over() && moved {
                 return;
             }
-            if self.tally.acts >= acts_max {
+            let has_waited = self.agenda.now() > crate::world::BEGINS.plus_ms(FAULTS_WAIT_MS);
+            if self.tally.acts >= acts_max && has_waited {
                 let unfired = self.mischief.unfired();
                 let words = format!("never took effect: {unfired:?}, or no case was transferred");
                 return self.fail(Oracle::Fired, words);
@@ -184,6 +189,10 @@ impl World {
                     format!("wire {}: {documents} documents of {scope}", link.0)
                 });
             }
+            Notice::Unreadable {
+                document,
+                reason: Reason::SetAside,
+            } => self.set_aside(number, *document),
             Notice::Unreadable { document, reason } => {
                 self.fail(Oracle::Opens, format!("{document} is {reason}"));
             }

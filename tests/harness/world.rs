@@ -11,6 +11,7 @@ use node::{Input, Lane, Output, Ticket};
 use protocol::SignedStatement;
 
 use crate::{
+    aside::Aside,
     authority::Authority,
     chance::Chance,
     clock::Agenda,
@@ -134,6 +135,7 @@ pub struct World {
     pub(crate) moved: Vec<Moved>,
     pub(crate) population: Population,
     pub(crate) habits: Habits,
+    pub(crate) aside: Aside,
     pub(crate) mischief: Mischief,
     pub(crate) restored: Restored,
     pub(crate) revoked: Revoked,
@@ -178,6 +180,7 @@ impl World {
             dialling: vec![Dialling::default(); plan.edges.len()],
             promises: (0..plan.stations()).map(|_| Promises::default()).collect(),
             restored: Restored::default(),
+            aside: Aside::default(),
             revoked: Revoked::new(Chance::new(seed, "revoked")),
             narrow: Narrow::new(Chance::new(seed, "narrow")),
             review: Review::default(),

@@ -25,10 +25,12 @@ use names::{DocumentId, ScopeId};
 ///   credit was to a page of a list.
 /// - 4: of two copies of an edge that were not known to be two, one lacked what the other wrote, and
 ///   counted as equal.
-/// - 678, 496, 975: what failed was what watches. A world whose centre was down counted as at rest;
-///   an entry that was written anew after its disk was lost was looked for under the change that
-///   was lost; and an older copy waited for a device that had nothing more to lose.
-const FAILED_ONCE: [u64; 6] = [388, 390, 4, 678, 496, 975];
+/// - 678, 496, 975, 1012, 1093, 1300: what failed was what watches. A world whose centre was down
+///   counted as at rest; an entry that was written anew after its disk was lost was looked for under
+///   the change that was lost; an older copy waited for a device that had nothing more to lose; a
+///   document was set aside after four openings that the disk had cut off; a disk failed while its
+///   store was closed; and people were so quick that no wire was there to be struck.
+const FAILED_ONCE: [u64; 9] = [388, 390, 4, 678, 496, 975, 1012, 1093, 1300];
 
 #[test]
 fn seeds_that_failed_once_pass() {
@@ -243,20 +245,6 @@ fn a_restored_centre_gets_back_what_it_lost_and_nothing_else_moves() {
         let still = differing(&after, &again, &scopes);
         assert!(still.is_empty(), "seed {seed}: {still:?} stayed lost");
     }
-}
-
-#[test]
-fn nothing_is_at_rest_while_the_centre_is_down() {
-    let (seed, plan) = lonely_plans().next().unwrap();
-    let mut world = World::new(seed, plan, Print::Nothing);
-    world.begin();
-    world.work(20);
-    world.come_to_rest();
-    let disk = world.copy_of(CENTRE).unwrap();
-    world.restore(CENTRE, 20_000, &disk);
-    world.come_to_rest();
-    assert_eq!(world.failure(), None, "seed {seed}");
-    assert!(world.look_at(CENTRE).is_some(), "the centre does not run");
 }
 
 /// Plans in which each document has one edge that could give it back, and no other.

@@ -1,0 +1,49 @@
+//! Documents that a node has set aside, since it ended again and again while one was opened.
+//!
+//! Nothing in this world brings a node down by being opened; but disks that fail and plugs that are
+//! pulled can hit the same opening four times. Then the document must be taken up again by itself,
+//! so nothing is at rest before it is.
+
+use std::collections::BTreeSet;
+
+use names::DocumentId;
+use node::views::{self, Opening};
+
+use crate::{oracle::Oracle, station::Station, trace::station_name, world::World};
+
+/// How often a node must have ended before it may set a document aside, as its documentation
+/// says; written here again, so that a node that gives up sooner is noticed.
+const ENDS_MIN: u64 = 4;
+
+/// What has been set aside, by station.
+#[derive(Debug, Default)]
+pub(crate) struct Aside(BTreeSet<(usize, DocumentId)>);
+
+impl World {
+    /// A node says that it has set a document aside.
+    pub(crate) fn set_aside(&mut self, number: usize, document: DocumentId) {
+        let ends = self.stations.get(number).map_or(0, |s| s.life / 2);
+        if ends < ENDS_MIN {
+            let name = station_name(number);
+            let words = format!("{name} sets {document} aside after {ends} ends");
+            return self.fail(Oracle::Opens, words);
+        }
+        self.tally.set_aside += 1;
+        self.aside.0.insert((number, document));
+    }
+
+    /// A document that is still set aside somewhere, in words.
+    pub(crate) fn still_aside(&self) -> Option<String> {
+        let mut all = self.aside.0.iter();
+        let (number, document) = all.find(|(number, document)| {
+            let snapshot = self.stations.get(*number).and_then(Station::snapshot);
+            let opening = snapshot.map(|snapshot| views::opening_of(&snapshot, *document));
+            !matches!(
+                opening,
+                None | Some(Ok(Opening::Opened | Opening::Unopened))
+            )
+        })?;
+        let name = station_name(*number);
+        Some(format!("{name} has set {document} aside"))
+    }
+}
