@@ -209,7 +209,8 @@ impl World {
         // An edge whose disk was replaced does not know any more what it wrote since the copy.
         let forgot = matches!(state, Ok(None)) && self.restored.was(line.station);
         let made_here = line.change.is_some() && !forgot;
-        if made_here && !matches!(state, Ok(Some(EntryState::AtTheCentre))) {
+        let arrived = matches!(state, Ok(Some(said)) if said >= EntryState::AtTheCentre);
+        if made_here && !arrived {
             let name = station_name(line.station);
             let words = format!(
                 "{name} shows {} as {state:?}, and the centre has it",

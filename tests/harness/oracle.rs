@@ -244,7 +244,8 @@ impl World {
     }
 
     /// Somebody looks how far an entry has got. What is said to be at the centre is there, unless
-    /// the centre's disk was replaced and the edge was not yet proved equal with it since.
+    /// the centre's disk was replaced and the edge was not yet proved equal with it since. What is
+    /// said to be backed up was on the centre's disk when one of its backups was begun.
     pub(crate) fn check_a_receipt(&mut self, nth: u64) {
         let length = self.population.kept().len() as u64;
         let index = usize::try_from(nth.checked_rem(length).unwrap_or(0)).unwrap_or(0);
@@ -264,17 +265,24 @@ impl World {
         else {
             return;
         };
-        let Some(change) = line.change.filter(|_| line.station != CENTRE) else {
-            return;
-        };
         let snapshot = |number: usize| self.stations.get(number).and_then(Station::snapshot);
-        let (Some(here), Some(centre)) = (snapshot(line.station), snapshot(CENTRE)) else {
+        let here = snapshot(line.station);
+        let (Some(change), Some(here), Some(centre)) = (line.change, here, snapshot(CENTRE)) else {
             return;
         };
-        let said = views::entry_state(&here, line.entry);
-        if !matches!(said, Ok(Some(EntryState::AtTheCentre)))
-            || self.restored.misleads(line.station)
-        {
+        let Ok(Some(said)) = views::entry_state(&here, line.entry) else {
+            return;
+        };
+        if said == EntryState::BackedUp {
+            self.tally.backed_up += 1;
+            if !self.restored.is_backed_up(line.document, change) {
+                let name = station_name(line.station);
+                let words = format!("{name} says {} is backed up, and it is not", line.entry);
+                return self.fail(Oracle::Keep, words);
+            }
+        }
+        let misleads = line.station == CENTRE || self.restored.misleads(line.station);
+        if said < EntryState::AtTheCentre || misleads {
             return;
         }
         self.tally.receipts += 1;

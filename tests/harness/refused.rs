@@ -235,7 +235,7 @@ impl World {
         };
         let name = station_name(station);
         let at_centre = Some(EntryState::AtTheCentre);
-        let late = arrived.iter().find(|kept| state(kept) != at_centre);
+        let late = arrived.iter().find(|kept| state(kept) < at_centre);
         let words = if self.has(CENTRE, refused) {
             Some("the centre took what no signature closes".to_owned())
         } else if !self.has(station, refused) || state(refused) != Some(EntryState::SavedHere) {

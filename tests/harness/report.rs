@@ -89,6 +89,8 @@ pub struct Tally {
     pub told_purged: u64,
     /// Entries that were said to be at the centre, looked up there at that moment.
     pub receipts: u64,
+    /// Entries of which somebody looked and was told that they are backed up.
+    pub backed_up: u64,
     /// Virtual time, in milliseconds: the whole run, and from the last fault to the proof.
     pub virtual_ms: i64,
     /// See `virtual_ms`.
@@ -248,10 +250,9 @@ impl fmt::Display for Totals {
         row("changes at the centre", self.column(|t| t.changes))?;
         row("entries lost with their only disk", self.column(|t| t.gone))?;
         self.say_of_revoked(&mut row)?;
-        row(
-            "receipts looked up at the centre",
-            self.column(|t| t.receipts),
-        )?;
+        let receipts = self.column(|t| t.receipts);
+        row("receipts looked up at the centre", receipts)?;
+        row("  looked up in its backups", self.column(|t| t.backed_up))?;
         row("virtual seconds", self.column(|t| seconds(t.virtual_ms)))?;
         row(
             "virtual seconds until proved",

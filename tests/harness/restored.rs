@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use names::{ChangeHash, EntryId, ScopeId};
+use names::{ChangeHash, DocumentId, EntryId, ScopeId};
 use node::{Errand, Input, LinkId, Ran, Ticket};
 
 use crate::{
@@ -36,6 +36,8 @@ pub(crate) struct Restored {
     copies: BTreeMap<usize, Copy>,
     /// Backups that were begun, and the faults that will put them back.
     begun: BTreeMap<Ticket, Option<usize>>,
+    /// What was on the centre's disk when a backup was begun that was put away.
+    backed_up: BTreeSet<(DocumentId, ChangeHash)>,
     /// How often the centre's disk was replaced.
     of_centre: u64,
     /// The stations whose disk was ever replaced.
@@ -62,6 +64,11 @@ impl Restored {
     /// How often the centre's disk was replaced by an older copy.
     pub(crate) fn of_centre(&self) -> u64 {
         self.of_centre
+    }
+
+    /// Whether a change is in a backup of the centre.
+    pub(crate) fn is_backed_up(&self, document: DocumentId, change: ChangeHash) -> bool {
+        self.backed_up.contains(&(document, change))
     }
 
     /// Forgets what was copied for a fault that is to strike another station now.
@@ -116,6 +123,9 @@ impl World {
         };
         if let Some(number) = wanted {
             self.copy_disk(CENTRE, number);
+        }
+        if let Some(evidence) = self.evidence(CENTRE) {
+            self.restored.backed_up.extend(evidence.changes());
         }
         let (number, ticket) = (ran.backup, Ticket(0));
         let errand = Errand::KeepBackup { number };

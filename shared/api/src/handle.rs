@@ -213,6 +213,7 @@ impl Reading for Handle {
 /// it has come: a centre that was restored may have lost it since.
 fn reach(role: Role, state: Option<EntryState>) -> Reach {
     match (role, state) {
+        (_, Some(EntryState::BackedUp)) => Reach::BackedUp,
         (Role::Centre, _) | (Role::Edge, Some(EntryState::AtTheCentre)) => Reach::AtTheCentre,
         (Role::Edge, Some(EntryState::SavedHere)) => Reach::SavedHere,
         (Role::Edge, Some(EntryState::Received) | None) => Reach::Received,

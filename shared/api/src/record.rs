@@ -128,6 +128,8 @@ pub enum Reach {
     Received,
     /// On the centre's disk, as the centre has said.
     AtTheCentre,
+    /// In a backup of the centre that has been put away, as the centre has said.
+    BackedUp,
 }
 
 /// The row that lists have of one document.

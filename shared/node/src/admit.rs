@@ -77,6 +77,24 @@ impl Candidate<'_> {
     fn takes(&self, at: usize) -> bool {
         self.from <= at && at < self.to
     }
+
+    /// The line with what comes in.
+    fn longer(&self) -> Option<ActorRow> {
+        let mut runs = self.line.runs.iter();
+        let (_, head) = runs.find(|(count, _)| *count == self.to)?;
+        let kept = self.kept.as_ref();
+        Some(ActorRow {
+            actor: self.line.actor,
+            device: head.device,
+            worker: head.worker.clone(),
+            seq: head.seq,
+            hash: head.hash,
+            centre: kept.map_or(0, |kept| kept.centre),
+            at: head.floor,
+            stretch: kept.map_or(0, |kept| kept.stretch),
+            backed: kept.map_or(0, |kept| kept.backed),
+        })
+    }
 }
 
 /// Admits a bundle: of each author's changes as many whole runs as what is here allows.
@@ -196,23 +214,7 @@ fn write<P: Snapshot>(
         });
         let new = candidate.line.places.get(candidate.from..candidate.to);
         slots.extend(new.unwrap_or_default().iter().map(|place| (*place, slot)));
-        let head = candidate
-            .line
-            .runs
-            .iter()
-            .find(|(count, _)| *count == candidate.to);
-        if let Some((_, head)) = head {
-            let line = ActorRow {
-                actor: candidate.line.actor,
-                device: head.device,
-                worker: head.worker.clone(),
-                seq: head.seq,
-                hash: head.hash,
-                centre: candidate.kept.as_ref().map_or(0, |kept| kept.centre),
-                at: head.floor,
-            };
-            lines.push((slot, line));
-        }
+        lines.extend(candidate.longer().map(|line| (slot, line)));
     }
     // What can fail comes before all other writes: the turn goes on without this bundle.
     draft.put_lines(document, lines)?;

@@ -72,9 +72,7 @@ impl<S: Store> Node<S> {
             }
             Frame::Held(held) => self.take_held(turn, id, &held),
             Frame::Backups(backups) => {
-                if let Some(link) = self.links.get_mut(&id) {
-                    link.backups = Some(backups);
-                }
+                self.take_backups(turn, id, backups);
                 Ok(())
             }
             Frame::Bye(bye) => {

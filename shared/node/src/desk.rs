@@ -22,7 +22,7 @@ use crate::{
     opener::{Ending, Job, Opened, Performance, Summarised, Task},
     output::{NotDone, Notice, Output, Saved},
     placing::Opening,
-    rows::{ActorRow, EntryRow},
+    rows::EntryRow,
     turn::Turn,
     verify::VerifiedBundle,
 };
@@ -323,7 +323,7 @@ impl<S: Store> Node<S> {
         }
         let actor = bundle.lines().first().map(|line| line.actor);
         let line = actor.map(|actor| admit::line(&turn.draft, document, actor));
-        let Some((slot, line)) = line.transpose()?.flatten() else {
+        let Some((slot, mut line)) = line.transpose()?.flatten() else {
             return Ok(Err(Reason::NotFound));
         };
         let entry = EntryRow {
@@ -334,9 +334,9 @@ impl<S: Store> Node<S> {
         turn.draft
             .put(Table::Entry, pending.request.entry.0, 0, &entry);
         if self.is_centre() {
-            let centre = line.seq;
-            turn.draft
-                .put_lines(document, [(slot, ActorRow { centre, ..line })])?;
+            let seq = line.seq;
+            self.backed.arrived(&mut line, seq);
+            turn.draft.put_lines(document, [(slot, line)])?;
         } else {
             let written = (line.seq, line.seq);
             self.wait_for_centre(turn, document, slot, written)?;

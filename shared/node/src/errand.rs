@@ -122,11 +122,11 @@ impl<S: Store> Node<S> {
                 Ok(kept.map(|()| Ran::default()))
             }
             Errand::BeginBackup => Ok(Ok(Ran {
-                backup: self.begin_backup(),
+                backup: self.begin_backup(turn),
                 ..Ran::default()
             })),
             Errand::KeepBackup { number } => {
-                self.keep_backup(number);
+                self.keep_backup(turn, number);
                 Ok(Ok(Ran::default()))
             }
             Errand::OneStays { device } => {

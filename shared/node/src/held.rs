@@ -139,13 +139,13 @@ impl<S: Store> Node<S> {
         document: DocumentId,
         lines: &BTreeMap<u64, u64>,
     ) -> Result<(), StoreError> {
-        let mut news = Vec::new();
+        let (mut news, backed) = (Vec::new(), &self.backed);
         turn.draft
             .change_lines(document, lines.keys().copied(), |slot, line| {
                 let seq = lines.get(&slot).copied().unwrap_or_default();
                 let is_news = seq <= line.seq && seq > line.centre;
                 if is_news {
-                    line.centre = seq;
+                    backed.arrived(line, seq);
                     news.push((slot, seq));
                 }
                 is_news
@@ -222,9 +222,15 @@ impl<S: Store> Node<S> {
             return Ok(());
         }
         let (ours, last) = (line.device == self.device, line.seq);
+        // A backup that it came back from may be the last that there is.
         let centre = first.saturating_sub(1);
-        turn.draft
-            .put_lines(document, [(slot, ActorRow { centre, ..line })])?;
+        let backed = line.backed.min(centre);
+        let line = ActorRow {
+            centre,
+            backed,
+            ..line
+        };
+        turn.draft.put_lines(document, [(slot, line)])?;
         if ours {
             self.wait_for_centre(turn, document, slot, (first, last))?;
             self.hand_in_again(document);

@@ -21,6 +21,7 @@ use protocol::{
 use store::{Batch, Snapshot, Store, StoreError, Table};
 
 use crate::{
+    backups,
     copies::{self, Contact},
     desk::Desk,
     draft::{damaged, decode_row, read_range, read_row},
@@ -28,7 +29,7 @@ use crate::{
     link::Link,
     outbox::Outbox,
     repair::SKETCHED_FROM,
-    rows::{CopyRow, MetaRow, ScopeRow, Stage, TransferRow},
+    rows::{BackedRow, CopyRow, MetaRow, ScopeRow, Stage, TransferRow},
     transfer::{Owed, read_transfers},
     trying::Trying,
     verify::Verifier,
@@ -69,6 +70,8 @@ pub struct Node<S> {
     pub(crate) nonce: Nonce,
     /// Backups begun and put away in this opening; only at the centre.
     pub(crate) backups: Backups,
+    /// How far what is at the centre is in its backups, as is on disk.
+    pub(crate) backed: BackedRow,
     /// When each device was last heard, and in which openings of its store, since this one.
     pub(crate) contacts: BTreeMap<DeviceId, Contact>,
     /// Stores that came back from an older copy, or run twice.
@@ -148,6 +151,7 @@ impl<S: Store> Node<S> {
         let trying = Trying::read(&snapshot, &mut batch)?;
         let log_heads = read_log_heads(&snapshot)?;
         let copies = copies::read(&snapshot)?;
+        let backed = backups::read(&snapshot)?;
         let readable = directory.scopes_of(&identity.device.device_id());
         let (parted, owed) = read_transfers(&snapshot, |scope| readable.contains(scope))?;
         // What has left is in no list.
@@ -165,6 +169,7 @@ impl<S: Store> Node<S> {
             meta,
             nonce: Nonce(part(&entropy, 0)),
             backups: Backups { begun: 0, kept: 0 },
+            backed,
             contacts: BTreeMap::new(),
             copies,
             directory: Arc::new(directory),

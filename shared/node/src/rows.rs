@@ -28,6 +28,7 @@
 //! crash: a scope's digest covers exactly its members, a member's state is its document's heads,
 //! a log names nothing that is not there.
 
+mod backed;
 mod copied;
 mod left;
 mod line;
@@ -47,6 +48,7 @@ use protocol::{
     placement::PlacementId,
 };
 
+pub(crate) use backed::BackedRow;
 pub use copied::{Copied, CopyRow};
 pub(crate) use left::{Left, Receipt, Stage, TransferRow};
 pub(crate) use line::{ActorRow, LINES_PER_ROW, LinesRow, OutboxRow};

@@ -1,6 +1,7 @@
 //! A centre and two edges in one thread, over memory stores and perfect links: the main ways
 //! through a node, before the simulator makes the world worse.
 
+mod backups;
 mod bounds;
 mod compacted;
 mod copies;

@@ -12,6 +12,7 @@ use store::{Snapshot, Store, StoreError, Table};
 
 use crate::{
     backup,
+    backups::is_backed_up,
     draft::{damaged, decode_row, read_range, read_row, unless_damaged},
     input::LinkId,
     lines::read_line,
@@ -48,6 +49,8 @@ pub enum EntryState {
     Received,
     /// The centre has said that it made it durable.
     AtTheCentre,
+    /// It was at the centre when one of its backups was begun, which has been put away since.
+    BackedUp,
 }
 
 /// A document in a list, from its summary. Its `Debug` shows no more than its id and sizes.
@@ -336,16 +339,20 @@ pub fn entry_state<P: Snapshot>(
     let Some(row) = read_row::<EntryRow, _>(snapshot, Table::Entry, entry.as_ref(), 0)? else {
         return Ok(None);
     };
-    let line = read_line(snapshot, row.document, row.slot)?;
-    // What was dropped here had arrived, all of it.
-    let arrived = match line {
-        Some(line) => line.centre >= row.seq,
-        None => is_dropped(snapshot, row.document)?,
+    let Some(line) = read_line(snapshot, row.document, row.slot)? else {
+        // What was dropped here had arrived, all of it.
+        let is_dropped = is_dropped(snapshot, row.document)?;
+        return Ok(Some(match is_dropped {
+            true => EntryState::AtTheCentre,
+            false => EntryState::SavedHere,
+        }));
     };
-    Ok(Some(if arrived {
-        EntryState::AtTheCentre
-    } else {
+    Ok(Some(if line.centre < row.seq {
         EntryState::SavedHere
+    } else if is_backed_up(snapshot, row.document, &line, row.seq)? {
+        EntryState::BackedUp
+    } else {
+        EntryState::AtTheCentre
     }))
 }
 

@@ -14,7 +14,12 @@ use super::{
 use crate::service::{Service, client::Client, relay::Passed, wait};
 
 /// What an entry's node says of one that the centre has made durable.
-pub const AT_THE_CENTRE: &str = "at-the-centre";
+const ARRIVED: [&str; 2] = ["at-the-centre", "backed-up"];
+
+/// Whether an entry's node says that the centre has made it durable.
+pub fn has_arrived(said: &str) -> bool {
+    ARRIVED.contains(&said)
+}
 
 /// Tells all of it. Answers whether what merged is whole and everything has got to the centre.
 ///
@@ -203,7 +208,7 @@ fn reached(service: &Service, screen: &mut Screen, record: &Record) -> Result<bo
                 *states.entry(state).or_default() += 1;
             }
         }
-        let there = states.get(AT_THE_CENTRE) == Some(&written.len());
+        let there = states.keys().all(|state| has_arrived(state));
         holds &= there;
         let states: Vec<String> = states
             .iter()

@@ -15,7 +15,7 @@ use names::{DocumentId, EntryId};
 use serde_json::{Value, json};
 
 use super::{
-    closing::{self, AT_THE_CENTRE},
+    closing::{self, has_arrived},
     desk::Written,
     handover::{FROM, TO},
     proofs::{allowed, scope},
@@ -114,7 +114,7 @@ fn receipts(service: &Service, record: &Record) -> Result<Entries, String> {
                 }
             };
             let said = view.get(written.entry.to_string());
-            if said.is_some_and(|said| said == AT_THE_CENTRE) {
+            if said.and_then(Value::as_str).is_some_and(has_arrived) {
                 held.insert((written.document, written.entry));
             }
         }

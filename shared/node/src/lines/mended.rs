@@ -13,6 +13,7 @@ use protocol::{bundle::Bundle, signed::Head};
 use store::{Damage, Snapshot, StoreError, Table};
 
 use crate::{
+    backups,
     draft::{damaged, decode_row, read_arrivals, read_row, unless_damaged},
     rows::{ActorRow, DocumentRow, IndexChange, IndexRow, LINES_PER_ROW, LinesRow, OutboxRow},
 };
@@ -53,6 +54,7 @@ fn mended<P: Snapshot>(
     let row: DocumentRow = row;
     let outbox: Option<Option<OutboxRow>> =
         unless_damaged(read_row(snapshot, Table::Outbox, name, 0))?;
+    let stretch = backups::read(snapshot)?.stretch;
     let mut lines = LinesRow::default();
     for (slot, (change, arrival)) in last {
         let place = usize::try_from(slot).ok();
@@ -76,6 +78,9 @@ fn mended<P: Snapshot>(
             hash: change.hash,
             centre: if waits { 0 } else { head.seq },
             at: head.floor,
+            // Which backups have it nobody knows any more.
+            stretch,
+            backed: 0,
         };
         lines.lines.insert(slot, line);
     }

@@ -34,6 +34,13 @@ pub(crate) struct ActorRow {
     /// When its last run was closed, by its device's clock.
     #[cbor(n(7), with = "codec::wire")]
     pub(crate) at: Moment,
+    /// In which stretch of this store's life the centre said the last of that
+    /// ([`BackedRow`](super::BackedRow)).
+    #[n(8)]
+    pub(crate) stretch: u64,
+    /// The last sequence number that was in a backup of the centre before that.
+    #[n(9)]
+    pub(crate) backed: u64,
 }
 
 /// The lines of a document whose slots, divided by [`LINES_PER_ROW`], give the row's position.

@@ -4,26 +4,8 @@ use super::{
     transfer::{assert_settled, four_edges},
     *,
 };
-use crate::Errand;
 
 impl World {
-    /// A backup of the centre is begun; answers its number.
-    fn begin_backup(&mut self) -> u64 {
-        self.errand(0, Errand::BeginBackup).unwrap().backup
-    }
-
-    /// It lies where it was wanted.
-    fn keep_backup(&mut self, number: u64) {
-        self.errand(0, Errand::KeepBackup { number }).unwrap();
-        self.run();
-    }
-
-    /// The centre is backed up, and what was handed in before may go.
-    pub(super) fn back_up(&mut self) {
-        let number = self.begin_backup();
-        self.keep_backup(number);
-    }
-
     /// The centre comes back from a copy of its store.
     fn put_back(&mut self, copy: MemoryStore) {
         (1..=4).for_each(|edge| self.cut(edge));
