@@ -122,6 +122,37 @@ fn what_a_restored_centre_has_lost_is_in_no_backup_of_it() {
     assert_eq!(world.state(1, &lost), EntryState::BackedUp);
 }
 
+/// However far the two have got when the backup is begun, and at any moment from then on.
+#[test]
+fn a_backup_that_is_begun_before_a_restored_centre_has_all_again_counts_for_nothing() {
+    let mut said = 0;
+    for turns in 0..16 {
+        let mut world = World::new(&[&["site:bath"]]);
+        world.connect(1);
+        let case = world.open_case(1, "site:bath");
+        world.run();
+        let copy = world.places[0].node.store.clone();
+        let lost = world.note(1, case, "lost with the disk");
+        world.run();
+        world.cut(1);
+        world.places[0] = world.place(0, copy);
+        world.link_up(1);
+        (0..turns).for_each(|turn| {
+            world.turn(turn % 2);
+        });
+        let has_it = world.entries(0, case) == 2;
+        let number = world.begin_backup();
+        world.errand(0, Errand::KeepBackup { number }).unwrap();
+        for turn in 0..16 {
+            world.turn(turn % 2);
+            let is_said = world.state(1, &lost) == EntryState::BackedUp;
+            assert!(has_it || !is_said, "{turns} turns before it, {turn} after");
+            said += u64::from(is_said);
+        }
+    }
+    assert!(said > 0, "it was never backed up");
+}
+
 /// What happens to a line and to the centre's backups, in any order.
 #[derive(Clone, Copy, Debug)]
 enum Step {
