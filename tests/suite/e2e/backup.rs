@@ -3,6 +3,7 @@
 //! more comes from the backup.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::Path,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -58,6 +59,23 @@ fn state(service: &Service, case: DocumentId) -> Value {
     document(&service.client("centre").unwrap(), case)["state"].clone()
 }
 
+/// How far the entries of a case have got that were written at Kent's edge, as it says.
+fn reach(service: &Service, case: DocumentId) -> BTreeSet<String> {
+    let view = document(&service.client("kent-a").unwrap(), case);
+    let reach = view["reach"].as_object().unwrap().values();
+    reach.map(|of| of.as_str().unwrap().to_owned()).collect()
+}
+
+/// Kent's edge comes to say so of every entry of a case.
+fn reaches(service: &Service, case: DocumentId, far: &str) {
+    wait::for_it(&format!("every entry is {far}"), HEARD_MAX, || {
+        let reach = reach(service, case);
+        let all = BTreeSet::from([far.to_owned()]);
+        (reach == all).then_some(()).ok_or(format!("{reach:?}"))
+    })
+    .unwrap();
+}
+
 #[test]
 fn a_lost_centre_comes_back_from_its_backup() {
     let mut service = Service::begin("ridgeway-e2e-backup", TOWN, 7, |_| {}).unwrap();
@@ -74,6 +92,7 @@ fn a_lost_centre_comes_back_from_its_backup() {
     let done = back_up_under_load(&service, &mut anna, cases[0], &file);
     assert_eq!(done["documents"], CASES + 1);
     assert_eq!(done["scopes"], 2, "both scopes were computed again: {done}");
+    reaches(&service, cases[1], "backed-up");
     let again = service.centre.command(&["backup", file.to_str().unwrap()]);
     assert!(again.is_err(), "a backup does not overwrite another");
     let inside = service.centre.data().join("backup-monday");
@@ -89,6 +108,7 @@ fn a_lost_centre_comes_back_from_its_backup() {
     service.rest().unwrap();
     let before: Vec<Value> = cases.iter().map(|case| state(&service, *case)).collect();
     let late_before = state(&service, late);
+    reaches(&service, late, "at-the-centre");
     // Bath's edge is gone for good, and with it the only other copy of what Bath wrote.
     service.edges.remove("bath");
 
@@ -102,6 +122,12 @@ fn a_lost_centre_comes_back_from_its_backup() {
     service.centre.command(&["verify"]).unwrap();
     anna.does(late, &note("life goes on")).unwrap();
     service.rest().unwrap();
+    reaches(&service, cases[2], "backed-up");
+    reaches(&service, late, "at-the-centre");
+    let second = service.folder.path().join("second.backup");
+    let second = ["backup", second.to_str().unwrap()];
+    service.centre.command(&second).unwrap();
+    reaches(&service, late, "backed-up");
 }
 
 /// A backup onto another disk is a copy, which is held against what was proved. Where there is no
