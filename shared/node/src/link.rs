@@ -77,6 +77,8 @@ pub(crate) struct Link {
     pub(crate) scopes: BTreeMap<ScopeId, Talk>,
     /// Fill frames sent and not yet acknowledged.
     pub(crate) in_flight: usize,
+    /// The scope of the last one.
+    pub(crate) filled: Option<ScopeId>,
     /// Batches sent, and how far lines written here go in those that were not yet answered. Only
     /// the centre's answers matter.
     pub(crate) batches: u64,
@@ -274,6 +276,7 @@ impl Link {
             said: None,
             scopes: BTreeMap::new(),
             in_flight: 0,
+            filled: None,
             batches: 0,
             unanswered: BTreeMap::new(),
             arrived: Lines::new(),

@@ -101,8 +101,17 @@ impl<S: Store> Node<S> {
             false => them.incarnation,
             true => Incarnation::default(),
         };
+        // Who was filled last comes last, so that a short backlog does not wait behind a long one.
+        let last = link.filled.clone();
+        let [mut later, mut rest] = [Vec::new(), Vec::new()];
+        for talk in &mut scopes {
+            match Some(talk.0) > last.as_ref() {
+                true => later.push(talk),
+                false => rest.push(talk),
+            }
+        }
         let mut gathered = 0;
-        for (scope, talk) in &mut scopes {
+        for (scope, talk) in later.into_iter().chain(rest) {
             if talk.row_due {
                 talk.row_due = false;
                 talk.our_row = rows.iter().find(|row| row.scope == *scope).cloned();
@@ -119,30 +128,41 @@ impl<S: Store> Node<S> {
             let audience = self.audience(link.is_centre);
             let to = (them, audience);
             self.speak_live(snapshot, link, (scope, talk), to, now, said)?;
-            while link.in_flight < FILL_FRAMES_IN_FLIGHT && talk.has_fill() {
-                if gathered >= FILL_FRAMES_AT_ONCE {
-                    link.unfinished = true;
-                    break;
-                }
-                match self.fill_frame(snapshot, link, (scope, talk), to)? {
-                    Some(frame) => {
-                        if matches!(frame, Frame::Fill(_)) {
-                            gathered += 1;
-                            link.in_flight += 1;
-                            talk.frames_said += 1;
-                        }
-                        said.push((Lane::Fill, frame));
-                    }
-                    None => {
-                        link.unfinished |= talk.has_fill();
-                        break;
-                    }
-                }
-            }
+            self.speak_fill(snapshot, link, (scope, talk), to, &mut gathered, said)?;
             Self::speak_proof(snapshot, scope, talk, said)?;
         }
         link.scopes = scopes;
         self.speak_hand_ins(snapshot, link, said)?;
+        Ok(())
+    }
+
+    /// What the peer has missed, as far as its credit goes and a turn gathers.
+    fn speak_fill(
+        &self,
+        snapshot: &S::Snapshot,
+        link: &mut Link,
+        (scope, talk): (&ScopeId, &mut Talk),
+        to: (Incarnation, Audience<'_>),
+        gathered: &mut usize,
+        said: &mut Vec<(Lane, Frame)>,
+    ) -> Result<(), StoreError> {
+        while link.in_flight < FILL_FRAMES_IN_FLIGHT && talk.has_fill() {
+            if *gathered >= FILL_FRAMES_AT_ONCE {
+                link.unfinished = true;
+                break;
+            }
+            let Some(frame) = self.fill_frame(snapshot, link, (scope, talk), to)? else {
+                link.unfinished |= talk.has_fill();
+                break;
+            };
+            if matches!(frame, Frame::Fill(_)) {
+                *gathered += 1;
+                link.in_flight += 1;
+                link.filled = Some(scope.clone());
+                talk.frames_said += 1;
+            }
+            said.push((Lane::Fill, frame));
+        }
         Ok(())
     }
 

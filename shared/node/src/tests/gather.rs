@@ -172,3 +172,33 @@ fn what_overtakes_a_backlog_is_there_soon_after_it() {
     world.run_for(3);
     world.assert_equal("site:bath");
 }
+
+/// Two sites of one edge: one has worked offline for a month, the other wrote a line.
+#[test]
+fn a_short_backlog_does_not_wait_behind_a_long_one() {
+    let mut world = World::new(&[&["site:bath", "site:devizes"]]);
+    let long: Vec<DocumentId> = (0..12).map(|_| world.open_case(1, "site:bath")).collect();
+    for case in &long {
+        (0..30).for_each(|_| {
+            world.note(1, *case, &"seen".repeat(2_000));
+        });
+    }
+    let short = world.open_case(1, "site:devizes");
+    let is_there = |world: &World, case: &DocumentId| {
+        let snapshot = world.places[0].node.snapshot().unwrap();
+        let row = read_row(&snapshot, Table::Document, case.as_ref(), 0).unwrap();
+        row.is_some_and(|row: DocumentRow| row.changes > 0)
+    };
+    world.link_up(1);
+    for turn in 0.. {
+        world.turn(turn % 2);
+        if is_there(&world, &short) {
+            break;
+        }
+    }
+    let there = long.iter().filter(|case| is_there(&world, case)).count();
+    assert!(there <= 2, "{there} of the long one came first");
+    world.run();
+    world.assert_equal("site:bath");
+    world.assert_equal("site:devizes");
+}
