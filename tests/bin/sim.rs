@@ -162,7 +162,8 @@ fn many(from: u64, count: u64) -> bool {
 }
 
 /// What should have happened in some of so many seeds, and in none did: each kind of fault, a write
-/// that was lost or torn with the power, and work of a revoked device that came in late.
+/// that was lost or torn with the power, work of a revoked device that came in late, and an entry in a
+/// backup.
 fn unfired(totals: &Totals, count: u64) -> BTreeSet<&'static str> {
     let crashed = totals.crashed();
     let others = [
@@ -170,6 +171,7 @@ fn unfired(totals: &Totals, count: u64) -> BTreeSet<&'static str> {
         ("a write torn by the power", crashed.torn),
         ("a part handed in", totals.all(|tally| tally.handed_in)),
         ("an entry marked as late", totals.all(|tally| tally.marked)),
+        ("an entry backed up", totals.all(|tally| tally.backed_up)),
     ];
     let faults = totals.fired().into_iter();
     faults

@@ -332,7 +332,12 @@ impl World {
         // What came there from elsewhere may have been handed over since, and what was open may have
         // been set aside.
         let is_revoked = why == "revoked" && self.knows_itself_revoked(asked.station);
-        let excused = matches!(why, "busy" | "transferred" | "set-aside") || is_revoked;
+        let is_aside = match asked.request.target {
+            Target::Document(document) => self.was_set_aside(asked.station, document),
+            Target::New(_) => false,
+        };
+        let is_aside = why == "set-aside" && is_aside;
+        let excused = matches!(why, "busy" | "transferred") || is_revoked || is_aside;
         if same && !self.restored.was(asked.station) && !excused {
             let name = station_name(asked.station);
             let entry = asked.request.entry;

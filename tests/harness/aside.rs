@@ -20,9 +20,17 @@ const ENDS_MIN: u64 = 4;
 pub(crate) struct Aside(BTreeSet<(usize, DocumentId)>);
 
 impl World {
-    /// A node says that it has set a document aside.
+    /// A node says that it has set a document aside. A copy of an edge has its marks.
     pub(crate) fn set_aside(&mut self, number: usize, document: DocumentId) {
-        let ends = self.stations.get(number).map_or(0, |s| s.life / 2);
+        let edge = number
+            .checked_sub(1)
+            .and_then(|edge| self.plan.edges.get(edge));
+        let of = edge.and_then(|edge| edge.copy_of);
+        let lives = [Some(number), of.map(|edge| edge + 1)]
+            .into_iter()
+            .flatten();
+        let lives = lives.filter_map(|number| self.stations.get(number));
+        let ends: u64 = lives.map(|station| station.life / 2).sum();
         if ends < ENDS_MIN {
             let name = station_name(number);
             let words = format!("{name} sets {document} aside after {ends} ends");
@@ -30,6 +38,11 @@ impl World {
         }
         self.tally.set_aside += 1;
         self.aside.0.insert((number, document));
+    }
+
+    /// Whether a node has ever said that it has set a document aside.
+    pub(crate) fn was_set_aside(&self, number: usize, document: DocumentId) -> bool {
+        self.aside.0.contains(&(number, document))
     }
 
     /// A document that is still set aside somewhere, in words.

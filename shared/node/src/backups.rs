@@ -8,17 +8,23 @@
 //! handed in again.
 //!
 //! An entry counts as backed up when it was at the centre before a backup was begun that has been put
-//! away. What an edge was told by the centre of before may be gone, so a backup counts for it only if
-//! every scope had been proved equal in the same conversation when it was begun.
+//! away. A centre that came back from an older copy may lack what the one of before had said to hold,
+//! so its backups count only once every scope was found equal with it, or equal but for what one side
+//! refuses; a device that may not read any more what it holds finds that out with nobody. A line keeps
+//! one moment at which it came, so an entry to which others are added while a backup is made may say
+//! so one backup later. A backup that lacks a damaged row is not put away, and counts for nothing.
 
 use names::{DocumentId, Nonce};
-use protocol::message::{Backups, Frame};
+use protocol::{
+    directory::Rights,
+    message::{Backups, Frame},
+};
 use store::{Snapshot, Store, StoreError, Table};
 
 use crate::{
     draft::{read_row, unless_damaged},
     input::LinkId,
-    link::{Link, Stage},
+    link::Stage,
     node::Node,
     output::Lane,
     rows::{self, ActorRow, BackedRow, TransferRow},
@@ -28,16 +34,15 @@ use crate::{
 /// The name of the row in which it is kept how far what is at the centre is in its backups.
 const BACKED: &[u8] = b"backed";
 
-/// How far what is at the centre is in its backups. Nothing is known after damage, so that what was
-/// in one counts as in none until the next.
+/// How far what is at the centre is in its backups. After damage nothing is known before the next.
 pub(crate) fn read<P: Snapshot>(snapshot: &P) -> Result<BackedRow, StoreError> {
     let kept = read_row(snapshot, Table::Meta, BACKED, 0);
     let kept: Option<BackedRow> = unless_damaged(kept)?.flatten();
     Ok(kept.unwrap_or_default())
 }
 
-/// Whether a change of a line is in a backup of the centre. What is on its way out of this store is
-/// compared with nobody, so of that it is not said.
+/// Whether a change of a line is in a backup of the centre. What is on its way out of this store is in
+/// no scope that is compared, so of that it is not said.
 pub(crate) fn is_backed_up<P: Snapshot>(
     snapshot: &P,
     document: DocumentId,
@@ -53,20 +58,12 @@ pub(crate) fn is_backed_up<P: Snapshot>(
     Ok(left.is_some_and(stays))
 }
 
-impl Link {
-    /// Whether this is the centre, and every scope was proved equal with it.
-    fn has_all_proved(&self) -> bool {
-        self.is_centre
-            && self.stage == Stage::Scopes
-            && self.scopes.values().all(|talk| talk.was_equal)
-    }
-}
-
 impl<S: Store> Node<S> {
     /// Counts a backup that is to be made of the next snapshot.
     pub(crate) fn begin_backup(&mut self, turn: &mut Turn<S::Snapshot>) -> u64 {
+        self.note_own_backups(turn);
         self.backups.begun += 1;
-        self.note_begun(turn, self.nonce, self.backups.begun);
+        self.note_own_backups(turn);
         self.say_backups();
         self.backups.begun
     }
@@ -75,8 +72,16 @@ impl<S: Store> Node<S> {
     pub(crate) fn keep_backup(&mut self, turn: &mut Turn<S::Snapshot>, number: u64) {
         if number > self.backups.kept && number <= self.backups.begun {
             self.backups.kept = number;
-            self.note_kept(turn, self.nonce, number);
+            self.note_own_backups(turn);
             self.say_backups();
+        }
+    }
+
+    /// The centre has what is written there.
+    fn note_own_backups(&mut self, turn: &mut Turn<S::Snapshot>) {
+        if self.is_centre() {
+            self.hear_of_backups(turn, self.nonce, self.backups);
+            self.backed.prove(self.nonce);
         }
     }
 
@@ -87,32 +92,51 @@ impl<S: Store> Node<S> {
         id: LinkId,
         backups: Backups,
     ) {
-        let Some(link) = self.links.get_mut(&id).filter(|link| link.is_centre) else {
+        let link = self.links.get_mut(&id).filter(|link| link.is_centre);
+        let Some((link, them)) = link.and_then(|link| link.them.map(|them| (link, them))) else {
             return;
         };
-        let before = link.backups.replace(backups);
-        let Some(opening) = link.them.map(|them| them.opening) else {
-            return;
-        };
-        // What was begun before this conversation may have been begun before the centre had all.
-        let is_begun = before.is_some_and(|before| before.begun < backups.begun);
-        let has_all = link.has_all_proved();
-        self.note_kept(turn, opening, backups.kept);
-        if is_begun && has_all {
-            self.note_begun(turn, opening, backups.begun);
+        link.backups = Some(backups);
+        self.hear_of_backups(turn, them.opening, backups);
+        self.prove_backed(id);
+    }
+
+    /// What only says what is not known goes with the next thing that is written: a greeting in which
+    /// nothing is new commits nothing.
+    fn hear_of_backups(&mut self, turn: &mut Turn<S::Snapshot>, opening: Nonce, backups: Backups) {
+        let before = self.backed.clone();
+        let is_news = self.backed.hear(opening, backups);
+        self.backed_changed |= before != self.backed;
+        if is_news {
+            self.put_backed(turn);
         }
     }
 
-    fn note_begun(&mut self, turn: &mut Turn<S::Snapshot>, opening: Nonce, number: u64) {
-        self.backed.begin(opening, number);
-        turn.draft
-            .put(Table::Meta, BACKED.to_vec(), 0, &self.backed);
+    /// Notes it if every scope is found equal with the centre in this conversation, those among them of
+    /// which this store holds anything that its device could read once.
+    pub(crate) fn prove_backed(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(&id) else {
+            return;
+        };
+        let (Some(them), true) = (link.them, link.is_centre && link.stage == Stage::Scopes) else {
+            return;
+        };
+        let mut once = self.log_heads.keys().filter(|scope| {
+            let rights = self.directory.ever(&self.device, scope);
+            rights.contains(Rights::READ)
+        });
+        let are_equal = link.scopes.values().all(|talk| talk.was_equal)
+            && once.all(|scope| link.scopes.contains_key(scope));
+        if are_equal {
+            self.backed_changed |= self.backed.prove(them.opening);
+        }
     }
 
-    fn note_kept(&mut self, turn: &mut Turn<S::Snapshot>, opening: Nonce, number: u64) {
-        if self.backed.keep(opening, number) {
-            turn.draft
-                .put(Table::Meta, BACKED.to_vec(), 0, &self.backed);
+    /// Writes down how far backups are, if that has changed.
+    pub(crate) fn put_backed(&mut self, turn: &mut Turn<S::Snapshot>) {
+        if std::mem::take(&mut self.backed_changed) {
+            let name = BACKED.to_vec();
+            turn.draft.put(Table::Meta, name, 0, &self.backed);
         }
     }
 

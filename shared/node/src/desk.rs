@@ -335,7 +335,7 @@ impl<S: Store> Node<S> {
             .put(Table::Entry, pending.request.entry.0, 0, &entry);
         if self.is_centre() {
             let seq = line.seq;
-            self.backed.arrived(&mut line, seq);
+            self.backed.arrived(&mut line, seq, self.backed.now());
             turn.draft.put_lines(document, [(slot, line)])?;
         } else {
             let written = (line.seq, line.seq);

@@ -139,17 +139,32 @@ impl<S: Store> Node<S> {
         document: DocumentId,
         lines: &BTreeMap<u64, u64>,
     ) -> Result<(), StoreError> {
+        let stretch = self.backed.now();
+        self.arrived_at(turn, document, lines, stretch)
+    }
+
+    /// The same, as was said in a stretch of this store's life ([`BackedRow`](crate::rows::BackedRow)).
+    pub(crate) fn arrived_at(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        document: DocumentId,
+        lines: &BTreeMap<u64, u64>,
+        stretch: u64,
+    ) -> Result<(), StoreError> {
         let (mut news, backed) = (Vec::new(), &self.backed);
         turn.draft
             .change_lines(document, lines.keys().copied(), |slot, line| {
                 let seq = lines.get(&slot).copied().unwrap_or_default();
                 let is_news = seq <= line.seq && seq > line.centre;
                 if is_news {
-                    backed.arrived(line, seq);
+                    backed.arrived(line, seq, stretch);
                     news.push((slot, seq));
                 }
                 is_news
             })?;
+        if !news.is_empty() {
+            self.put_backed(turn);
+        }
         let mut waits_less = false;
         for (slot, seq) in news {
             match self.outbox.get(&(document, slot)) {

@@ -70,8 +70,10 @@ pub struct Node<S> {
     pub(crate) nonce: Nonce,
     /// Backups begun and put away in this opening; only at the centre.
     pub(crate) backups: Backups,
-    /// How far what is at the centre is in its backups, as is on disk.
+    /// How far what is at the centre is in its backups.
     pub(crate) backed: BackedRow,
+    /// Whether it has changed since it was written down.
+    pub(crate) backed_changed: bool,
     /// When each device was last heard, and in which openings of its store, since this one.
     pub(crate) contacts: BTreeMap<DeviceId, Contact>,
     /// Stores that came back from an older copy, or run twice.
@@ -170,6 +172,7 @@ impl<S: Store> Node<S> {
             nonce: Nonce(part(&entropy, 0)),
             backups: Backups { begun: 0, kept: 0 },
             backed,
+            backed_changed: false,
             contacts: BTreeMap::new(),
             copies,
             directory: Arc::new(directory),

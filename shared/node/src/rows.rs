@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | Meta | `node` | 0 | [`MetaRow`] |
 //! | Meta | `copies` | 0 | every [`CopyRow`] |
+//! | Meta | `backed` | 0 | [`BackedRow`]: how far backups of the centre are |
 //! | Statement | empty | order of arrival | a signed statement |
 //! | Document | document | 0 | [`DocumentRow`] |
 //! | Actor | document | slot of the actor, divided | [`LinesRow`]: an [`ActorRow`] for each of some slots |

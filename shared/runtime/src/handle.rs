@@ -230,8 +230,8 @@ impl Handle {
         Ok((written, whole.map(|ran| ran.backup)))
     }
 
-    /// Notes that a backup lies where it is wanted: edges may let go of what they have handed in
-    /// before it was begun.
+    /// Notes that a backup lies where it is wanted: what was here before it was begun is backed up, and
+    /// edges may let go of what they had handed in by then.
     ///
     /// # Errors
     /// Why it was not noted. They go on keeping it then, until the next backup.

@@ -208,7 +208,7 @@ fn reached(service: &Service, screen: &mut Screen, record: &Record) -> Result<bo
                 *states.entry(state).or_default() += 1;
             }
         }
-        let there = states.keys().all(|state| has_arrived(state));
+        let there = !states.is_empty() && states.keys().all(|state| has_arrived(state));
         holds &= there;
         let states: Vec<String> = states
             .iter()

@@ -1,6 +1,6 @@
 //! A damaged row of authors' lines, worked out again from the document's other rows.
 //!
-//! Everything in it but one number is said by what was signed: the index knows each author's last
+//! Everything in it but how far it got is said by what was signed: the index knows each author's last
 //! change here, and the bundle that has it the head that closed it. How far the centre has a line is
 //! said by the outbox: a line that does not wait there has arrived, and one that does counts as if
 //! nothing of it had, so that it is offered again from its beginning. The row is written anew with
@@ -54,7 +54,7 @@ fn mended<P: Snapshot>(
     let row: DocumentRow = row;
     let outbox: Option<Option<OutboxRow>> =
         unless_damaged(read_row(snapshot, Table::Outbox, name, 0))?;
-    let stretch = backups::read(snapshot)?.stretch;
+    let stretch = backups::read(snapshot)?.now();
     let mut lines = LinesRow::default();
     for (slot, (change, arrival)) in last {
         let place = usize::try_from(slot).ok();

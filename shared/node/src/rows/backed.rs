@@ -2,78 +2,100 @@
 
 use minicbor::{Decode, Encode};
 use names::Nonce;
-use protocol::codec;
+use protocol::{codec, message::Backups};
 
 use super::ActorRow;
 
-/// Backups that were begun and are not put away: one is made at a time, and whoever breaks one off
-/// begins another. Of more the oldest are forgotten, and a later one has all that they would have had.
-const BEGUN_MAX: usize = 16;
+/// Stretches that wait for a backup: one is made at a time, and whoever breaks one off begins another.
+/// Of more the oldest are forgotten: a later backup has what theirs would have had.
+const WAITING_MAX: usize = 16;
 
-/// Stretches of a store's life: a new one begins with each backup of the centre. A line that reached
+/// Stretches of a store's life: a new one begins when the centre has begun a backup. Whatever reached
 /// the centre in one is in every backup that was begun after it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct BackedRow {
     /// The stretch that it is now.
     #[n(0)]
-    pub(crate) stretch: u64,
+    stretch: u64,
     /// What reached the centre in stretches below this one is in a backup.
     #[n(1)]
     below: u64,
+    /// The opening of the centre's store that was heard last,
+    #[cbor(n(2), with = "codec::wire")]
+    opening: Nonce,
+    /// and how many backups it had begun.
+    #[n(3)]
+    begun: u64,
+    /// Whether all that ever reached the centre was proved to be in that opening's store: one that came
+    /// back from an older copy may lack some of it.
+    #[n(4)]
+    is_proved: bool,
     #[cbor(
-        n(2),
+        n(5),
         encode_with = "codec::wire::encode",
-        decode_with = "codec::at_most::<BEGUN_MAX, _, _>"
+        decode_with = "codec::at_most::<WAITING_MAX, _, _>"
     )]
-    begun: Vec<Begun>,
+    waiting: Vec<Waiting>,
 }
 
-/// A backup that was begun.
+/// A stretch that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-struct Begun {
-    /// It has what reached the centre up to the end of this stretch.
+struct Waiting {
     #[n(0)]
     stretch: u64,
-    /// In which opening of the centre's store,
-    #[cbor(n(1), with = "codec::wire")]
-    opening: Nonce,
-    /// and its number there.
-    #[n(2)]
-    number: u64,
+    /// How many backups had been begun when it was: later ones have what reached the centre in it.
+    #[n(1)]
+    begun: u64,
 }
 
-codec::wire_struct!(Begun);
+codec::wire_struct!(Waiting);
 
 impl BackedRow {
-    /// Notes a backup that was begun, in an opening of the centre's store: a new stretch begins.
-    pub(crate) fn begin(&mut self, opening: Nonce, number: u64) {
-        if self.begun.len() >= BEGUN_MAX {
-            self.begun.remove(0);
+    /// Takes in what the centre says of its backups, in an opening of its store. Whether a stretch is
+    /// over or in a backup now: the rest says only what is not yet known, and may be lost.
+    pub(crate) fn hear(&mut self, opening: Nonce, backups: Backups) -> bool {
+        let before = (self.stretch, self.below);
+        // Whoever runs a machine's memory from a copy runs an opening twice, and counts again.
+        if opening != self.opening || backups.begun < self.begun {
+            (self.opening, self.begun, self.is_proved) = (opening, backups.begun, false);
+            self.waiting.clear();
+        } else if backups.begun > self.begun {
+            self.end_stretch();
+            self.begun = backups.begun;
         }
-        let stretch = self.stretch;
-        self.begun.push(Begun {
-            stretch,
-            opening,
-            number,
-        });
+        let is_in_one = |waiting: &&Waiting| waiting.begun < backups.kept;
+        if let Some(last) = self.waiting.iter().rfind(is_in_one).copied() {
+            self.below = last.stretch.saturating_add(1);
+            self.waiting
+                .retain(|waiting| waiting.stretch > last.stretch);
+        }
+        before != (self.stretch, self.below)
+    }
+
+    fn end_stretch(&mut self) {
+        if !self.is_proved {
+            return;
+        }
+        if self.waiting.len() >= WAITING_MAX {
+            self.waiting.remove(0);
+        }
+        let (stretch, begun) = (self.stretch, self.begun);
+        self.waiting.push(Waiting { stretch, begun });
         self.stretch = stretch.saturating_add(1);
     }
 
-    /// Notes that a backup was put away, in an opening of the centre's store. Whether that is news.
-    pub(crate) fn keep(&mut self, opening: Nonce, number: u64) -> bool {
-        let is_kept = |begun: &&Begun| begun.opening == opening && begun.number <= number;
-        let last = self.begun.iter().filter(is_kept).map(|begun| begun.stretch);
-        let Some(last) = last.max() else {
-            return false;
-        };
-        self.below = self.below.max(last.saturating_add(1));
-        self.begun.retain(|begun| begun.stretch > last);
-        true
+    /// Notes that all that reached the centre is in its store of this opening. Whether that is news.
+    pub(crate) fn prove(&mut self, opening: Nonce) -> bool {
+        let is_news = opening == self.opening && !self.is_proved;
+        self.is_proved |= is_news;
+        is_news
     }
 
     /// Whether all of a line that is at the centre is in a backup of it.
     fn has_all(&self, line: &ActorRow) -> bool {
-        line.stretch < self.below
+        // What was said in a stretch that this row does not know was said before the row was damaged.
+        let is_lost = line.stretch > self.later();
+        self.below > if is_lost { 0 } else { line.stretch }
     }
 
     /// Whether a change of a line that is at the centre is in a backup of it.
@@ -81,12 +103,23 @@ impl BackedRow {
         seq <= line.centre && (seq <= line.backed || self.has_all(line))
     }
 
-    /// Notes in a line that the centre holds it up to a number.
-    pub(crate) fn arrived(&self, line: &mut ActorRow, seq: u64) {
+    /// The stretch in which something reaches the centre that it says now.
+    pub(crate) fn now(&self) -> u64 {
+        self.stretch
+    }
+
+    /// The stretch in which it does when that is not said in order with what is said of backups: one
+    /// may have been begun meanwhile.
+    pub(crate) fn later(&self) -> u64 {
+        self.stretch.saturating_add(1)
+    }
+
+    /// Notes in a line that the centre holds it up to a number, as was said in a stretch.
+    pub(crate) fn arrived(&self, line: &mut ActorRow, seq: u64, stretch: u64) {
         if self.has_all(line) {
             line.backed = line.centre;
         }
         line.centre = seq;
-        line.stretch = self.stretch;
+        line.stretch = stretch;
     }
 }

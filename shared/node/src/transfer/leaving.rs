@@ -332,7 +332,8 @@ impl<S: Store> Node<S> {
                 let kept = unless_damaged(kept)?.flatten();
                 here.extend(kept.map(|(slot, _)| (slot, last.seq)));
             }
-            self.arrived(turn, bundle.document(), &here)?;
+            let later = self.backed.later();
+            self.arrived_at(turn, bundle.document(), &here, later)?;
         }
         Ok(())
     }
