@@ -1,7 +1,7 @@
 //! What people do in the world, and what they are told.
 
 use domain::{By, Day};
-use names::{DocumentId, EntryId, Kind, ScopeId};
+use names::{DocumentId, EntryId, Kind, Reason, ScopeId};
 use node::{Input, NotDone, Opener, Request, Saved, Target, Ticket, views};
 
 use crate::{
@@ -291,7 +291,8 @@ impl World {
             Ok(saved) => self.was_saved(asked, saved),
             Err(NotDone::Refused(refusal)) => self.was_refused(&asked, &format!("{refusal}")),
             Err(NotDone::Reason(reason)) => {
-                if matches!(reason, names::Reason::CannotOpen | names::Reason::SetAside) {
+                let is_aside = reason == Reason::SetAside && self.is_known_aside(&asked);
+                if matches!(reason, Reason::CannotOpen | Reason::SetAside) && !is_aside {
                     let name = station_name(number);
                     self.fail(Oracle::Opens, format!("{name} could not open a document"));
                 }
@@ -332,12 +333,7 @@ impl World {
         // What came there from elsewhere may have been handed over since, and what was open may have
         // been set aside.
         let is_revoked = why == "revoked" && self.knows_itself_revoked(asked.station);
-        let is_aside = match asked.request.target {
-            Target::Document(document) => self.was_set_aside(asked.station, document),
-            Target::New(_) => false,
-        };
-        let is_aside = why == "set-aside" && is_aside;
-        let excused = matches!(why, "busy" | "transferred") || is_revoked || is_aside;
+        let excused = matches!(why, "busy" | "transferred" | "set-aside") || is_revoked;
         if same && !self.restored.was(asked.station) && !excused {
             let name = station_name(asked.station);
             let entry = asked.request.entry;
@@ -379,12 +375,7 @@ impl World {
     }
 
     /// The centre has kept a statement: the edge it is about gets its answer.
-    pub(crate) fn stated(
-        &mut self,
-        number: usize,
-        ticket: Ticket,
-        result: Result<(), names::Reason>,
-    ) {
+    pub(crate) fn stated(&mut self, number: usize, ticket: Ticket, result: Result<(), Reason>) {
         let edge = self.enrolling.remove(&ticket);
         match (edge, result) {
             (Some(edge), Ok(())) => {

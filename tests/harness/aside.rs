@@ -7,9 +7,12 @@
 use std::collections::BTreeSet;
 
 use names::DocumentId;
-use node::views::{self, Opening};
+use node::{
+    Target,
+    views::{self, Opening},
+};
 
-use crate::{oracle::Oracle, station::Station, trace::station_name, world::World};
+use crate::{oracle::Oracle, people::Asked, station::Station, trace::station_name, world::World};
 
 /// How often a node must have ended before it may set a document aside, as its documentation
 /// says; written here again, so that a node that gives up sooner is noticed.
@@ -40,9 +43,12 @@ impl World {
         self.aside.0.insert((number, document));
     }
 
-    /// Whether a node has ever said that it has set a document aside.
-    pub(crate) fn was_set_aside(&self, number: usize, document: DocumentId) -> bool {
-        self.aside.0.contains(&(number, document))
+    /// Whether something was asked of a document that its node has said to be set aside.
+    pub(crate) fn is_known_aside(&self, asked: &Asked) -> bool {
+        match asked.request.target {
+            Target::Document(document) => self.aside.0.contains(&(asked.station, document)),
+            Target::New(_) => false,
+        }
     }
 
     /// A document that is still set aside somewhere, in words.

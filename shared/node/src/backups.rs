@@ -10,16 +10,19 @@
 //! An entry counts as backed up when it was at the centre before a backup was begun that has been put
 //! away. A centre that came back from an older copy may lack what the one of before had said to hold,
 //! so its backups count only once every scope was found equal with it, or equal but for what one side
-//! refuses; a device that may not read any more what it holds finds that out with nobody. A line keeps
-//! one moment at which it came, so an entry to which others are added while a backup is made may say
-//! so one backup later. A backup that lacks a damaged row is not put away, and counts for nothing.
+//! refuses. A device that may not read any more what it still holds cannot find that out, so for it no
+//! backup of a later opening counts. A line keeps one moment at which it came, so an entry to which
+//! others are added while a backup is made may say so one backup later; one whose row of lines was
+//! damaged says so after the next entry of its author. A backup that lacks a damaged row is not put
+//! away, and counts for nothing.
 
 use names::{DocumentId, Nonce};
 use protocol::{
+    codec,
     directory::Rights,
     message::{Backups, Frame},
 };
-use store::{Snapshot, Store, StoreError, Table};
+use store::{Batch, Snapshot, Store, StoreError, Table};
 
 use crate::{
     draft::{read_row, unless_damaged},
@@ -27,7 +30,7 @@ use crate::{
     link::Stage,
     node::Node,
     output::Lane,
-    rows::{self, ActorRow, BackedRow, TransferRow},
+    rows::{self, ActorRow, BackedRow, ScopeRow, TransferRow, scope_name},
     turn::Turn,
 };
 
@@ -91,52 +94,78 @@ impl<S: Store> Node<S> {
         turn: &mut Turn<S::Snapshot>,
         id: LinkId,
         backups: Backups,
-    ) {
+    ) -> Result<(), StoreError> {
         let link = self.links.get_mut(&id).filter(|link| link.is_centre);
         let Some((link, them)) = link.and_then(|link| link.them.map(|them| (link, them))) else {
-            return;
+            return Ok(());
         };
         link.backups = Some(backups);
-        self.hear_of_backups(turn, them.opening, backups);
-        self.prove_backed(id);
+        if self.is_latest(id) {
+            self.hear_of_backups(turn, them.opening, backups);
+            self.prove_backed(turn, id)?;
+        }
+        Ok(())
     }
 
-    /// What only says what is not known goes with the next thing that is written: a greeting in which
-    /// nothing is new commits nothing.
+    /// Whether no later conversation with the centre has begun: what is said in an earlier one may be
+    /// of an opening that is over.
+    fn is_latest(&self, id: LinkId) -> bool {
+        let mut later = self.links.range(id..).filter(|(other, _)| **other != id);
+        !later.any(|(_, link)| link.is_centre)
+    }
+
+    /// What is known anew at every greeting goes with the next thing that is written
+    /// ([`Node::turn`]): a greeting in which nothing is new commits nothing.
     fn hear_of_backups(&mut self, turn: &mut Turn<S::Snapshot>, opening: Nonce, backups: Backups) {
         let before = self.backed.clone();
         let is_news = self.backed.hear(opening, backups);
         self.backed_changed |= before != self.backed;
         if is_news {
-            self.put_backed(turn);
+            self.backed_changed = false;
+            let name = BACKED.to_vec();
+            turn.draft.put(Table::Meta, name, 0, &self.backed);
         }
     }
 
     /// Notes it if every scope is found equal with the centre in this conversation, those among them of
-    /// which this store holds anything that its device could read once.
-    pub(crate) fn prove_backed(&mut self, id: LinkId) {
-        let Some(link) = self.links.get(&id) else {
-            return;
+    /// which this store holds documents that its device could read once.
+    pub(crate) fn prove_backed(
+        &mut self,
+        turn: &Turn<S::Snapshot>,
+        id: LinkId,
+    ) -> Result<(), StoreError> {
+        let Some(link) = self.links.get(&id).filter(|_| self.is_latest(id)) else {
+            return Ok(());
         };
-        let (Some(them), true) = (link.them, link.is_centre && link.stage == Stage::Scopes) else {
-            return;
+        // Before the centre's first word of its backups it is not known which opening is meant.
+        let (Some((opening, _)), true) = (link.backed_up(), link.stage == Stage::Scopes) else {
+            return Ok(());
         };
-        let mut once = self.log_heads.keys().filter(|scope| {
-            let rights = self.directory.ever(&self.device, scope);
-            rights.contains(Rights::READ)
-        });
-        let are_equal = link.scopes.values().all(|talk| talk.was_equal)
-            && once.all(|scope| link.scopes.contains_key(scope));
-        if are_equal {
-            self.backed_changed |= self.backed.prove(them.opening);
+        if !link.is_centre || !link.scopes.values().all(|talk| talk.was_equal) {
+            return Ok(());
         }
+        for scope in self.log_heads.keys() {
+            let rights = self.directory.ever(&self.device, scope);
+            if link.scopes.contains_key(scope) || !rights.contains(Rights::READ) {
+                continue;
+            }
+            let row = turn.draft.row(Table::Scope, &scope_name(scope), 0);
+            let row: Option<ScopeRow> = unless_damaged(row)?.flatten();
+            if row.is_none_or(|row| row.count > 0) {
+                return Ok(());
+            }
+        }
+        self.backed_changed |= self.backed.prove(opening);
+        Ok(())
     }
 
-    /// Writes down how far backups are, if that has changed.
-    pub(crate) fn put_backed(&mut self, turn: &mut Turn<S::Snapshot>) {
-        if std::mem::take(&mut self.backed_changed) {
-            let name = BACKED.to_vec();
-            turn.draft.put(Table::Meta, name, 0, &self.backed);
+    /// Has it written down how far backups are, if that has changed, with what else is written; and by
+    /// itself before the node stops.
+    pub(crate) fn keep_backed(&mut self, batch: &mut Batch) {
+        let is_due = !batch.is_empty() || self.desk.is_closing;
+        if is_due && std::mem::take(&mut self.backed_changed) {
+            let row = codec::encode(&self.backed);
+            batch.put(Table::Meta, BACKED.to_vec(), 0, row);
         }
     }
 

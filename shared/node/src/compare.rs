@@ -71,10 +71,7 @@ impl<S: Store> Node<S> {
                 Ok(())
             }
             Frame::Held(held) => self.take_held(turn, id, &held),
-            Frame::Backups(backups) => {
-                self.take_backups(turn, id, backups);
-                Ok(())
-            }
+            Frame::Backups(backups) => self.take_backups(turn, id, backups),
             Frame::Bye(bye) => {
                 // What a peer holds against us is no breach of its own.
                 let breaches = [Reason::Malformed, Reason::OutOfTurn, Reason::TooLarge];

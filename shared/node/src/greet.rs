@@ -451,7 +451,7 @@ impl<S: Store> Node<S> {
         }));
         if self.links.get(&id).is_some_and(|link| link.is_centre) {
             self.arrived_in(turn, scope, below, except)?;
-            self.prove_backed(id);
+            self.prove_backed(turn, id)?;
         }
         Ok(())
     }

@@ -162,9 +162,6 @@ impl<S: Store> Node<S> {
                 }
                 is_news
             })?;
-        if !news.is_empty() {
-            self.put_backed(turn);
-        }
         let mut waits_less = false;
         for (slot, seq) in news {
             match self.outbox.get(&(document, slot)) {
@@ -214,8 +211,15 @@ impl<S: Store> Node<S> {
             .filter(|((document, _), _)| !except.contains_key(document))
             .map(|(line, waits)| (line, waits.last))
             .collect();
+        // A greeting tells before the centre's first word of its backups.
+        let mut links = self.links.values();
+        let is_in_order = !links.any(|link| link.is_centre && link.backups.is_none());
+        let stretch = match is_in_order {
+            true => self.backed.now(),
+            false => self.backed.later(),
+        };
         for (document, lines) in by_document(waiting) {
-            self.arrived(turn, document, &lines)?;
+            self.arrived_at(turn, document, &lines, stretch)?;
         }
         Ok(())
     }

@@ -128,7 +128,8 @@ impl<S: Store> Node<S> {
         let Turn {
             draft, mut outputs, ..
         } = turn;
-        let batch = draft.into_batch();
+        let mut batch = draft.into_batch();
+        self.keep_backed(&mut batch);
         if !batch.is_empty() {
             self.store.commit(batch)?;
             self.commits += 1;

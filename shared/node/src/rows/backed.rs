@@ -52,12 +52,18 @@ codec::wire_struct!(Waiting);
 
 impl BackedRow {
     /// Takes in what the centre says of its backups, in an opening of its store. Whether a stretch is
-    /// over or in a backup now: the rest says only what is not yet known, and may be lost.
+    /// over or in a backup now, or what was known of this opening is not: the rest is known anew at
+    /// the next greeting, and may be lost.
     pub(crate) fn hear(&mut self, opening: Nonce, backups: Backups) -> bool {
         let before = (self.stretch, self.below);
-        // Whoever runs a machine's memory from a copy runs an opening twice, and counts again.
-        if opening != self.opening || backups.begun < self.begun {
+        let mut is_doubted = false;
+        if opening != self.opening {
             (self.opening, self.begun, self.is_proved) = (opening, backups.begun, false);
+            self.waiting.clear();
+        } else if backups.begun < self.begun {
+            // Whoever runs a machine's memory from a copy runs an opening twice, and counts again.
+            is_doubted = self.is_proved || !self.waiting.is_empty();
+            self.is_proved = false;
             self.waiting.clear();
         } else if backups.begun > self.begun {
             self.end_stretch();
@@ -69,7 +75,7 @@ impl BackedRow {
             self.waiting
                 .retain(|waiting| waiting.stretch > last.stretch);
         }
-        before != (self.stretch, self.below)
+        is_doubted || before != (self.stretch, self.below)
     }
 
     fn end_stretch(&mut self) {
@@ -109,7 +115,7 @@ impl BackedRow {
     }
 
     /// The stretch in which it does when that is not said in order with what is said of backups: one
-    /// may have been begun meanwhile.
+    /// may have been begun of which nobody here has heard.
     pub(crate) fn later(&self) -> u64 {
         self.stretch.saturating_add(1)
     }

@@ -197,6 +197,51 @@ fn what_is_compared_with_nobody_any_more_is_in_no_backup() {
     assert_eq!(world.state(1, &lost), EntryState::AtTheCentre);
 }
 
+/// The greeting alone tells that the entry is there, before the centre has said a word of its backups.
+#[test]
+fn what_a_greeting_tells_is_in_no_backup_that_was_begun_before() {
+    let mut world = World::new(&[&["site:bath"]]);
+    world.connect(1);
+    let case = world.open_case(1, "site:bath");
+    world.run();
+    world.cut(1);
+    let note = world.note(1, case, "while away");
+    let copy = world.places[1].node.store.clone();
+    let number = world.begin_backup();
+    world.connect(1);
+    world.cut(1);
+    world.keep_backup(number);
+    // Its answer is lost with the disk.
+    world.places[1] = world.place(1, copy);
+    assert_eq!(world.state(1, &note), EntryState::SavedHere);
+    world.connect(1);
+    assert_eq!(world.state(1, &note), EntryState::AtTheCentre);
+    world.back_up();
+    world.back_up();
+    assert_eq!(world.state(1, &note), EntryState::BackedUp);
+}
+
+/// The centre was started again, nothing is written any more, and the edge is closed.
+#[test]
+fn what_was_proved_last_thing_in_the_evening_is_in_the_backup_of_the_night() {
+    let mut world = World::new(&[&["site:bath"]]);
+    world.connect(1);
+    let case = world.open_case(1, "site:bath");
+    let note = world.note(1, case, "by day");
+    world.run();
+    world.cut(1);
+    world.reopen(0);
+    world.connect(1);
+    assert_eq!(world.state(1, &note), EntryState::AtTheCentre);
+    world.places[1].inbox.push_back(Input::Stop);
+    world.run();
+    world.cut(1);
+    world.reopen(1);
+    world.back_up();
+    world.connect(1);
+    assert_eq!(world.state(1, &note), EntryState::BackedUp);
+}
+
 #[test]
 fn only_the_centre_counts_backups() {
     let mut world = World::new(&[&["site:bath"]]);
@@ -225,6 +270,8 @@ enum Step {
     Prove,
     /// The row in which the edge has this is damaged.
     Damage,
+    /// A word of the centre comes late, after one that was said later.
+    Late,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -237,6 +284,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (1..4_u64).prop_map(Step::Lose),
         3 => Just(Step::Prove),
         1 => Just(Step::Damage),
+        1 => Just(Step::Late),
     ];
     prop::collection::vec(step, 0..80)
 }
@@ -298,7 +346,14 @@ impl Pair {
                 self.row.prove(Nonce([self.opening; 16]));
             }
             Step::Damage => self.row = BackedRow::default(),
-            Step::Arrives | Step::Keep(_) | Step::Prove => {}
+            Step::Late if self.is_in_touch && self.has == self.line.centre => {
+                let opening = Nonce([self.opening; 16]);
+                let begun = self.backups.begun.saturating_sub(1);
+                let kept = self.backups.kept.min(begun);
+                self.row.hear(opening, Backups { begun, kept });
+                self.row.prove(opening);
+            }
+            Step::Arrives | Step::Keep(_) | Step::Prove | Step::Late => {}
         }
         self.hears();
     }
