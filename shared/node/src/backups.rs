@@ -137,7 +137,8 @@ impl<S: Store> Node<S> {
         let Some(link) = self.links.get(&id).filter(|_| self.is_latest(id)) else {
             return Ok(());
         };
-        // Before the centre's first word of its backups it is not known which opening is meant.
+        // Before the centre's first word of its backups some may have been begun that nobody here has
+        // heard of.
         let (Some((opening, _)), true) = (link.backed_up(), link.stage == Stage::Scopes) else {
             return Ok(());
         };

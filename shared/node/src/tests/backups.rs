@@ -36,12 +36,18 @@ impl World {
     }
 }
 
-#[test]
-fn an_entry_is_backed_up_by_a_backup_that_was_begun_after_it_came_and_is_put_away() {
+/// An edge in touch with the centre, and a case of it that both have.
+fn in_touch() -> (World, DocumentId) {
     let mut world = World::new(&[&["site:bath"]]);
     world.connect(1);
     let case = world.open_case(1, "site:bath");
     world.run();
+    (world, case)
+}
+
+#[test]
+fn an_entry_is_backed_up_by_a_backup_that_was_begun_after_it_came_and_is_put_away() {
+    let (mut world, case) = in_touch();
     let early = world.begin_backup();
     world.run();
     let note = world.note(1, case, "in none yet");
@@ -66,10 +72,7 @@ fn an_entry_is_backed_up_by_a_backup_that_was_begun_after_it_came_and_is_put_awa
 
 #[test]
 fn what_is_written_at_the_centre_is_backed_up_there() {
-    let mut world = World::new(&[&["site:bath"]]);
-    world.connect(1);
-    let case = world.open_case(1, "site:bath");
-    world.run();
+    let (mut world, case) = in_touch();
     let note = world.note(0, case, "from the desk");
     assert_eq!(world.state(0, &note), EntryState::AtTheCentre);
     world.back_up();
@@ -80,9 +83,7 @@ fn what_is_written_at_the_centre_is_backed_up_there() {
 
 #[test]
 fn a_centre_that_was_only_started_again_backs_up_what_it_has() {
-    let mut world = World::new(&[&["site:bath"]]);
-    world.connect(1);
-    let case = world.open_case(1, "site:bath");
+    let (mut world, case) = in_touch();
     let note = world.note(1, case, "before the start");
     world.run();
     let unfinished = world.begin_backup();
@@ -100,9 +101,7 @@ fn a_centre_that_was_only_started_again_backs_up_what_it_has() {
 
 #[test]
 fn what_a_restored_centre_has_lost_is_in_no_backup_of_it() {
-    let mut world = World::new(&[&["site:bath"]]);
-    world.connect(1);
-    let case = world.open_case(1, "site:bath");
+    let (mut world, case) = in_touch();
     let note = world.note(1, case, "in the copy");
     world.run();
     let copy = world.places[0].node.store.clone();
@@ -126,10 +125,7 @@ fn what_a_restored_centre_has_lost_is_in_no_backup_of_it() {
 fn a_backup_that_is_begun_before_a_restored_centre_has_all_again_counts_for_nothing() {
     let mut said = 0;
     for turns in 0..16 {
-        let mut world = World::new(&[&["site:bath"]]);
-        world.connect(1);
-        let case = world.open_case(1, "site:bath");
-        world.run();
+        let (mut world, case) = in_touch();
         let copy = world.places[0].node.store.clone();
         let lost = world.note(1, case, "lost with the disk");
         world.run();
@@ -154,9 +150,7 @@ fn a_backup_that_is_begun_before_a_restored_centre_has_all_again_counts_for_noth
 
 #[test]
 fn a_backup_made_while_nobody_was_in_touch_has_what_had_come_before() {
-    let mut world = World::new(&[&["site:bath"]]);
-    world.connect(1);
-    let case = world.open_case(1, "site:bath");
+    let (mut world, case) = in_touch();
     let note = world.note(1, case, "by day");
     world.run();
     world.cut(1);
@@ -200,10 +194,7 @@ fn what_is_compared_with_nobody_any_more_is_in_no_backup() {
 /// The greeting alone tells that the entry is there, before the centre has said a word of its backups.
 #[test]
 fn what_a_greeting_tells_is_in_no_backup_that_was_begun_before() {
-    let mut world = World::new(&[&["site:bath"]]);
-    world.connect(1);
-    let case = world.open_case(1, "site:bath");
-    world.run();
+    let (mut world, case) = in_touch();
     world.cut(1);
     let note = world.note(1, case, "while away");
     let copy = world.places[1].node.store.clone();
@@ -224,9 +215,7 @@ fn what_a_greeting_tells_is_in_no_backup_that_was_begun_before() {
 /// The centre was started again, nothing is written any more, and the edge is closed.
 #[test]
 fn what_was_proved_last_thing_in_the_evening_is_in_the_backup_of_the_night() {
-    let mut world = World::new(&[&["site:bath"]]);
-    world.connect(1);
-    let case = world.open_case(1, "site:bath");
+    let (mut world, case) = in_touch();
     let note = world.note(1, case, "by day");
     world.run();
     world.cut(1);
@@ -244,9 +233,7 @@ fn what_was_proved_last_thing_in_the_evening_is_in_the_backup_of_the_night() {
 
 #[test]
 fn only_the_centre_counts_backups() {
-    let mut world = World::new(&[&["site:bath"]]);
-    world.connect(1);
-    let case = world.open_case(1, "site:bath");
+    let (mut world, case) = in_touch();
     let note = world.note(1, case, "seen");
     world.run();
     let number = world.errand(1, Errand::BeginBackup).unwrap().backup;
