@@ -62,15 +62,15 @@ pub fn put_together(deps: &[ChangeHash], actor: &ActorId, rest: &[u8]) -> Result
     {
         return Err(Reason::TooLarge);
     }
-    let count = uleb(deps.len());
-    let length = count.len() + deps.len() * HASH_BYTES + 1 + actor.0.len() + rest.len();
+    let count = uleb_bytes(deps.len());
+    let length = count + deps.len() * HASH_BYTES + 1 + actor.0.len() + rest.len();
     let mut chunk = Vec::with_capacity(ENVELOPE_BYTES + length);
     chunk.extend_from_slice(&preflight::MAGIC);
     chunk.extend_from_slice(&[0; 4]);
     chunk.push(preflight::CHANGE_CHUNK);
-    chunk.extend(uleb(length));
+    uleb(&mut chunk, length);
     let body = chunk.len();
-    chunk.extend(count);
+    uleb(&mut chunk, deps.len());
     for dep in deps {
         chunk.extend_from_slice(&dep.0);
     }
@@ -115,18 +115,24 @@ impl Whole {
     }
 }
 
-/// A number as Automerge writes it.
-fn uleb(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(3);
+/// Writes a number as Automerge does, seven bits to a byte.
+fn uleb(bytes: &mut Vec<u8>, mut number: usize) {
     loop {
         let low = u8::try_from(number & 0x7f).unwrap_or(0);
         number >>= 7;
         if number == 0 {
             bytes.push(low);
-            return bytes;
+            return;
         }
         bytes.push(low | 0x80);
     }
+}
+
+/// How many bytes that takes.
+fn uleb_bytes(number: usize) -> usize {
+    number
+        .checked_ilog2()
+        .map_or(1, |bits| bits as usize / 7 + 1)
 }
 
 #[cfg(test)]

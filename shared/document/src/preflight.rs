@@ -13,6 +13,7 @@ mod column;
 mod input;
 mod op;
 mod shape;
+mod typed;
 mod uses;
 
 use names::{ActorId, ChangeHash, Kind, Moment, Reason, limits};

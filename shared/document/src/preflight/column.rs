@@ -88,6 +88,25 @@ impl<'a, T: Cell<'a>> Rle<'a, T> {
         }
     }
 
+    /// The value that the next ones have, and how many: none where that must be read first.
+    pub(crate) fn ahead(&self) -> Option<(Option<T>, u64)> {
+        if self.absent {
+            return Some((None, u64::MAX));
+        }
+        match self.segment {
+            Segment::Nulls if self.left > 0 => Some((None, self.left)),
+            Segment::Run(value) if self.left > 0 => Some((Some(value), self.left)),
+            Segment::Nulls | Segment::Run(_) | Segment::Start | Segment::Literal(_) => None,
+        }
+    }
+
+    /// Passes over as many values as [`Rle::ahead`] told of, or fewer.
+    pub(crate) fn pass(&mut self, count: u64) {
+        if !self.absent {
+            self.left = self.left.saturating_sub(count);
+        }
+    }
+
     /// A whole run at once: its value and how often it stands there. Literal values come one by
     /// one; they cost their writer a byte each.
     pub(crate) fn next_run(&mut self) -> Result<Option<(Option<T>, u64)>, Reason> {
@@ -174,6 +193,20 @@ impl<'a> Delta<'a> {
             .map_err(|_| Reason::Malformed)
     }
 
+    /// The value read last, and how many next ones are each greater by one.
+    pub(crate) fn counts_on(&self) -> Option<(u64, u64)> {
+        match self.steps.ahead()? {
+            (Some(1), count) => Some((u64::try_from(self.value).ok()?, count)),
+            (_, _) => None,
+        }
+    }
+
+    /// Passes over as many values as [`Delta::counts_on`] told of, or fewer.
+    pub(crate) fn pass(&mut self, count: u64) {
+        self.steps.pass(count);
+        self.value = self.value.saturating_add_unsigned(count);
+    }
+
     pub(crate) fn finish(&self) -> Result<(), Reason> {
         self.steps.finish()
     }
@@ -215,6 +248,21 @@ impl<'a> Flags<'a> {
         }
         self.left -= 1;
         Ok(self.value)
+    }
+
+    /// How many next ones are known to be `value`.
+    pub(crate) fn ahead(&self, value: bool) -> Option<u64> {
+        match self.absent {
+            true => (!value).then_some(u64::MAX),
+            false => (self.value == value && self.left > 0).then_some(self.left),
+        }
+    }
+
+    /// Passes over as many values as [`Flags::ahead`] told of, or fewer.
+    pub(crate) fn pass(&mut self, count: u64) {
+        if !self.absent {
+            self.left = self.left.saturating_sub(count);
+        }
     }
 
     pub(crate) fn finish(&self) -> Result<(), Reason> {

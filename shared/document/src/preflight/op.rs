@@ -1,4 +1,5 @@
-//! The operations of a change, read one after another from their columns.
+//! The operations of a change, read one after another from their columns; characters that were
+//! typed one behind the other come together ([`super::typed`]).
 //!
 //! What is refused here is what Automerge takes and later cannot save, load or apply: a deletion
 //! that deletes nothing, a reference to something later, a value whose length does not fit, an
@@ -79,10 +80,14 @@ pub(crate) enum Value<'a> {
     Other,
 }
 
-/// One operation.
+/// One operation, or several of one kind.
 #[derive(Clone, Copy)]
 pub(crate) struct Op<'a> {
+    /// The counter of the first.
     pub(crate) counter: u64,
+    /// More than one: characters, each typed behind the one before it, of which key and value are
+    /// those of the first.
+    pub(crate) count: u64,
     pub(crate) object: Object,
     pub(crate) key: Key<'a>,
     pub(crate) insert: bool,
@@ -92,8 +97,10 @@ pub(crate) struct Op<'a> {
     pub(crate) replaces: u64,
 }
 
-/// What a later operation of the same change may need to know of an earlier one.
+/// What a later operation of the same change may need to know of earlier ones that are alike.
 struct Earlier {
+    /// The counter after the last one's.
+    end: u64,
     object: Object,
     insert: bool,
     action: Action,
@@ -143,19 +150,19 @@ impl<'a> Columns<'a> {
     /// Reads the list of columns and cuts their data out of what follows.
     pub(crate) fn read(input: &mut Input<'a>) -> Result<Columns<'a>, Reason> {
         let count = input.length(COLUMNS_MAX)?;
-        let mut listed = Vec::with_capacity(count);
+        let mut listed = [(0, 0); COLUMNS_MAX];
         let mut last = None;
-        for _ in 0..count {
+        for place in listed.iter_mut().take(count) {
             let spec = input.uleb()?;
             let length = usize::try_from(input.uleb()?).map_err(|_| Reason::Malformed)?;
             if length == 0 || last.is_some_and(|last| last >= spec) {
                 return Err(Reason::Malformed);
             }
             last = Some(spec);
-            listed.push((spec, length));
+            *place = (spec, length);
         }
         let mut columns = Columns::default();
-        for (spec, length) in listed {
+        for (spec, length) in listed.into_iter().take(count) {
             *columns.slot(spec)? = input.take(length)?;
         }
         Ok(columns)
@@ -202,17 +209,17 @@ pub(crate) struct Reader<'a, 'b> {
     start: u64,
     earlier: Vec<Earlier>,
     /// What the operation read last replaces.
-    replacing: Vec<OpId>,
-    object: (Rle<'a, u64>, Rle<'a, u64>),
-    key: (Rle<'a, u64>, Delta<'a>, Rle<'a, &'a str>),
-    insert: Flags<'a>,
-    action: Rle<'a, u64>,
-    value_meta: Rle<'a, u64>,
-    value: Input<'a>,
-    replaces: Rle<'a, u64>,
+    pub(super) replacing: Vec<OpId>,
+    pub(super) object: (Rle<'a, u64>, Rle<'a, u64>),
+    pub(super) key: (Rle<'a, u64>, Delta<'a>, Rle<'a, &'a str>),
+    pub(super) insert: Flags<'a>,
+    pub(super) action: Rle<'a, u64>,
+    pub(super) value_meta: Rle<'a, u64>,
+    pub(super) value: Input<'a>,
+    pub(super) replaces: Rle<'a, u64>,
     replaced: (Rle<'a, u64>, Delta<'a>),
-    expand: Flags<'a>,
-    mark_name: Rle<'a, &'a str>,
+    pub(super) expand: Flags<'a>,
+    pub(super) mark_name: Rle<'a, &'a str>,
 }
 
 impl<'a, 'b> Reader<'a, 'b> {
@@ -225,16 +232,35 @@ impl<'a, 'b> Reader<'a, 'b> {
         count: u64,
         visit: &mut Visit<'a, '_>,
     ) -> Result<(), Reason> {
+        let mut reader = Reader::new(columns, actors, start)?;
+        let end = start.saturating_add(count);
+        let mut counter = start;
+        while counter < end {
+            let mut op = reader.next(counter)?;
+            op.count += reader.typed_on(&op, end - counter - 1);
+            visit(&op, &reader.replacing)?;
+            reader.note(&op);
+            counter += op.count;
+        }
+        reader.finish()
+    }
+
+    /// Nothing is read yet.
+    pub(super) fn new(
+        columns: &Columns<'a>,
+        actors: &'b [ActorId],
+        start: u64,
+    ) -> Result<Self, Reason> {
         columns.count_replaced()?;
         let mut used = vec![false; actors.len()];
         if let Some(own) = used.first_mut() {
             *own = true;
         }
-        let mut reader = Reader {
+        Ok(Reader {
             actors,
             used,
             start,
-            earlier: Vec::with_capacity(usize::try_from(count).unwrap_or(0)),
+            earlier: Vec::new(),
             replacing: Vec::new(),
             object: (
                 Rle::new(columns.object_actor),
@@ -256,20 +282,11 @@ impl<'a, 'b> Reader<'a, 'b> {
             ),
             expand: Flags::new(columns.expand),
             mark_name: Rle::new(columns.mark_name),
-        };
-        for counter in start..start.saturating_add(count) {
-            let op = reader.next(counter)?;
-            visit(&op, &reader.replacing)?;
-            reader.earlier.push(Earlier {
-                object: op.object,
-                insert: op.insert,
-                action: op.action,
-            });
-        }
-        reader.finish()
+        })
     }
 
-    fn next(&mut self, counter: u64) -> Result<Op<'a>, Reason> {
+    /// The next operation alone.
+    pub(super) fn next(&mut self, counter: u64) -> Result<Op<'a>, Reason> {
         let action = Action::from_code(self.action.next()?.ok_or(Reason::Malformed)?)?;
         let insert = self.insert.next()?;
         let object = self.next_object(counter)?;
@@ -280,6 +297,7 @@ impl<'a, 'b> Reader<'a, 'b> {
         let mark = self.mark_name.next()?;
         let op = Op {
             counter,
+            count: 1,
             object,
             key,
             insert,
@@ -410,20 +428,37 @@ impl<'a, 'b> Reader<'a, 'b> {
         Ok(OpId { counter, actor })
     }
 
+    /// Notes what later operations may need to know of one.
+    pub(super) fn note(&mut self, op: &Op<'a>) {
+        let end = op.counter.saturating_add(op.count);
+        if let Some(last) = self.earlier.last_mut()
+            && (last.object, last.insert, last.action) == (op.object, op.insert, op.action)
+        {
+            last.end = end;
+            return;
+        }
+        self.earlier.push(Earlier {
+            end,
+            object: op.object,
+            insert: op.insert,
+            action: op.action,
+        });
+    }
+
     /// The operation of this same change that has this id, if it is one.
     fn earlier(&self, id: OpId) -> Option<&Earlier> {
-        let place = id
-            .counter
-            .checked_sub(self.start)
-            .filter(|_| id.actor == 0)?;
-        self.earlier.get(usize::try_from(place).ok()?)
+        if id.actor != 0 || id.counter < self.start {
+            return None;
+        }
+        let place = self.earlier.partition_point(|of| of.end <= id.counter);
+        self.earlier.get(place)
     }
 
     fn order(&self, id: OpId) -> (u64, Option<&ActorId>) {
         (id.counter, self.actors.get(id.actor))
     }
 
-    fn finish(self) -> Result<(), Reason> {
+    pub(super) fn finish(self) -> Result<(), Reason> {
         self.object.0.finish()?;
         self.object.1.finish()?;
         self.key.0.finish()?;

@@ -48,7 +48,7 @@ pub(super) struct Shape<'a> {
     /// The fields it sets.
     fields: BTreeSet<&'a str>,
     /// What it sets in the maps it makes.
-    inside: BTreeSet<(u64, &'a str)>,
+    inside: Vec<(u64, &'a str)>,
 }
 
 impl<'a> Shape<'a> {
@@ -94,7 +94,7 @@ impl<'a> Shape<'a> {
             Place::New(map) => self.set_inside(op, map)?,
             Place::Entries | Place::Later(_) => return Err(Reason::Malformed),
         };
-        self.uses.make(op.counter, made);
+        self.uses.make(op.counter, op.count, made);
         Ok(())
     }
 
@@ -108,7 +108,10 @@ impl<'a> Shape<'a> {
         self.deleted
             .sort_unstable_by_key(|id| (id.actor, id.counter));
         self.deleted.dedup();
-        if self.deleted.len() < deleted {
+        let inside = self.inside.len();
+        self.inside.sort_unstable();
+        self.inside.dedup();
+        if self.deleted.len() < deleted || self.inside.len() < inside {
             return Err(Reason::Malformed);
         }
         if ops.saturating_sub(deleted as u64) > bytes as u64 {
@@ -170,7 +173,10 @@ impl<'a> Shape<'a> {
     /// An entry is new and holds each of its scalars once: there is nothing to replace.
     fn set_inside(&mut self, op: &Op<'a>, map: u64) -> Result<Made, Reason> {
         match set_name(op) {
-            Some(name) if op.replaces == 0 && self.inside.insert((map, name)) => Ok(Made::Inside),
+            Some(name) if op.replaces == 0 => {
+                self.inside.push((map, name));
+                Ok(Made::Inside)
+            }
             Some(_) | None => Err(Reason::Malformed),
         }
     }

@@ -55,13 +55,14 @@ pub(crate) struct Uses {
 }
 
 impl Uses {
-    pub(super) fn make(&mut self, counter: u64, made: Made) {
+    /// Notes what `count` operations make, the first of which has this counter.
+    pub(super) fn make(&mut self, counter: u64, count: u64, made: Made) {
         match made {
-            Made::Entry => self.entries += 1,
-            Made::Character(_) => self.characters += 1,
+            Made::Entry => self.entries += count,
+            Made::Character(_) => self.characters += count,
             Made::Inside | Made::Field(_) | Made::Text | Made::Later | Made::Nothing => {}
         }
-        let end = counter.saturating_add(1);
+        let end = counter.saturating_add(count);
         match self.makes.last_mut() {
             Some(last) if last.made == made => last.end = end,
             Some(_) | None => self.makes.push(Span { end, made }),
