@@ -263,7 +263,7 @@ fn kept_part(bundle: &VerifiedBundle, kept: impl Fn(usize) -> bool) -> Vec<u8> {
     }
     let hashes: Vec<ChangeHash> = bundle.headers().iter().map(|header| header.hash).collect();
     let mut packer = Packer::new(bundle.document());
-    packer.add(bundle.bundle(), &hashes, kept);
+    packer.add(bundle.bundle().clone(), hashes, kept);
     packer
         .finish_with_every_head()
         .map(|(part, _)| codec::encode(&part))

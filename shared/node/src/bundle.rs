@@ -157,12 +157,20 @@ impl Packer {
     /// `hashes` are those of its changes.
     pub(crate) fn add(
         &mut self,
-        from: &Bundle,
-        hashes: &[ChangeHash],
+        from: Bundle,
+        hashes: Vec<ChangeHash>,
         wanted: impl Fn(usize) -> bool,
     ) {
+        let is_first = self.hashes.is_empty() && hashes.len() == from.changes.len();
+        if is_first && (0..hashes.len()).all(&wanted) {
+            // Mostly there is one bundle, and all of it is wanted: it stays as it is.
+            self.bytes = size(&from);
+            (self.bundle, self.hashes) = (from, hashes);
+            return;
+        }
+        self.know_places();
         let mut moved: BTreeMap<usize, usize> = BTreeMap::new();
-        for (place, (change, hash)) in from.changes.iter().zip(hashes).enumerate() {
+        for (place, (change, hash)) in from.changes.into_iter().zip(&hashes).enumerate() {
             let author = from.authors.get(usize::from(change.author));
             let (true, Some(author)) = (wanted(place), author) else {
                 continue;
@@ -184,20 +192,29 @@ impl Packer {
             self.bundle.changes.push(PackedChange {
                 author,
                 deps,
-                rest: change.rest.clone(),
+                rest: change.rest,
             });
             self.hashes.push(*hash);
             self.places.insert(*hash, here);
             moved.insert(place, here);
         }
-        for closing in &from.closings {
+        for closing in from.closings {
             let here = moved.get(&usize::from(closing.change));
             if let Some(change) = here.and_then(|place| u16::try_from(*place).ok()) {
-                self.bundle.closings.push(Closing {
-                    change,
-                    ..closing.clone()
-                });
+                self.bundle.closings.push(Closing { change, ..closing });
             }
+        }
+    }
+
+    /// Notes where everything stands in a bundle that was taken as it is, when another joins it.
+    fn know_places(&mut self) {
+        let places = self.hashes.iter().enumerate();
+        for (place, hash) in places.skip(self.places.len()) {
+            self.places.insert(*hash, place);
+        }
+        let authors = (0..).zip(&self.bundle.authors);
+        for (place, author) in authors.skip(self.authors.len()) {
+            self.authors.insert(*author, place);
         }
     }
 

@@ -49,19 +49,19 @@ pub(crate) fn fold<P: Snapshot>(
     }
     row.loose = 0;
     let parts = newest(draft, document, row.arrivals)?;
-    let Some((bundle, index)) = put_together(document, &parts) else {
+    let positions: Vec<u64> = parts.iter().map(|part| part.position).collect();
+    let Some((newest, older)) = positions.split_first() else {
         return Ok(());
     };
-    let mut positions = parts.iter().map(|part| part.position);
-    let Some(newest) = positions.next() else {
+    let Some((bundle, index)) = put_together(document, parts) else {
         return Ok(());
     };
-    for position in positions {
-        draft.delete(Table::Bundle, document.0, position);
-        draft.delete(Table::Index, document.0, position);
+    for position in older {
+        draft.delete(Table::Bundle, document.0, *position);
+        draft.delete(Table::Index, document.0, *position);
     }
-    draft.put_bytes(Table::Bundle, document.0, newest, codec::encode(&bundle));
-    draft.put_folded(document, newest, &index);
+    draft.put_bytes(Table::Bundle, document.0, *newest, codec::encode(&bundle));
+    draft.put_folded(document, *newest, &index);
     Ok(())
 }
 
@@ -103,14 +103,14 @@ fn part_at<P: Snapshot>(
 }
 
 /// One bundle of several; none unless it holds exactly their changes, each put together again.
-fn put_together(document: DocumentId, parts: &[Part]) -> Option<(Bundle, IndexRow)> {
+fn put_together(document: DocumentId, parts: Vec<Part>) -> Option<(Bundle, IndexRow)> {
     if parts.len() < 2 {
         return None;
     }
     let (mut packer, mut index) = (Packer::new(document), IndexRow::default());
-    for part in parts.iter().rev() {
-        packer.add(&part.bundle, &part.index.hashes(), |_| true);
+    for part in parts.into_iter().rev() {
         index.append(&part.index);
+        packer.add(part.bundle, part.index.hashes(), |_| true);
     }
     let (bundle, _) = packer.finish_with_every_head()?;
     let mut hashes: Vec<ChangeHash> = Vec::with_capacity(index.changes.len());

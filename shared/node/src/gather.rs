@@ -252,12 +252,12 @@ impl<'a> Gathering<'a> {
                     Some(_) => bundle_at(snapshot, document, position)?,
                     None => None,
                 };
-                if let (Some(index), Some((bundle, bytes))) = (&index, &bundle) {
-                    let (bytes, changes) = self.cost(index, *bytes, &wanted);
+                if let (Some(index), Some((bundle, bytes))) = (&index, bundle) {
+                    let (bytes, changes) = self.cost(index, bytes, &wanted);
                     if !self.fits(bytes, changes) {
                         return Ok(false);
                     }
-                    if !packing.has_room(bundle) {
+                    if !packing.has_room(&bundle) {
                         self.begin_anew(packing);
                     }
                     self.bytes += bytes;

@@ -57,11 +57,11 @@ impl Packing {
     /// Adds what is wanted of a kept bundle.
     pub(crate) fn add(
         &mut self,
-        bundle: &Bundle,
+        bundle: Bundle,
         index: &IndexRow,
         wanted: impl Fn(&IndexChange) -> bool,
     ) {
-        self.packer.add(bundle, &index.hashes(), |place| {
+        self.packer.add(bundle, index.hashes(), |place| {
             index.changes.get(place).is_some_and(&wanted)
         });
         for change in index.changes.iter().filter(|change| wanted(change)) {

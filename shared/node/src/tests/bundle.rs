@@ -39,9 +39,25 @@ fn alternating(count: usize, seen: impl Fn(usize) -> i64) -> Vec<(Bundle, Change
 fn pack(of: &[(Bundle, ChangeHash)]) -> (Bundle, usize) {
     let mut packer = Packer::new(DOCUMENT);
     for (bundle, hash) in of {
-        packer.add(bundle, &[*hash], |_| true);
+        packer.add(bundle.clone(), vec![*hash], |_| true);
     }
     packer.finish().unwrap()
+}
+
+#[test]
+fn what_joins_a_bundle_taken_as_it_is_stands_as_if_all_had_come_one_by_one() {
+    let made = alternating(12, |number| number as i64);
+    let (first, rest) = made.split_at(7);
+    let (whole, _) = pack(first);
+    let hashes: Vec<ChangeHash> = first.iter().map(|(_, hash)| *hash).collect();
+    let mut packer = Packer::new(DOCUMENT);
+    packer.add(whole.clone(), hashes.clone(), |_| true);
+    for (bundle, hash) in rest {
+        packer.add(bundle.clone(), vec![*hash], |_| true);
+    }
+    // What is there already does not come twice.
+    packer.add(whole, hashes, |_| true);
+    assert!(packer.finish().unwrap() == pack(&made));
 }
 
 #[test]
@@ -51,7 +67,7 @@ fn interleaved_changes_need_one_head_for_each_author() {
     assert_eq!((bundle.changes.len(), bundle.authors.len()), (12, 2));
     let mut packer = Packer::new(DOCUMENT);
     for (bundle, hash) in &made {
-        packer.add(bundle, &[*hash], |_| true);
+        packer.add(bundle.clone(), vec![*hash], |_| true);
     }
     let (every, _) = packer.finish_with_every_head().unwrap();
     assert_eq!((every.changes.len(), every.closings.len()), (12, 12));
@@ -98,15 +114,15 @@ fn a_part_of_a_bundle_is_the_same_changes() {
     let hashes: Vec<ChangeHash> = made.iter().map(|(_, hash)| *hash).collect();
     for from in 1..12 {
         let mut packer = Packer::new(DOCUMENT);
-        packer.add(&bundle, &hashes, |place| place >= from);
+        packer.add(bundle.clone(), hashes.clone(), |place| place >= from);
         let (part, _) = packer.finish().unwrap();
         let parts = chunks(&part).unwrap();
         assert_eq!(parts, chunks(&bundle).unwrap()[from..]);
         // What came before is named by its hash now, and adding it again changes nothing.
         let mut packer = Packer::new(DOCUMENT);
-        packer.add(&bundle, &hashes, |place| place < from);
-        packer.add(&bundle, &hashes, |_| true);
-        packer.add(&part, &hashes[from..], |_| true);
+        packer.add(bundle.clone(), hashes.clone(), |place| place < from);
+        packer.add(bundle.clone(), hashes.clone(), |_| true);
+        packer.add(part.clone(), hashes[from..].to_vec(), |_| true);
         assert_eq!(chunks(&packer.finish().unwrap().0), chunks(&bundle));
     }
 }
