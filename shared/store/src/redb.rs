@@ -426,7 +426,7 @@ fn of_storage(error: StorageError) -> StoreError {
         StorageError::Corrupted(_) | StorageError::ValueTooLarge(_) => {
             StoreError::Corrupt(Damage::File)
         }
-        _ => StoreError::Io(ErrorKind::Other),
+        StorageError::Backend(_) | _ => StoreError::Io(ErrorKind::Other),
     }
 }
 
