@@ -116,8 +116,9 @@ pub fn of_one(document: DocumentId, chunk: &[u8], head: &SignedHead) -> Result<B
 /// Puts changes of several bundles of one document together into one.
 pub(crate) struct Packer {
     bundle: Bundle,
-    authors: BTreeMap<ActorId, u16>,
     hashes: Vec<ChangeHash>,
+    /// Where its authors and changes stand; behind it until another bundle joins the first.
+    authors: BTreeMap<ActorId, u16>,
     places: BTreeMap<ChangeHash, usize>,
     /// The bytes of its changes as they were written.
     bytes: usize,
@@ -133,8 +134,8 @@ impl Packer {
                 changes: Vec::new(),
                 closings: Vec::new(),
             },
-            authors: BTreeMap::new(),
             hashes: Vec::new(),
+            authors: BTreeMap::new(),
             places: BTreeMap::new(),
             bytes: 0,
         }
@@ -161,8 +162,9 @@ impl Packer {
         hashes: Vec<ChangeHash>,
         wanted: impl Fn(usize) -> bool,
     ) {
-        let is_first = self.hashes.is_empty() && hashes.len() == from.changes.len();
-        if is_first && (0..hashes.len()).all(&wanted) {
+        let is_first = self.hashes.is_empty() && from.document == self.bundle.document;
+        let is_whole = hashes.len() == from.changes.len() && (0..hashes.len()).all(&wanted);
+        if is_first && is_whole {
             // Mostly there is one bundle, and all of it is wanted: it stays as it is.
             self.bytes = size(&from);
             (self.bundle, self.hashes) = (from, hashes);
