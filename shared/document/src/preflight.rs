@@ -10,6 +10,7 @@
 //! next one) is not judged here, but for [`follows`], which is told the state it needs.
 
 mod column;
+mod columns;
 mod input;
 mod op;
 mod shape;
@@ -20,8 +21,9 @@ use names::{ActorId, ChangeHash, Kind, Moment, Reason, limits};
 use sha2::{Digest, Sha256};
 
 use self::{
+    columns::Columns,
     input::Input,
-    op::{Columns, Op, OpId, Reader},
+    op::{Op, OpId, Reader},
     shape::Shape,
 };
 use crate::genesis;

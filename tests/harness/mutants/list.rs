@@ -56,7 +56,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "operations",
         breaks: "a hundred bytes may be ten million operations",
-        file: "shared/document/src/preflight/op.rs",
+        file: "shared/document/src/preflight/columns.rs",
         text: "            total = total.saturating_add(count);\n            if total > limits::CHANGE_OPS_MAX {",
         instead: "            total = total.saturating_add(count);\n            if total > 100_000_000 {",
         proofs: &[

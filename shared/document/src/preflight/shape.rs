@@ -60,7 +60,7 @@ impl<'a> Shape<'a> {
         }
     }
 
-    /// Refuses an operation that is not one of those a document of ours takes. `start` is the
+    /// Refuses an operation, or several of one kind, that a document of ours does not take. `start` is the
     /// counter of the change's first operation, `replaced` what this one replaces.
     pub(super) fn take(
         &mut self,

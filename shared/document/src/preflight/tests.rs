@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use std::sync::Arc;
+
 use automerge::Change;
 
 use super::{
@@ -221,6 +223,84 @@ fn one_operation_that_claims_to_replace_ten_million_is_refused() {
     raw.columns
         .push((0x73, [ten_million.as_slice(), &[1]].concat()));
     assert_eq!(format_only(&raw.chunk()), Err(Reason::TooLarge));
+}
+
+/// A change that sets one field, whose name is `length` bytes long, in place of ten thousand values
+/// that do not stand beside each other.
+fn replacing_thousands(length: usize) -> Raw {
+    let all = crate::testing::sleb(10_000);
+    let (mut name, mut replaces) = (vec![0x7f], vec![0x7f]);
+    uleb(&mut name, length as u64);
+    name.extend(vec![b'a'; length]);
+    uleb(&mut replaces, 10_000);
+    Raw {
+        start_op: 50_000,
+        others: vec![genesis::genesis(Kind::CASE).unwrap().actor.0.to_vec()],
+        columns: vec![
+            (0x01, vec![0x7f, 1]),
+            (0x02, vec![0x7f, genesis::FIELDS_OP as u8]),
+            (0x15, name),
+            (0x34, vec![1]),
+            (0x42, vec![0x7f, 1]),
+            (0x56, vec![0x7f, 0]),
+            (0x70, replaces),
+            (0x71, [all.as_slice(), &[0]].concat()),
+            (0x73, [all.as_slice(), &[2]].concat()),
+        ],
+        ..Raw::default()
+    }
+}
+
+/// Before names had a bound, and were kept once, a frame of a megabyte made twenty gigabytes.
+#[test]
+fn a_name_is_short_and_kept_once_whatever_it_stands_for() {
+    let chunk = replacing_thousands(limits::KEY_NAME_BYTES_MAX).chunk();
+    let (_, uses) = judged(&chunk, Shape::default()).unwrap();
+    assert_eq!(uses.names.len(), 10_000);
+    let Made::Field(first) = &uses.names[0].made else {
+        panic!("a field is set");
+    };
+    for named in &uses.names {
+        assert!(matches!(&named.made, Made::Field(name) if Arc::ptr_eq(name, first)));
+    }
+    let chunk = replacing_thousands(limits::KEY_NAME_BYTES_MAX + 1).chunk();
+    assert_eq!(header(&chunk), Err(Reason::TooLarge));
+}
+
+/// One name for thousands of operations, each of which is compared with the others.
+#[test]
+fn a_long_name_that_is_set_again_and_again_is_refused_at_once() {
+    let often = |length: usize| {
+        let [all, rest] = [20_000, 19_999].map(crate::testing::sleb);
+        let (mut name, mut insert) = (vec![0, 1], vec![0, 1]);
+        name.extend(&rest);
+        uleb(&mut name, length as u64);
+        name.extend(vec![b'a'; length]);
+        uleb(&mut insert, 19_999);
+        let mut nulls = vec![0x7f, 0, 0];
+        uleb(&mut nulls, 19_999);
+        let first = |value: u8, then: u8| [&[0x7f, value], rest.as_slice(), &[then]].concat();
+        let raw = Raw {
+            start_op: 6,
+            others: vec![genesis::genesis(Kind::CASE).unwrap().actor.0.to_vec()],
+            columns: vec![
+                (0x01, first(1, 0)),
+                (0x02, first(genesis::ENTRIES_OP as u8, 6)),
+                (0x13, nulls),
+                (0x15, name),
+                (0x34, insert),
+                (0x42, first(0, 1)),
+                (0x56, [all.as_slice(), &[0]].concat()),
+                (0x70, [all.as_slice(), &[0]].concat()),
+            ],
+            ..Raw::default()
+        };
+        raw.chunk()
+    };
+    // Its form is good: what is wrong is that a name stands twice.
+    assert_eq!(format_only(&often(1)).map(|header| header.ops), Ok(20_000));
+    assert_eq!(header(&often(1)), Err(Reason::Malformed));
+    assert_eq!(header(&often(1_000_000)), Err(Reason::TooLarge));
 }
 
 type Alter = fn(&mut Raw);

@@ -1,9 +1,9 @@
 //! Characters typed one behind the other, read at once.
 //!
-//! Most operations of a case are the characters of its text. Read one by one they were half of what
-//! verifying costs (measured; `tests/benches/README.md`). In a stretch of typing every column
-//! repeats itself, and each character stands behind the one before, so that what holds of the
-//! first holds of all.
+//! Most operations of a case are the characters of its text. Read one by one they took half of what
+//! pre-flight takes (`tests/benches/README.md`). In a stretch of typing each character stands behind
+//! the one before, and but for that and the characters themselves every column repeats itself, so
+//! that what holds of the first holds of all.
 
 use super::op::{Action, Object, Op, Reader};
 

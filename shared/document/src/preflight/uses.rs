@@ -1,6 +1,8 @@
 //! What a change makes, and what of others' it leans on: all that must be known of a change to
 //! judge the next ones.
 
+use std::sync::Arc;
+
 use super::op::OpId;
 
 /// What an operation makes, by the place it is for.
@@ -11,7 +13,7 @@ pub(crate) enum Made {
     /// A scalar inside an entry.
     Inside,
     /// A value of the plain field with this name.
-    Field(Box<str>),
+    Field(Arc<str>),
     /// A character of the text that this version of the layout made.
     Character(u16),
     /// A text, made by a migration.
