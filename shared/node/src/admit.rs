@@ -120,16 +120,18 @@ pub(crate) fn bundle<P: Snapshot>(
         }
         room = room.saturating_sub(1);
     }
-    footing::leave_out_unbuilt(draft, &row, bundle, &mut candidates)?;
+    // What nobody has signed, or all is held of, is not worth reading a document's whole index for.
+    let may_come = |candidate: &Candidate<'_>| candidate.from < candidate.to;
+    if candidates.iter().any(may_come) {
+        footing::leave_out_unbuilt(draft, &row, bundle, &mut candidates)?;
+    }
     for candidate in &candidates {
         if let Some(reason) = candidate.refused {
             let last = candidate.line.runs.last().map_or(0, |(_, head)| head.seq);
             admission.refused.push((candidate.line.actor, last, reason));
         }
     }
-    admission.admitted = candidates
-        .iter()
-        .any(|candidate| candidate.from < candidate.to);
+    admission.admitted = candidates.iter().any(may_come);
     if admission.admitted {
         write(draft, bundle, &mut row, &candidates, origin)?;
     }
