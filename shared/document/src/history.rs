@@ -171,8 +171,10 @@ impl History {
             } else {
                 past.reach(slot)
             };
-            if !self.has_made(slot, reach, named.first, named.last, &named.made) {
-                return Err(Reason::Malformed);
+            for (first, last) in named.stretches() {
+                if !self.has_made(slot, reach, first, last, &named.made) {
+                    return Err(Reason::Malformed);
+                }
             }
         }
         self.add(candidate, past);

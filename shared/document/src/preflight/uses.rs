@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use super::op::OpId;
 
+/// What an operation names at most by turns: the object it is about, and an element of it.
+const NAMED_IN_TURN: usize = 2;
+
 /// What an operation makes, by the place it is for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Made {
@@ -33,13 +36,50 @@ pub(crate) struct Span {
 }
 
 /// Operations of an earlier change that this one names, and what they must have made.
+///
+/// They stand at equal steps: a change of a hundred bytes may name twenty thousand operations, and
+/// must not be kept as so many.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Reference {
     /// Their actor's place in the change's own list.
     pub(crate) actor: usize,
     pub(crate) first: u64,
     pub(crate) last: u64,
+    /// From one to the next; nought when there is one.
+    pub(crate) step: u64,
     pub(crate) made: Made,
+}
+
+impl Reference {
+    /// Takes an operation up, if it is one of these already or stands a step before or behind them.
+    fn take(&mut self, counter: u64) -> bool {
+        if self.step == 0 {
+            self.step = counter.abs_diff(self.first);
+        }
+        let is_next = counter == self.last.saturating_add(self.step);
+        let is_before = counter.checked_add(self.step) == Some(self.first);
+        let is_inside = (self.first..=self.last).contains(&counter)
+            && (counter == self.first || (counter - self.first).is_multiple_of(self.step));
+        if is_next || is_before {
+            self.first = self.first.min(counter);
+            self.last = self.last.max(counter);
+        }
+        is_next || is_before || is_inside
+    }
+
+    /// The counters named, in stretches without a gap: the first and the last of each.
+    pub(crate) fn stretches(&self) -> impl Iterator<Item = (u64, u64)> {
+        let (mut first, last, step) = (self.first, self.last, self.step);
+        std::iter::from_fn(move || {
+            if first > last {
+                return None;
+            }
+            let end = if step > 1 { first } else { last };
+            let stretch = (first, end);
+            first = first.saturating_add(step).max(end.saturating_add(1));
+            Some(stretch)
+        })
+    }
 }
 
 /// What a change makes, and what of earlier changes it names.
@@ -72,24 +112,77 @@ impl Uses {
     }
 
     /// Notes an operation that is named. Those of a text stand mostly one after the other, in one
-    /// direction or the other.
+    /// direction or the other; beside each, the text itself may be named.
     pub(super) fn name(&mut self, id: OpId, made: Made) {
         let OpId { counter, actor } = id;
-        if let Some(last) = self.names.last_mut()
-            && last.actor == actor
-            && last.made == made
-            && last.first <= counter.saturating_add(1)
-            && counter <= last.last.saturating_add(1)
-        {
-            last.first = last.first.min(counter);
-            last.last = last.last.max(counter);
-            return;
+        let mut latest = self.names.iter_mut().rev().take(NAMED_IN_TURN);
+        let taken =
+            latest.any(|named| named.actor == actor && named.made == made && named.take(counter));
+        if !taken {
+            self.names.push(Reference {
+                actor,
+                first: counter,
+                last: counter,
+                step: 0,
+                made,
+            });
         }
-        self.names.push(Reference {
-            actor,
-            first: counter,
-            last: counter,
-            made,
-        });
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::testing::Chance;
+
+    /// Whatever is named in whatever order: neither more nor less is kept.
+    #[test]
+    fn what_is_named_is_what_is_kept() {
+        let mut chance = Chance::new(11);
+        let mades = [Made::Entry, Made::Later, Made::Field("room".into())];
+        for _ in 0..3_000 {
+            let (mut uses, mut named) = (Uses::default(), BTreeSet::new());
+            for _ in 0..chance.below(12) {
+                let (made, actor) = (chance.below(3), chance.below(2));
+                let (mut counter, step) = (1 + chance.below(30) as u64, chance.below(4) as u64);
+                for _ in 0..1 + chance.below(6) {
+                    uses.name(OpId { counter, actor }, mades.get(made).unwrap().clone());
+                    named.insert((actor, made, counter));
+                    counter = match chance.below(8) {
+                        0 => counter.saturating_sub(step).max(1),
+                        _ => counter + step,
+                    };
+                }
+            }
+            let mut kept = BTreeSet::new();
+            for of in &uses.names {
+                let made = mades.iter().position(|made| *made == of.made).unwrap();
+                for (first, last) in of.stretches() {
+                    kept.extend((first..=last).map(|counter| (of.actor, made, counter)));
+                }
+            }
+            assert_eq!(kept, named);
+        }
+    }
+
+    #[test]
+    fn what_stands_at_equal_steps_is_kept_as_one() {
+        for step in [1, 2, 7] {
+            let mut uses = Uses::default();
+            for place in 0..1_000 {
+                // The text, which is named with each of its characters.
+                let text = OpId {
+                    counter: 5,
+                    actor: 1,
+                };
+                uses.name(text, Made::Text);
+                let counter = 9_000 - step * place;
+                uses.name(OpId { counter, actor: 0 }, Made::Character(2));
+            }
+            assert_eq!(uses.names.len(), 2);
+        }
     }
 }
