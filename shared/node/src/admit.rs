@@ -121,8 +121,8 @@ pub(crate) fn bundle<P: Snapshot>(
         room = room.saturating_sub(1);
     }
     // What nobody has signed, or all is held of, is not worth reading a document's whole index for.
-    let may_come = |candidate: &Candidate<'_>| candidate.from < candidate.to;
-    if candidates.iter().any(may_come) {
+    let has_news = |candidate: &Candidate<'_>| candidate.from < candidate.to;
+    if candidates.iter().any(has_news) {
         footing::leave_out_unbuilt(draft, &row, bundle, &mut candidates)?;
     }
     for candidate in &candidates {
@@ -131,7 +131,7 @@ pub(crate) fn bundle<P: Snapshot>(
             admission.refused.push((candidate.line.actor, last, reason));
         }
     }
-    admission.admitted = candidates.iter().any(may_come);
+    admission.admitted = candidates.iter().any(has_news);
     if admission.admitted {
         write(draft, bundle, &mut row, &candidates, origin)?;
     }
