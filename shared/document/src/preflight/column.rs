@@ -193,18 +193,19 @@ impl<'a> Delta<'a> {
             .map_err(|_| Reason::Malformed)
     }
 
-    /// The value read last, and how many next ones are each greater by one.
-    pub(crate) fn counts_on(&self) -> Option<(u64, u64)> {
-        match self.steps.ahead()? {
-            (Some(1), count) => Some((u64::try_from(self.value).ok()?, count)),
-            (_, _) => None,
-        }
+    /// The value read last, how far each next one is from the one before it, and how many are.
+    pub(crate) fn counts_on(&self) -> Option<(u64, i64, u64)> {
+        let (step, count) = self.steps.ahead()?;
+        Some((u64::try_from(self.value).ok()?, step?, count))
     }
 
     /// Passes over as many values as [`Delta::counts_on`] told of, or fewer.
     pub(crate) fn pass(&mut self, count: u64) {
+        if let Some((Some(step), _)) = self.steps.ahead() {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.value = self.value.saturating_add(step.saturating_mul(count));
+        }
         self.steps.pass(count);
-        self.value = self.value.saturating_add_unsigned(count);
     }
 
     pub(crate) fn finish(&self) -> Result<(), Reason> {

@@ -2,7 +2,7 @@
 
 use names::{Reason, limits};
 
-use super::{column::Rle, input::Input};
+use super::{column::Rle, input::Input, stretch::DELETE};
 
 macro_rules! columns {
     ($($field:ident = $spec:literal,)*) => {
@@ -66,18 +66,21 @@ impl<'a> Columns<'a> {
         Ok(columns)
     }
 
-    /// How many operations there are, added up from the runs without expanding any.
-    pub(crate) fn count(&self) -> Result<u64, Reason> {
+    /// How many operations there are, and how many of them do not delete, added up from the runs
+    /// without expanding any.
+    pub(crate) fn count(&self) -> Result<(u64, u64), Reason> {
         let mut actions = Rle::<u64>::new(self.action);
-        let mut total = 0u64;
+        let (mut total, mut holding) = (0u64, 0u64);
         while let Some((action, count)) = actions.next_run()? {
-            action.ok_or(Reason::Malformed)?;
             total = total.saturating_add(count);
+            if action.ok_or(Reason::Malformed)? != DELETE {
+                holding = holding.saturating_add(count);
+            }
             if total > limits::CHANGE_OPS_MAX {
                 return Err(Reason::TooLarge);
             }
         }
-        Ok(total)
+        Ok((total, holding))
     }
 
     /// How many operations are replaced in all; as bounded as the operations themselves, because

@@ -1,5 +1,5 @@
 //! The operations of a change, read one after another from their columns; characters that were
-//! typed one behind the other come together ([`super::typed`]).
+//! typed one behind the other come together, and so do those that are deleted ([`super::stretch`]).
 //!
 //! What is refused here is what Automerge takes and later cannot save, load or apply: a deletion
 //! that deletes nothing, a reference to something later, a value whose length does not fit, an
@@ -18,6 +18,41 @@ use super::{
 pub(crate) struct OpId {
     pub(crate) counter: u64,
     pub(crate) actor: usize,
+}
+
+/// The ids of operations of one actor, each as far from the one before it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ids {
+    pub(crate) first: OpId,
+    /// At least one.
+    pub(crate) count: u64,
+    /// Nought where there is one.
+    pub(crate) step: i64,
+}
+
+impl Ids {
+    pub(super) fn one(id: OpId) -> Ids {
+        Ids {
+            first: id,
+            count: 1,
+            step: 0,
+        }
+    }
+
+    pub(super) fn last(self) -> OpId {
+        let steps = i64::try_from(self.count.saturating_sub(1)).unwrap_or(i64::MAX);
+        let length = self.step.saturating_mul(steps);
+        OpId {
+            counter: self.first.counter.saturating_add_signed(length),
+            ..self.first
+        }
+    }
+
+    /// The least and the greatest counter.
+    pub(super) fn bounds(self) -> (u64, u64) {
+        let (first, last) = (self.first.counter, self.last().counter);
+        (first.min(last), first.max(last))
+    }
 }
 
 /// The object an operation is about.
@@ -87,8 +122,10 @@ pub(crate) struct Op<'a> {
     /// The counter of the first.
     pub(crate) counter: u64,
     /// More than one: characters, each typed behind the one before it, of which key and value are
-    /// those of the first.
+    /// those of the first; or deletions of elements at equal steps, of which the first is the key.
     pub(crate) count: u64,
+    /// Of deletions, how far the next one's element is from each one's.
+    pub(crate) step: i64,
     pub(crate) object: Object,
     pub(crate) key: Key<'a>,
     pub(crate) insert: bool,
@@ -107,8 +144,8 @@ struct Earlier {
     action: Action,
 }
 
-/// Judges an operation, or several of one kind, told what it replaces.
-pub(crate) type Visit<'a, 'v> = dyn FnMut(&Op<'a>, &[OpId]) -> Result<(), Reason> + 'v;
+/// Judges an operation, or several of one kind, told what it replaces, or the first of them.
+pub(crate) type Visit<'a, 'v> = dyn FnMut(&Op<'a>, &[Ids]) -> Result<(), Reason> + 'v;
 
 /// Reads every operation of a change and hands it to a [`Visit`].
 pub(crate) struct Reader<'a, 'b> {
@@ -118,7 +155,7 @@ pub(crate) struct Reader<'a, 'b> {
     start: u64,
     earlier: Vec<Earlier>,
     /// What the operation read last replaces.
-    pub(super) replacing: Vec<OpId>,
+    pub(super) replacing: Vec<Ids>,
     pub(super) object: (Rle<'a, u64>, Rle<'a, u64>),
     pub(super) key: (Rle<'a, u64>, Delta<'a>, Rle<'a, &'a str>),
     pub(super) insert: Flags<'a>,
@@ -126,7 +163,7 @@ pub(crate) struct Reader<'a, 'b> {
     pub(super) value_meta: Rle<'a, u64>,
     pub(super) value: Input<'a>,
     pub(super) replaces: Rle<'a, u64>,
-    replaced: (Rle<'a, u64>, Delta<'a>),
+    pub(super) replaced: (Rle<'a, u64>, Delta<'a>),
     pub(super) expand: Flags<'a>,
     pub(super) mark_name: Rle<'a, &'a str>,
 }
@@ -146,7 +183,7 @@ impl<'a, 'b> Reader<'a, 'b> {
         let mut counter = start;
         while counter < end {
             let mut op = reader.next(counter)?;
-            op.count += reader.typed_on(&op, end - counter - 1);
+            reader.read_on(&mut op, end - counter - 1);
             visit(&op, &reader.replacing)?;
             reader.note(&op);
             counter += op.count;
@@ -207,6 +244,7 @@ impl<'a, 'b> Reader<'a, 'b> {
         let op = Op {
             counter,
             count: 1,
+            step: 0,
             object,
             key,
             insert,
@@ -308,7 +346,8 @@ impl<'a, 'b> Reader<'a, 'b> {
     fn next_replaced(&mut self, counter: u64, object: Object) -> Result<u64, Reason> {
         let count = self.replaces.next()?.ok_or(Reason::Malformed)?;
         self.replacing.clear();
-        for _ in 0..count {
+        let mut left = count;
+        while left > 0 {
             let (Some(actor), Some(replaced)) = (self.replaced.0.next()?, self.replaced.1.next()?)
             else {
                 return Err(Reason::Malformed);
@@ -320,11 +359,13 @@ impl<'a, 'b> Reader<'a, 'b> {
             {
                 return Err(Reason::Malformed);
             }
-            let last = self.replacing.last();
-            if last.is_some_and(|last| self.order(*last) >= self.order(id)) {
+            let last = self.replacing.last().map(|ids| ids.last());
+            if last.is_some_and(|last| self.order(last) >= self.order(id)) {
                 return Err(Reason::Malformed);
             }
-            self.replacing.push(id);
+            let ids = self.replaced_on(counter, id, left - 1);
+            left -= ids.count;
+            self.replacing.push(ids);
         }
         Ok(count)
     }
@@ -364,6 +405,23 @@ impl<'a, 'b> Reader<'a, 'b> {
         }
         let place = self.earlier.partition_point(|of| of.end <= id.counter);
         self.earlier.get(place)
+    }
+
+    /// The counters around an element's of which the same is known: of this change's operations those
+    /// that are alike, of all others those before this change's. The first, and the one after the last.
+    pub(super) fn around(&self, id: OpId) -> (u64, u64) {
+        if id.actor != 0 {
+            return (1, u64::MAX);
+        }
+        if id.counter < self.start {
+            return (1, self.start);
+        }
+        let place = self.earlier.partition_point(|of| of.end <= id.counter);
+        let before = place
+            .checked_sub(1)
+            .and_then(|before| self.earlier.get(before));
+        let end = self.earlier.get(place).map_or(id.counter, |of| of.end);
+        (before.map_or(self.start, |of| of.end), end)
     }
 
     fn order(&self, id: OpId) -> (u64, Option<&ActorId>) {

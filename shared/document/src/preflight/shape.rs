@@ -19,7 +19,8 @@ use std::collections::BTreeSet;
 use names::{ActorId, Reason, limits};
 
 use super::{
-    op::{Action, Key, Object, Op, OpId, Value},
+    deleted::Deleted,
+    op::{Action, Ids, Key, Object, Op, OpId, Value},
     uses::{Made, Uses},
 };
 use crate::genesis::{self, ENTRIES_OP, FIELDS_OP, FIRST_VERSION, TEXT_OP};
@@ -44,7 +45,7 @@ pub(super) struct Shape<'a> {
     opens: bool,
     uses: Uses,
     /// The characters it takes away.
-    deleted: Vec<OpId>,
+    deleted: Deleted,
     /// The fields it sets.
     fields: BTreeSet<&'a str>,
     /// What it sets in the maps it makes.
@@ -65,11 +66,12 @@ impl<'a> Shape<'a> {
     pub(super) fn take(
         &mut self,
         op: &Op<'a>,
-        replaced: &[OpId],
+        replaced: &[Ids],
         actors: &[ActorId],
         start: u64,
     ) -> Result<(), Reason> {
-        self.uses.replaced = self.uses.replaced.saturating_add(op.replaces);
+        let replaces = op.replaces.saturating_mul(op.count);
+        self.uses.replaced = self.uses.replaced.saturating_add(replaces);
         let is_own = |id: OpId| id.actor == 0 && id.counter >= start;
         let made = match self.place(op.object, actors, start)? {
             Place::Entries if is_new_map(op) => {
@@ -98,24 +100,13 @@ impl<'a> Shape<'a> {
         Ok(())
     }
 
-    /// What the change uses, when all of it was taken. `bytes` is the length of its chunk.
-    ///
-    /// Run-length encoding would let a hundred bytes stand for thousands of operations. Whoever
-    /// writes as we do has a byte at least for each one that does not delete, because it holds
-    /// something; and no character goes twice.
-    pub(super) fn finish(mut self, ops: u64, bytes: usize) -> Result<Uses, Reason> {
-        let deleted = self.deleted.len();
-        self.deleted
-            .sort_unstable_by_key(|id| (id.actor, id.counter));
-        self.deleted.dedup();
+    /// What the change uses, when all of it was taken: no character goes twice.
+    pub(super) fn finish(mut self) -> Result<Uses, Reason> {
         let inside = self.inside.len();
         self.inside.sort_unstable();
         self.inside.dedup();
-        if self.deleted.len() < deleted || self.inside.len() < inside {
+        if self.deleted.has_one_twice() || self.inside.len() < inside {
             return Err(Reason::Malformed);
-        }
-        if ops.saturating_sub(deleted as u64) > bytes as u64 {
-            return Err(Reason::TooLarge);
         }
         Ok(self.uses)
     }
@@ -124,50 +115,58 @@ impl<'a> Shape<'a> {
     fn set_field(
         &mut self,
         op: &Op<'a>,
-        replaced: &[OpId],
+        replaced: &[Ids],
         is_own: &dyn Fn(OpId) -> bool,
     ) -> Result<Made, Reason> {
         let Some(name) = set_name(op) else {
             return Err(Reason::Malformed);
         };
-        if !self.fields.insert(name) || replaced.iter().any(|id| is_own(*id)) {
+        if !self.fields.insert(name) || replaced.iter().any(|ids| is_own(ids.first)) {
             return Err(Reason::Malformed);
         }
         if self.fields.len() > limits::CHANGE_FIELDS_MAX {
             return Err(Reason::TooLarge);
         }
         let made = Made::Field(name.into());
-        for id in replaced {
-            self.uses.name(*id, made.clone());
+        for ids in replaced {
+            self.uses.name_all(*ids, made.clone());
         }
         Ok(made)
     }
 
-    /// The text takes one character at a time, behind another, and loses one at a time.
+    /// The text takes one character at a time, behind another, and loses one at a time; several come
+    /// together where each follows from the one before.
     fn edit_text(
         &mut self,
         op: &Op<'a>,
-        replaced: &[OpId],
+        replaced: &[Ids],
         is_own: &dyn Fn(OpId) -> bool,
         made: Made,
     ) -> Result<Made, Reason> {
         if !is_typed(op) {
             return Err(Reason::Malformed);
         }
-        self.behind(op.key, is_own, &made);
-        let Key::Element(element) = op.key else {
-            return Ok(made);
+        let element = match op.key {
+            Key::Element(element) if !op.insert => element,
+            Key::Element(_) | Key::Head | Key::Name(_) => {
+                self.behind(op.key, is_own, &made);
+                return Ok(made);
+            }
         };
-        if op.insert {
-            return Ok(made);
-        }
-        self.deleted.push(element);
         // Nothing ever replaces a character, so that there is one operation to delete.
-        if replaced == [element] {
-            Ok(Made::Nothing)
-        } else {
-            Err(Reason::Malformed)
+        if replaced != [Ids::one(element)] {
+            return Err(Reason::Malformed);
         }
+        let elements = Ids {
+            first: element,
+            count: op.count,
+            step: op.step,
+        };
+        self.deleted.add(elements);
+        if !is_own(element) {
+            self.uses.name_all(elements, made);
+        }
+        Ok(Made::Nothing)
     }
 
     /// An entry is new and holds each of its scalars once: there is nothing to replace.

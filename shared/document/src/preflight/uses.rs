@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::op::OpId;
+use super::op::{Ids, OpId};
 
 /// What an operation names at most by turns: the object it is about, and an element of it.
 const NAMED_IN_TURN: usize = 2;
@@ -51,6 +51,17 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
+    fn to(ids: Ids, made: Made) -> Reference {
+        let (first, last) = ids.bounds();
+        Reference {
+            actor: ids.first.actor,
+            first,
+            last,
+            step: ids.step.unsigned_abs(),
+            made,
+        }
+    }
+
     /// Takes an operation up, if it is one of these already or stands a step before or behind them.
     fn take(&mut self, counter: u64) -> bool {
         if self.step == 0 {
@@ -65,6 +76,19 @@ impl Reference {
             self.last = self.last.max(counter);
         }
         is_next || is_before || is_inside
+    }
+
+    /// Takes several operations up, if they stand at the same steps before or behind these.
+    fn take_all(&mut self, all: &Reference) -> bool {
+        let is_next = all.first == self.last.saturating_add(all.step);
+        let is_before = all.last.saturating_add(all.step) == self.first;
+        let taken = (self.step == 0 || self.step == all.step) && (is_next || is_before);
+        if taken {
+            self.step = all.step;
+            self.first = self.first.min(all.first);
+            self.last = self.last.max(all.last);
+        }
+        taken
     }
 
     /// The counters named, in stretches without a gap: the first and the last of each.
@@ -119,13 +143,22 @@ impl Uses {
         let taken =
             latest.any(|named| named.actor == actor && named.made == made && named.take(counter));
         if !taken {
-            self.names.push(Reference {
-                actor,
-                first: counter,
-                last: counter,
-                step: 0,
-                made,
-            });
+            self.names.push(Reference::to(Ids::one(id), made));
+        }
+    }
+
+    /// Notes operations that are named.
+    pub(super) fn name_all(&mut self, ids: Ids, made: Made) {
+        if ids.count == 1 {
+            return self.name(ids.first, made);
+        }
+        let all = Reference::to(ids, made);
+        let mut latest = self.names.iter_mut().rev().take(NAMED_IN_TURN);
+        let taken = latest.any(|named| {
+            named.actor == all.actor && named.made == all.made && named.take_all(&all)
+        });
+        if !taken {
+            self.names.push(all);
         }
     }
 }
