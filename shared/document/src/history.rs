@@ -15,7 +15,7 @@ use names::{ActorId, ChangeHash, Kind, Reason, limits};
 use crate::{
     genesis::Fixed,
     past::Past,
-    preflight::{self, Header, Made, Span, Uses},
+    preflight::{self, Header, Made, Reference, Span, Uses},
 };
 
 /// A change that passed pre-flight.
@@ -91,6 +91,14 @@ struct Kept {
     makes: Vec<Span>,
     /// What it builds on, besides its own line.
     past: Arc<Past>,
+}
+
+impl Kept {
+    /// What made the operation with this counter, and those around it.
+    fn span(&self, counter: u64) -> Option<&Span> {
+        let place = self.makes.partition_point(|span| span.end <= counter);
+        self.makes.get(place)
+    }
 }
 
 impl History {
@@ -171,10 +179,8 @@ impl History {
             } else {
                 past.reach(slot)
             };
-            for (first, last) in named.stretches() {
-                if !self.has_made(slot, reach, first, last, &named.made) {
-                    return Err(Reason::Malformed);
-                }
+            if !self.has_made(slot, reach, named) {
+                return Err(Reason::Malformed);
             }
         }
         self.add(candidate, past);
@@ -241,31 +247,26 @@ impl History {
         Arc::new(past)
     }
 
-    /// Whether all operations of an actor with counters from `first` to `last` are in the first
-    /// `reach` changes of its line, and made just this.
-    fn has_made(&self, slot: usize, reach: usize, first: u64, last: u64, made: &Made) -> bool {
+    /// Whether all operations that are named are in the first `reach` changes of their actor's line, and
+    /// made just what they must have. They are looked for by what made them, not one by one.
+    fn has_made(&self, slot: usize, reach: usize, named: &Reference) -> bool {
         let Some(line) = self.lines.get(slot) else {
             return false;
         };
         let line = line.get(..reach).unwrap_or(line);
-        let from = line.partition_point(|kept| kept.last < first);
-        let mut next = first;
-        for kept in line.iter().skip(from) {
-            if kept.start > next {
-                return false;
-            }
-            let spans = kept.makes.partition_point(|span| span.end <= next);
-            for span in kept.makes.iter().skip(spans) {
-                if span.made != *made {
-                    return false;
-                }
-                next = span.end;
-                if next > last {
-                    return true;
-                }
+        let mut next = Some(named.first);
+        while let Some(counter) = next {
+            let place = line.partition_point(|kept| kept.last < counter);
+            let span = line
+                .get(place)
+                .filter(|kept| kept.start <= counter)
+                .and_then(|kept| kept.span(counter));
+            match span {
+                Some(span) if span.made == named.made => next = named.from(span.end),
+                Some(_) | None => return false,
             }
         }
-        false
+        true
     }
 
     fn add(&mut self, candidate: &Candidate, past: Arc<Past>) {

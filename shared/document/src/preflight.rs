@@ -29,7 +29,7 @@ use self::{
 };
 use crate::genesis;
 
-pub(crate) use uses::{Made, Span, Uses};
+pub(crate) use uses::{Made, Reference, Span, Uses};
 
 /// What every chunk of Automerge begins with.
 pub(crate) const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
@@ -202,7 +202,7 @@ pub(crate) fn hash(chunk: &[u8]) -> Option<ChangeHash> {
     bounded_envelope(chunk).ok().map(|(hash, _)| hash)
 }
 
-/// Judges one operation, told what it replaces, the change's actors and its first counter.
+/// As [`op::Visit`], told the change's actors and its first counter besides.
 type OpRule<'a, 'r> = dyn FnMut(&Op<'a>, &[Ids], &[ActorId], u64) -> Result<(), Reason> + 'r;
 
 /// The format alone: what any Automerge document's change may be, within our bounds. Fixed changes

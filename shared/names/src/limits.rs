@@ -18,9 +18,8 @@ pub const CHANGE_DEPS_MAX: usize = CHANGE_ACTORS_MAX;
 /// Admission: operations in one change, added up without expanding: a 113-byte change of 10
 /// million run-length-encoded operations costs Automerge 45 s (`reference/reliability.md` 0.2).
 pub const CHANGE_OPS_MAX: u64 = 20_000;
-/// Admission: the name under which a change sets something, in bytes. Ours have a dozen. A name may
-/// stand for thousands of operations in a few bytes, so whatever is done with each of them, compared
-/// or kept, is done that often.
+/// Admission: the name under which a change sets something, in bytes. Ours have a dozen. One name may
+/// stand for as many operations as a change has bytes, and is compared with others for each.
 pub const KEY_NAME_BYTES_MAX: usize = 256;
 /// Admission: plain fields one change may set. A command sets one.
 pub const CHANGE_FIELDS_MAX: usize = 64;

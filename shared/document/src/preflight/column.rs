@@ -102,6 +102,7 @@ impl<'a, T: Cell<'a>> Rle<'a, T> {
 
     /// Passes over as many values as [`Rle::ahead`] told of, or fewer.
     pub(crate) fn pass(&mut self, count: u64) {
+        debug_assert!(self.ahead().is_some_and(|(_, ahead)| count <= ahead));
         if !self.absent {
             self.left = self.left.saturating_sub(count);
         }

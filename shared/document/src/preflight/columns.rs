@@ -2,7 +2,7 @@
 
 use names::{Reason, limits};
 
-use super::{column::Rle, input::Input, stretch::DELETE};
+use super::{column::Rle, input::Input, op::Action};
 
 macro_rules! columns {
     ($($field:ident = $spec:literal,)*) => {
@@ -73,7 +73,7 @@ impl<'a> Columns<'a> {
         let (mut total, mut holding) = (0u64, 0u64);
         while let Some((action, count)) = actions.next_run()? {
             total = total.saturating_add(count);
-            if action.ok_or(Reason::Malformed)? != DELETE {
+            if action.ok_or(Reason::Malformed)? != Action::DELETE {
                 holding = holding.saturating_add(count);
             }
             if total > limits::CHANGE_OPS_MAX {

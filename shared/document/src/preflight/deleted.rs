@@ -38,15 +38,15 @@ impl Deleted {
     pub(super) fn has_one_twice(mut self) -> bool {
         self.0.sort_unstable_by_key(|of| (of.actor, of.first));
         let mut actors = self.0.chunk_by(|one, next| one.actor == next.actor);
-        actors.any(has_one_twice)
+        actors.any(cross)
     }
 }
 
-/// The same of one actor's, in ascending order.
+/// The same of one actor's, in the order of their first elements.
 ///
 /// Stretches that lie one behind the other are not taken apart: twenty thousand elements stand in a
 /// hundred bytes. Stretches that lie across each other are.
-fn has_one_twice(stretches: &[Stretch]) -> bool {
+fn cross(stretches: &[Stretch]) -> bool {
     let mut pairs = stretches.iter().zip(stretches.iter().skip(1));
     if pairs.all(|(one, next)| one.last < next.first) {
         return stretches

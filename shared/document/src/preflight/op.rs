@@ -85,12 +85,15 @@ pub(crate) enum Action {
 }
 
 impl Action {
+    pub(super) const PUT: u64 = 1;
+    pub(super) const DELETE: u64 = 3;
+
     fn from_code(code: u64) -> Result<Action, Reason> {
         Ok(match code {
             0 => Action::MakeMap,
-            1 => Action::Put,
+            Action::PUT => Action::Put,
             2 => Action::MakeList,
-            3 => Action::Delete,
+            Action::DELETE => Action::Delete,
             4 => Action::MakeText,
             5 => Action::Increment,
             6 => Action::MakeTable,
@@ -124,19 +127,20 @@ pub(crate) struct Op<'a> {
     /// More than one: characters, each typed behind the one before it, of which key and value are
     /// those of the first; or deletions of elements at equal steps, of which the first is the key.
     pub(crate) count: u64,
-    /// Of deletions, how far the next one's element is from each one's.
+    /// Of several deletions, how far the next one's element is from each one's; else nought.
     pub(crate) step: i64,
     pub(crate) object: Object,
     pub(crate) key: Key<'a>,
     pub(crate) insert: bool,
     pub(crate) action: Action,
     pub(crate) value: Value<'a>,
-    /// How many earlier operations this one replaces.
+    /// How many earlier operations each of them replaces.
     pub(crate) replaces: u64,
 }
 
 /// What a later operation of the same change may need to know of earlier ones that are alike.
 struct Earlier {
+    first: u64,
     /// The counter after the last one's.
     end: u64,
     object: Object,
@@ -144,7 +148,7 @@ struct Earlier {
     action: Action,
 }
 
-/// Judges an operation, or several of one kind, told what it replaces, or the first of them.
+/// Judges an operation, or several of one kind, told what it, or the first of them, replaces.
 pub(crate) type Visit<'a, 'v> = dyn FnMut(&Op<'a>, &[Ids]) -> Result<(), Reason> + 'v;
 
 /// Reads every operation of a change and hands it to a [`Visit`].
@@ -170,7 +174,7 @@ pub(crate) struct Reader<'a, 'b> {
 
 impl<'a, 'b> Reader<'a, 'b> {
     /// Reads `count` operations, as [`Columns::count`] found them, the first of which has the
-    /// counter `start`. `visit` is told with each which operations it replaces.
+    /// counter `start`.
     pub(crate) fn read(
         columns: &Columns<'a>,
         actors: &'b [ActorId],
@@ -391,6 +395,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             return;
         }
         self.earlier.push(Earlier {
+            first: op.counter,
             end,
             object: op.object,
             insert: op.insert,
@@ -407,21 +412,15 @@ impl<'a, 'b> Reader<'a, 'b> {
         self.earlier.get(place)
     }
 
-    /// The counters around an element's of which the same is known: of this change's operations those
-    /// that are alike, of all others those before this change's. The first, and the one after the last.
+    /// The counters around this one, the first and the one after the last, of which the same is known:
+    /// of this change's operations those that are alike, of its actor's others those before it, of
+    /// other actors' all.
     pub(super) fn around(&self, id: OpId) -> (u64, u64) {
-        if id.actor != 0 {
-            return (1, u64::MAX);
+        match self.earlier(id) {
+            Some(earlier) => (earlier.first, earlier.end),
+            None if id.actor == 0 => (1, self.start),
+            None => (1, u64::MAX),
         }
-        if id.counter < self.start {
-            return (1, self.start);
-        }
-        let place = self.earlier.partition_point(|of| of.end <= id.counter);
-        let before = place
-            .checked_sub(1)
-            .and_then(|before| self.earlier.get(before));
-        let end = self.earlier.get(place).map_or(id.counter, |of| of.end);
-        (before.map_or(self.start, |of| of.end), end)
     }
 
     fn order(&self, id: OpId) -> (u64, Option<&ActorId>) {

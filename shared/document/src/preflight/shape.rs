@@ -46,6 +46,10 @@ pub(super) struct Shape<'a> {
     uses: Uses,
     /// The characters it takes away.
     deleted: Deleted,
+    /// How many of these it has made itself.
+    own_deleted: u64,
+    /// How many of its operations so far do not delete.
+    holding: u64,
     /// The fields it sets.
     fields: BTreeSet<&'a str>,
     /// What it sets in the maps it makes.
@@ -62,7 +66,7 @@ impl<'a> Shape<'a> {
     }
 
     /// Refuses an operation, or several of one kind, that a document of ours does not take. `start` is the
-    /// counter of the change's first operation, `replaced` what this one replaces.
+    /// counter of the change's first operation, `replaced` what this one, or the first of them, replaces.
     pub(super) fn take(
         &mut self,
         op: &Op<'a>,
@@ -96,6 +100,9 @@ impl<'a> Shape<'a> {
             Place::New(map) => self.set_inside(op, map)?,
             Place::Entries | Place::Later(_) => return Err(Reason::Malformed),
         };
+        if made != Made::Nothing {
+            self.holding += op.count;
+        }
         self.uses.make(op.counter, op.count, made);
         Ok(())
     }
@@ -163,8 +170,14 @@ impl<'a> Shape<'a> {
             step: op.step,
         };
         self.deleted.add(elements);
-        if !is_own(element) {
+        if is_own(element) {
+            self.own_deleted += op.count;
+        } else {
             self.uses.name_all(elements, made);
+        }
+        // Some goes twice, which is not to be found out twenty thousand operations later.
+        if self.own_deleted > self.holding {
+            return Err(Reason::Malformed);
         }
         Ok(Made::Nothing)
     }

@@ -6,16 +6,12 @@
 //! that what holds of the first holds of all.
 //!
 //! A stretch of deletions takes away elements that stand at equal steps, as a paragraph's do, and a
-//! value may replace others that do. Nothing but runs of the columns say so: a hundred bytes hold
-//! twenty thousand, and reading them one by one let anybody who may connect buy six seconds of a node's
-//! time with a megabyte.
+//! value may replace others that do. A few runs say so: a hundred bytes hold twenty thousand, and
+//! reading them one by one let anybody who may connect buy six seconds of a node's time with a
+//! megabyte.
 
 use super::op::{Action, Ids, Key, Object, Op, OpId, Reader};
 
-/// The action of an operation that sets or inserts a value.
-const PUT: u64 = 1;
-/// The action of one that deletes.
-pub(super) const DELETE: u64 = 3;
 /// The type and length of a text of one byte.
 const ONE_BYTE: u64 = 1 << 4 | 6;
 /// The type and length of no value.
@@ -47,14 +43,14 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// Characters of one byte in the same object, each behind the one before and the first behind the
-    /// operation with this counter; says how many.
+    /// Passes over characters of one byte in the same object, each behind the one before and the first
+    /// behind the operation with this counter: `most` at most. Says how many.
     fn typed_on(&mut self, counter: u64, object: OpId, most: u64) -> u64 {
         let alike = Alike {
             object,
             key_actor: 0,
             insert: true,
-            action: PUT,
+            action: Action::PUT,
             value_meta: ONE_BYTE,
             replaces: 0,
         };
@@ -75,15 +71,15 @@ impl<'a> Reader<'a, '_> {
         length as u64
     }
 
-    /// Deletions of elements of the same object that stand at equal steps, the first of which is
-    /// `element`, deleted by the operation with this counter, which was read. Behind it come `most`.
+    /// Passes over deletions of elements of the same object that stand at equal steps from `element`,
+    /// which the operation with this counter deletes: `most` at most. Gives them with `element`.
     fn deleted_on(&mut self, counter: u64, object: OpId, element: OpId, most: u64) -> Ids {
         let only = Ids::one(element);
         let alike = Alike {
             object,
             key_actor: element.actor as u64,
             insert: false,
-            action: DELETE,
+            action: Action::DELETE,
             value_meta: NO_VALUE,
             replaces: 1,
         };
@@ -116,8 +112,8 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// Reads what an operation with the counter `before` replaces besides `id`, which was read, as far as
-    /// it stands at equal steps behind it and is of the same object: `most` at most.
+    /// Passes over what an operation with the counter `before` replaces besides `id`, as far as it stands
+    /// at equal steps behind `id` and as much is known of it: `most` at most. Gives it with `id`.
     pub(super) fn replaced_on(&mut self, before: u64, id: OpId, most: u64) -> Ids {
         let (count, step) = match self.replaced_ahead(id) {
             Some((step, count)) if step > 0 => (count, step),

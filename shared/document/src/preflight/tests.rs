@@ -180,7 +180,7 @@ fn thousands_that_are_replaced_are_kept_as_few() {
     assert_eq!(header(&chunk), Err(Reason::TooLarge));
 }
 
-/// One name for thousands of operations, each of which is compared with the others.
+/// One name for thousands of operations, each of which would be compared with the others.
 #[test]
 fn a_long_name_that_is_set_again_and_again_is_refused_at_once() {
     let often = |length: usize| {

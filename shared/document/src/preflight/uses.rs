@@ -91,18 +91,12 @@ impl Reference {
         taken
     }
 
-    /// The counters named, in stretches without a gap: the first and the last of each.
-    pub(crate) fn stretches(&self) -> impl Iterator<Item = (u64, u64)> {
-        let (mut first, last, step) = (self.first, self.last, self.step);
-        std::iter::from_fn(move || {
-            if first > last {
-                return None;
-            }
-            let end = if step > 1 { first } else { last };
-            let stretch = (first, end);
-            first = first.saturating_add(step).max(end.saturating_add(1));
-            Some(stretch)
-        })
+    /// The first counter named that is not before this one, which is not before the first.
+    pub(crate) fn from(&self, counter: u64) -> Option<u64> {
+        let step = self.step.max(1);
+        let steps = counter.checked_sub(self.first)?.div_ceil(step);
+        let found = self.first.checked_add(steps.checked_mul(step)?)?;
+        (found <= self.last).then_some(found)
     }
 }
 
@@ -193,8 +187,10 @@ mod tests {
             let mut kept = BTreeSet::new();
             for of in &uses.names {
                 let made = mades.iter().position(|made| *made == of.made).unwrap();
-                for (first, last) in of.stretches() {
-                    kept.extend((first..=last).map(|counter| (of.actor, made, counter)));
+                let mut next = of.from(of.first);
+                while let Some(counter) = next {
+                    kept.insert((of.actor, made, counter));
+                    next = of.from(counter + 1);
                 }
             }
             assert_eq!(kept, named);
