@@ -1,6 +1,7 @@
 //! Summaries: the rows that lists need, made off the turn from what has come.
 //!
-//! What people write now comes first; what was missed waits until all of it is proved to be here.
+//! What people write now comes first; what was missed waits until all of it is proved to be here, and
+//! a moment longer.
 //! Documents that may have brought the program down are opened before all others, one at a time.
 
 use std::collections::BTreeSet;
@@ -28,6 +29,9 @@ const SUMMARY_BYTES_MAX: usize = 256 << 10;
 /// How long summaries of what was missed wait for the proof that it is all here. A peer that never
 /// gives one must not keep lists behind for longer.
 const FILL_PATIENCE_MS: i64 = 30_000;
+/// How long they wait after that proof, in milliseconds: it is on its way to the peer then, which has still
+/// to write down what has arrived, and nobody misses a list of what nobody had a moment ago.
+pub(crate) const FILL_REST_MS: i64 = 100;
 
 impl<S: Store> Node<S> {
     /// Has a document opened before others, if anything of it never was: somebody wants to see it.
@@ -221,20 +225,30 @@ impl<S: Store> Node<S> {
     fn release_stale(&mut self, now: Moment) {
         if self.stale_later.is_empty() {
             self.desk.waiting_since = None;
+            self.desk.proved_since = None;
             return;
         }
         let since = *self.desk.waiting_since.get_or_insert(now);
-        let is_late = now >= since.plus_ms(FILL_PATIENCE_MS) || now < since;
-        if is_late || !self.links.values().any(Link::is_filling) {
+        if self.links.values().any(Link::is_filling) {
+            self.desk.proved_since = None;
+        } else {
+            self.desk.proved_since.get_or_insert(now);
+        }
+        let is_due = self.release_at().is_some_and(|at| now >= at);
+        if is_due || now < since {
             self.stale.append(&mut self.stale_later);
             self.desk.waiting_since = None;
+            self.desk.proved_since = None;
         }
     }
 
-    /// When summaries that wait for a proof will wait no longer.
+    /// When summaries that wait for a proof will wait no longer, as far as is known.
     pub(crate) fn release_at(&self) -> Option<Moment> {
         let since = self.desk.waiting_since.filter(|_| !self.desk.is_closing);
-        since.map(|since| since.plus_ms(FILL_PATIENCE_MS))
+        let late = since?.plus_ms(FILL_PATIENCE_MS);
+        let proved = self.desk.proved_since;
+        let rested = proved.map(|proved| proved.plus_ms(FILL_REST_MS));
+        Some(rested.map_or(late, |rested| rested.min(late)))
     }
 
     pub(crate) fn keep_summary(

@@ -11,6 +11,7 @@ use super::*;
 use crate::{
     link::Talk,
     rows::{MemberRow, SummaryRow, scope_name},
+    summaries::FILL_REST_MS,
 };
 
 fn bath() -> ScopeId {
@@ -211,6 +212,28 @@ fn a_fill_is_on_its_way_while_it_is_gathered() {
     world.connect(1);
     world.assert_equal("site:bath");
     assert_eq!(world.fills, 1);
+}
+
+/// What came in a fill is opened a moment after it was proved to be all, and not while the peer is
+/// writing down that it has arrived.
+#[test]
+fn what_came_in_a_fill_is_opened_a_moment_after_its_proof() {
+    let mut world = World::new(&[&["site:bath"]]);
+    let case = world.open_case(1, "site:bath");
+    world.link_up(1);
+    while (0..2).any(|index| world.turn(index)) {}
+    world.assert_equal("site:bath");
+    let centre = |world: &World| (world.places[0].jobs, world.places[0].node.is_opening());
+    assert_eq!(centre(&world), (0, false), "it rests");
+    for (ms, jobs) in [(FILL_REST_MS - 1, 0), (1, 1)] {
+        world.now = world.now.plus_ms(ms);
+        world.places[0].inbox.push_back(Input::Wake);
+        while world.turn(0) {}
+        assert_eq!(world.places[0].jobs, jobs);
+    }
+    let snapshot = world.places[0].node.snapshot().unwrap();
+    let summary = snapshot.get(Table::Summary, case.as_ref(), 0).unwrap();
+    assert!(summary.is_some());
 }
 
 /// A summary made before a command was kept after it, and the mark that it was old was gone.

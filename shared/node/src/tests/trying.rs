@@ -14,6 +14,9 @@ use crate::{
 /// Shorter than anything waits that is set aside.
 const SHORT_S: u32 = 8;
 
+/// What passes between turns here: what has come is opened a moment after it was proved to be all.
+const TURN_MS: i64 = 20;
+
 /// Takes a turn at the centre, and opens nothing that it asks for: what that would have been.
 fn turn_without_opening(world: &mut World) -> Vec<DocumentId> {
     let place = &mut world.places[0];
@@ -59,6 +62,7 @@ fn end_while_opening(world: &mut World) -> Vec<DocumentId> {
     world.places[0].inbox.push_back(up(1, Side::Answered));
     world.places[1].inbox.push_back(up(0, Side::Dialled));
     for _ in 0..40 {
+        world.now = world.now.plus_ms(TURN_MS);
         let opened = turn_without_opening(world);
         if !opened.is_empty() {
             restart(world);
@@ -76,6 +80,8 @@ pub(super) fn meet_until_opening(world: &mut World) {
         if world.places[0].node.is_opening() {
             return;
         }
+        world.now = world.now.plus_ms(TURN_MS);
+        world.places[0].inbox.push_back(Input::Wake);
         world.turn(1);
         world.turn(0);
     }
