@@ -142,6 +142,17 @@ tables! {
 }
 
 impl Table {
+    /// Whether its rows lie beside those of the same name in the other such tables: the small rows of
+    /// a document that come with each of its changes, so that a commit writes one page and not four.
+    /// Listing one of these tables passes over the others' rows. Authors' lines are not among them:
+    /// when a fill has arrived those of all its documents are written, and nothing else.
+    pub fn lies_beside(self) -> bool {
+        matches!(
+            self,
+            Table::Document | Table::Placement | Table::Index | Table::Key
+        )
+    }
+
     /// Whose row stands under `name` in this table, if its rows belong to documents. A name
     /// shorter than an id counts as if zeros followed.
     pub fn document_of(self, name: &[u8]) -> Option<DocumentId> {
@@ -400,7 +411,7 @@ pub trait Snapshot: Send + Sync + 'static {
     fn last(&self, table: Table, name: &[u8]) -> Result<Option<(u64, Vec<u8>)>, StoreError>;
 
     /// Up to `limit` rows of a whole table with their names, from where `after` (the `next` of
-    /// the page before) left off.
+    /// the page before) left off. There may be fewer, or none, although more follow.
     ///
     /// # Errors
     /// Failures of the medium. Damaged rows are counted in [`Page::damaged`], not an error.

@@ -21,8 +21,8 @@ const WRAPS: &str = "ridgeway store v1: keys of documents, under an epoch's";
 const EPOCH_CHECK: &str = "ridgeway store v1: do this half and this epoch's key fit";
 const OWNERS: &str = "ridgeway store v1: which document a record is of";
 
-/// What stands for a table in the hashed names of wrapped keys; no table has this code.
-const WRAPPED: u8 = 0;
+/// What stands in hashed names for all tables whose rows lie beside each other; no table has this code.
+const BESIDE: u8 = 0;
 
 /// Bytes of a name as a sealed store writes it.
 pub(crate) const HASHED_NAME_BYTES: usize = 16;
@@ -146,15 +146,21 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// What a name looks like in this store. The table is hashed too, so that nobody can tell
-    /// which rows of two tables belong together.
+    /// What a name looks like in this store. The table is hashed too, so that nobody can tell which
+    /// rows of two tables belong together, but for those that lie beside each other
+    /// ([`Table::lies_beside`]): these show that some document has so many placements and so many parts
+    /// of its index. How many of each some document has can be told anyway.
     pub(crate) fn hashed_name(&self, table: Table, name: &[u8]) -> [u8; HASHED_NAME_BYTES] {
-        self.hashed(table.code(), name)
+        let code = match table.lies_beside() {
+            true => BESIDE,
+            false => table.code(),
+        };
+        self.hashed(code, name)
     }
 
-    /// Where a document's wrapped key stands. No row of any table has such a name.
+    /// Where a document's wrapped key stands.
     pub(crate) fn key_name(&self, document: DocumentId) -> [u8; HASHED_NAME_BYTES] {
-        self.hashed(WRAPPED, document.as_ref())
+        self.hashed_name(Table::Key, document.as_ref())
     }
 
     fn hashed(&self, code: u8, name: &[u8]) -> [u8; HASHED_NAME_BYTES] {

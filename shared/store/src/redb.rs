@@ -2,15 +2,9 @@
 //!
 //! # Layout
 //!
-//! One redb table, `rows`, holds everything, so that a commit touches one tree. Its keys are
-//!
-//! ```text
-//! table code (1) | length of name (1) | name | position (8, big endian)
-//! ```
-//!
-//! which keeps the rows of one name side by side in the order of their positions, and no name's
-//! rows between another's. A second table, `format`, holds one number under `version`; it is
-//! written by the first commit.
+//! One redb table, `rows`, holds everything, so that a commit touches one tree; the keys are told of
+//! in `redb/key.rs`. A second table, `format`, holds one number under `version`; it is written by the
+//! first commit.
 //!
 //! # Durability
 //!
@@ -30,6 +24,8 @@
 //! checksums on ordinary reads, so a bit that flips in a cleanly closed file is found by
 //! [`Store::verify`], by [`Config::check_on_open`], or by the seal of the value it is in.
 
+mod key;
+
 use std::{
     fmt,
     io::{self, ErrorKind},
@@ -45,13 +41,14 @@ use redb::{
     StorageBackend, StorageError, TableDefinition, TableError, TransactionError,
 };
 
-use crate::{Batch, Damage, NAME_BYTES_MAX, Page, Row, Snapshot, Store, StoreError, Table};
+use self::key::{KEY_BYTES_MAX, first_byte, row_key, split_key};
+use crate::{Batch, Damage, Page, Row, Snapshot, Store, StoreError, Table};
 
 const ROWS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("rows");
 const FORMAT: TableDefinition<'static, &str, u64> = TableDefinition::new("format");
 /// The form of the file and of every row in it: another one is not read. Nothing is deployed yet
 /// that would have to be brought along.
-const FORMAT_VERSION: u64 = 4;
+const FORMAT_VERSION: u64 = 5;
 
 /// redb's header: the only part of a file written before the first commit.
 const HEADER_BYTES: u64 = 320;
@@ -290,7 +287,7 @@ impl Snapshot for RedbSnapshot {
         let mut out = Vec::new();
         for row in rows.take(limit) {
             let (key, value) = row.map_err(of_storage)?;
-            let (_, position) = split_key(key.value())?;
+            let (_, _, position) = split_key(key.value())?;
             out.push((position, value.value().to_vec()));
         }
         Ok(out)
@@ -308,12 +305,13 @@ impl Snapshot for RedbSnapshot {
             return Ok(None);
         };
         let (key, value) = row.map_err(of_storage)?;
-        let (_, position) = split_key(key.value())?;
+        let (_, _, position) = split_key(key.value())?;
         Ok(Some((position, value.value().to_vec())))
     }
 
     fn names(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Page, StoreError> {
-        let (first, end) = ([table.code()], [table.code() + 1]);
+        let code = first_byte(table);
+        let (first, end) = ([code], [code + 1]);
         let from = after.map_or(Bound::Included(first.as_slice()), Bound::Excluded);
         let mut rest = self
             .rows
@@ -324,7 +322,8 @@ impl Snapshot for RedbSnapshot {
         for row in rest.by_ref().take(limit) {
             let (key, value) = row.map_err(of_storage)?;
             match split_key(key.value()) {
-                Ok((name, position)) => {
+                Ok((of, _, _)) if of != table.code() => {}
+                Ok((_, name, position)) => {
                     let (name, value) = (name.to_vec(), value.value().to_vec());
                     page.rows.push(Row {
                         name,
@@ -347,31 +346,6 @@ impl fmt::Debug for RedbSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RedbSnapshot")
     }
-}
-
-const KEY_BYTES_MAX: usize = 2 + NAME_BYTES_MAX + 8;
-
-/// Writes the key of a row into `key`. A name longer than [`NAME_BYTES_MAX`] has no rows, and
-/// gets a key that none has.
-fn row_key(key: &mut Vec<u8>, table: Table, name: &[u8], position: u64) {
-    key.clear();
-    key.push(table.code());
-    key.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
-    key.extend_from_slice(name);
-    key.extend_from_slice(&position.to_be_bytes());
-}
-
-/// The name and position in a stored key.
-fn split_key(key: &[u8]) -> Result<(&[u8], u64), StoreError> {
-    let damaged = StoreError::Corrupt(Damage::File);
-    let (rest, position) = key.split_last_chunk::<8>().ok_or(damaged)?;
-    let [_, length, name @ ..] = rest else {
-        return Err(damaged);
-    };
-    if name.len() != usize::from(*length) {
-        return Err(damaged);
-    }
-    Ok((name, u64::from_be_bytes(*position)))
 }
 
 /// Whether a backend holds at most the beginning of a creation: no mark of redb's, and nothing
