@@ -31,15 +31,15 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use chacha20poly1305::{AeadInOut, KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-use crate::{StoreError, StoreKey};
+use crate::{
+    StoreError, StoreKey,
+    aead::{Cipher, NONCE_BYTES, TAG_BYTES},
+};
 
 const VERSION: u8 = 1;
 const SUITE: u8 = 1;
-const NONCE_BYTES: usize = 24;
-const TAG_BYTES: usize = 16;
 const HALF_BYTES: usize = 32;
 const EPOCH_BYTES: usize = 4 + 32;
 const DOMAIN: &[u8] = b"ridgeway store v1: epochs";
@@ -92,12 +92,8 @@ impl Epochs {
             body.extend_from_slice(&epoch.to_be_bytes());
             body.extend_from_slice(&**key);
         }
-        let cipher = XChaCha20Poly1305::new((&*key.of_epochs()).into());
-        let sealed = cipher.encrypt_inout_detached(
-            &XNonce::from(nonce),
-            &associated(),
-            body.as_mut_slice().into(),
-        );
+        let cipher = Cipher::new(&key.of_epochs());
+        let sealed = cipher.seal(&nonce, &associated(), &mut body);
         // It refuses only what is longer than 256 GiB.
         let tag = sealed.unwrap_or_default();
         [&[VERSION, SUITE][..], &nonce, &body, &tag].concat()
@@ -124,14 +120,8 @@ impl Epochs {
             return None;
         }
         let mut body = Zeroizing::new(body.to_vec());
-        let cipher = XChaCha20Poly1305::new((&*key.of_epochs()).into());
-        let opened = cipher.decrypt_inout_detached(
-            &XNonce::from(*nonce),
-            &associated(),
-            body.as_mut_slice().into(),
-            &Tag::from(*tag),
-        );
-        opened.ok()?;
+        let cipher = Cipher::new(&key.of_epochs());
+        cipher.open(nonce, &associated(), &mut body, tag)?;
         let (half, rows) = body.split_first_chunk::<HALF_BYTES>()?;
         let (rows, []) = rows.as_chunks::<EPOCH_BYTES>() else {
             return None;

@@ -5,11 +5,10 @@
 
 use std::fmt;
 
-use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use names::{DocumentId, StoreId};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::Table;
+use crate::{Table, aead::Cipher};
 
 /// The domains of the derived keys. Part of the stored format: a change makes every store
 /// unreadable.
@@ -86,7 +85,7 @@ impl StoreKey {
             names: derived(NAMES),
             owners: derived(OWNERS),
             check: self::derived(CHECK, &[&self.0, store.as_ref()]),
-            values: XChaCha20Poly1305::new((&*values).into()),
+            values: Cipher::new(&values),
         }
     }
 }
@@ -103,9 +102,9 @@ fn derived(domain: &str, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
 }
 
 /// The cipher that wraps documents' keys in one epoch of a store.
-pub(crate) fn wrapping(epoch_key: &[u8; 32], store: StoreId) -> XChaCha20Poly1305 {
+pub(crate) fn wrapping(epoch_key: &[u8; 32], store: StoreId) -> Cipher {
     let key = derived(WRAPS, &[epoch_key, store.as_ref()]);
-    XChaCha20Poly1305::new((&*key).into())
+    Cipher::new(&key)
 }
 
 /// Proves knowledge of the store's half and an epoch's key, and tells nothing of them.
@@ -142,7 +141,7 @@ pub(crate) struct Keys {
     names: Zeroizing<[u8; 32]>,
     owners: Zeroizing<[u8; 32]>,
     check: Zeroizing<[u8; 32]>,
-    pub(crate) values: XChaCha20Poly1305,
+    pub(crate) values: Cipher,
 }
 
 impl Keys {
@@ -227,5 +226,6 @@ mod tests {
         assert_ne!(one, hash(1, 2, 1, Table::Bundle));
         assert_ne!(one, hash(1, 1, 2, Table::Bundle));
         assert_ne!(one, hash(1, 1, 1, Table::Index));
+        assert_eq!(hash(1, 1, 1, Table::Index), hash(1, 1, 1, Table::Key));
     }
 }

@@ -3,6 +3,7 @@
 //! [`contract`] says what a store promises; [`conformance`] checks it. The crate knows nothing of
 //! documents, peers or time, and draws no randomness of its own.
 
+mod aead;
 pub mod conformance;
 pub mod contract;
 mod epoch;

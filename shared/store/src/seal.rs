@@ -2,7 +2,8 @@
 //!
 //! # Format
 //!
-//! A row is kept under a keyed hash of its table and name; its position stays clear. Its value is
+//! A row is kept under a keyed hash of its table and name ([`Table::lies_beside`]: some tables count as
+//! one); its position stays clear. Its value is
 //!
 //! ```text
 //! version (1) | suite (1) | key (1) | key epoch (4) | nonce (24) | [document (16)] | sealed bytes | tag (16)
@@ -43,7 +44,6 @@ mod record;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305};
 use names::{DocumentId, StoreId};
 use zeroize::Zeroizing;
 
@@ -55,11 +55,11 @@ use self::{
 use crate::{
     Batch, Damage, Epochs, NAME_BYTES_MAX, Owner, Page, Row, Snapshot, Store, StoreError, StoreKey,
     Table, VALUE_BYTES_MAX,
+    aead::{Cipher, NONCE_BYTES},
 };
 
 const VERSION: u8 = 1;
 const SUITE: u8 = 1;
-const NONCE_BYTES: usize = 24;
 
 /// Where the nonces come from: the shell's random source, or the simulator's.
 pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
@@ -72,10 +72,8 @@ pub struct Sealed<S> {
     entropy: Entropy,
 }
 
-type Cipher = Arc<XChaCha20Poly1305>;
-
 /// Keys drawn by a batch that is not committed yet.
-type Fresh = BTreeMap<DocumentId, Cipher>;
+type Fresh = BTreeMap<DocumentId, Arc<Cipher>>;
 
 impl<S: Store> Sealed<S> {
     /// Seals an empty store under its keys, for good. `epochs` must be durable by now.
@@ -152,7 +150,7 @@ impl<S: Store> Sealed<S> {
         read: &SealedSnapshot<S::Snapshot>,
         fresh: &mut Fresh,
         sealed: &mut Batch,
-    ) -> Result<Cipher, StoreError> {
+    ) -> Result<Arc<Cipher>, StoreError> {
         if let Some(key) = fresh.get(&document) {
             return Ok(Arc::clone(key));
         }
@@ -167,7 +165,7 @@ impl<S: Store> Sealed<S> {
         (self.entropy)(&mut nonce);
         let wrapped = self.at.wrap(name, &drawn, nonce);
         sealed.put(Table::Key, name, 0, wrapped.ok_or(StoreError::WrongEpochs)?);
-        let key = Arc::new(XChaCha20Poly1305::new((&*drawn).into()));
+        let key = Arc::new(Cipher::new(&drawn));
         fresh.insert(document, Arc::clone(&key));
         Ok(key)
     }
@@ -256,7 +254,7 @@ pub struct SealedSnapshot<P> {
 
 impl<P: Snapshot> SealedSnapshot<P> {
     /// A document's key; `None` when it has none.
-    fn key_of(&self, document: DocumentId) -> Result<Option<Cipher>, StoreError> {
+    fn key_of(&self, document: DocumentId) -> Result<Option<Arc<Cipher>>, StoreError> {
         if let Some(key) = self.kept.get(document, self.life) {
             return Ok(Some(key));
         }

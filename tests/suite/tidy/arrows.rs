@@ -60,7 +60,9 @@ const TABLE: &[Row] = &[
         ours: &["names"],
         others: &[
             ("redb", "the embedded store"),
-            ("chacha20poly1305", "seals every value"),
+            ("ring", "seals every value"),
+            ("chacha20", "makes ring's nonce of a longer one"),
+            ("chacha20poly1305", "the same in a browser"),
             ("blake3", "keyed names"),
             ("zeroize", "wipes keys"),
             ("postgres", "the store of a large centre, behind a feature"),

@@ -5,8 +5,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use chacha20poly1305::XChaCha20Poly1305;
 use names::DocumentId;
+
+use crate::aead::Cipher;
 
 /// Keys kept at hand. Unwrapping one costs a look-up and about two microseconds; a key at hand
 /// takes about 150 bytes. This is several times the documents that a site works with in a day, and
@@ -23,8 +24,8 @@ pub(super) struct Kept(Mutex<Halves>);
 #[derive(Default)]
 struct Halves {
     life: u64,
-    late: BTreeMap<DocumentId, Arc<XChaCha20Poly1305>>,
-    early: BTreeMap<DocumentId, Arc<XChaCha20Poly1305>>,
+    late: BTreeMap<DocumentId, Arc<Cipher>>,
+    early: BTreeMap<DocumentId, Arc<Cipher>>,
 }
 
 impl Kept {
@@ -35,7 +36,7 @@ impl Kept {
         self.with(|halves| halves.life)
     }
 
-    pub(super) fn get(&self, document: DocumentId, life: u64) -> Option<Arc<XChaCha20Poly1305>> {
+    pub(super) fn get(&self, document: DocumentId, life: u64) -> Option<Arc<Cipher>> {
         self.with(|halves| {
             if halves.life != life {
                 return None;
@@ -49,7 +50,7 @@ impl Kept {
         })
     }
 
-    pub(super) fn put(&self, document: DocumentId, key: Arc<XChaCha20Poly1305>, life: u64) {
+    pub(super) fn put(&self, document: DocumentId, key: Arc<Cipher>, life: u64) {
         self.with(|halves| {
             if halves.life == life {
                 halves.insert(document, key);
@@ -74,7 +75,7 @@ impl Kept {
 }
 
 impl Halves {
-    fn insert(&mut self, document: DocumentId, key: Arc<XChaCha20Poly1305>) {
+    fn insert(&mut self, document: DocumentId, key: Arc<Cipher>) {
         if self.late.len() >= KEYS_KEPT_MAX / 2 {
             self.early = std::mem::take(&mut self.late);
         }
@@ -84,12 +85,10 @@ impl Halves {
 
 #[cfg(test)]
 mod tests {
-    use chacha20poly1305::KeyInit as _;
-
     use super::*;
 
-    fn key() -> Arc<XChaCha20Poly1305> {
-        Arc::new(XChaCha20Poly1305::new(&[1; 32].into()))
+    fn key() -> Arc<Cipher> {
+        Arc::new(Cipher::new(&[1; 32]))
     }
 
     #[test]

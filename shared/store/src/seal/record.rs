@@ -2,20 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use chacha20poly1305::{AeadInOut, KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use names::{DocumentId, StoreId};
 use zeroize::Zeroizing;
 
-use super::{NONCE_BYTES, SUITE, VERSION};
+use super::{SUITE, VERSION};
 use crate::{
     Damage, Epochs, StoreError, Table,
+    aead::{Cipher, KEY_BYTES, NONCE_BYTES, Nonce, TAG_BYTES},
     key::{HASHED_NAME_BYTES, Keys, wrapping},
 };
 
 const HEADER_BYTES: usize = 7;
-const TAG_BYTES: usize = 16;
 const ID_BYTES: usize = 16;
-const KEY_BYTES: usize = 32;
 const DOMAIN: &[u8; 17] = b"ridgeway store v1";
 const TRAILER_BYTES: usize = 5;
 const PADDED_BYTES_MIN: usize = 32;
@@ -25,8 +23,6 @@ const BY_STORE: u8 = 0;
 const BY_DOCUMENT: u8 = 1;
 const BY_EPOCH: u8 = 2;
 
-type Nonce = [u8; NONCE_BYTES];
-
 /// A row's name and its value.
 pub(super) type Named = (Vec<u8>, Vec<u8>);
 
@@ -35,7 +31,7 @@ pub(super) struct Place {
     pub(super) store: StoreId,
     pub(super) keys: Keys,
     /// What wraps and unwraps documents' keys, by epoch; keys are wrapped under the last.
-    wrapping: BTreeMap<u32, XChaCha20Poly1305>,
+    wrapping: BTreeMap<u32, Cipher>,
 }
 
 /// Where a row stands in the inner store.
@@ -98,7 +94,7 @@ impl Place {
     /// `None` only for a value that is longer than a store takes.
     pub(super) fn seal(
         &self,
-        cipher: &XChaCha20Poly1305,
+        cipher: &Cipher,
         at: &At,
         (name, mut value): (&[u8], Vec<u8>),
         nonce: Nonce,
@@ -113,22 +109,15 @@ impl Place {
         value.push(name_length);
 
         let header = at.header();
-        let body = value.as_mut_slice().into();
         let associated = self.associated(at, &header);
-        let sealed = cipher.encrypt_inout_detached(&XNonce::from(nonce), &associated, body);
-        let tag = sealed.ok()?;
+        let tag = cipher.seal(&nonce, &associated, &mut value)?;
         let owner = at.document.map(|id| self.keys.masked(id, &nonce));
         let owner = owner.as_ref().map_or(&[][..], AsRef::as_ref);
         Some([header.as_slice(), &nonce, owner, &value, &tag].concat())
     }
 
     /// The name and value of a record that belongs `at` this place.
-    pub(super) fn unseal(
-        &self,
-        cipher: &XChaCha20Poly1305,
-        at: &At,
-        mut record: Vec<u8>,
-    ) -> Option<Named> {
+    pub(super) fn unseal(&self, cipher: &Cipher, at: &At, mut record: Vec<u8>) -> Option<Named> {
         let (header, rest) = record.split_first_chunk_mut::<HEADER_BYTES>()?;
         let (nonce, mut rest) = rest.split_first_chunk_mut::<NONCE_BYTES>()?;
         let mut before = HEADER_BYTES + NONCE_BYTES;
@@ -144,11 +133,8 @@ impl Place {
             before += ID_BYTES;
         }
         let (body, tag) = rest.split_last_chunk_mut::<TAG_BYTES>()?;
-        let (nonce, tag) = (XNonce::from(*nonce), Tag::from(*tag));
         let associated = self.associated(at, header);
-        cipher
-            .decrypt_inout_detached(&nonce, &associated, body.into(), &tag)
-            .ok()?;
+        cipher.open(nonce, &associated, body, tag)?;
 
         let (content, trailer) = body.split_last_chunk::<TRAILER_BYTES>()?;
         let [a, b, c, d, name_length] = *trailer;
@@ -182,21 +168,13 @@ impl Place {
         let header = [VERSION, SUITE, BY_EPOCH, a, b, c, d];
         let mut body = *key;
         let associated = self.associated(&key_at(name), &header);
-        let sealed = cipher.encrypt_inout_detached(
-            &XNonce::from(nonce),
-            &associated,
-            body.as_mut_slice().into(),
-        );
-        Some([header.as_slice(), &nonce, &body, &sealed.ok()?].concat())
+        let tag = cipher.seal(&nonce, &associated, &mut body)?;
+        Some([header.as_slice(), &nonce, &body, &tag].concat())
     }
 
     /// The cipher of a document's key that stands under this name; `None` when it is damaged, or
     /// its epoch has ended.
-    pub(super) fn unwrap(
-        &self,
-        name: [u8; HASHED_NAME_BYTES],
-        record: &[u8],
-    ) -> Option<XChaCha20Poly1305> {
+    pub(super) fn unwrap(&self, name: [u8; HASHED_NAME_BYTES], record: &[u8]) -> Option<Cipher> {
         let (header, rest) = record.split_first_chunk::<HEADER_BYTES>()?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>()?;
         let (body, tag) = rest.split_first_chunk::<KEY_BYTES>()?;
@@ -207,15 +185,8 @@ impl Place {
         let cipher = self.wrapping.get(&u32::from_be_bytes([a, b, c, d]))?;
         let mut key = Zeroizing::new(*body);
         let associated = self.associated(&key_at(name), header);
-        cipher
-            .decrypt_inout_detached(
-                &XNonce::from(*nonce),
-                &associated,
-                key.as_mut_slice().into(),
-                &Tag::from(tag),
-            )
-            .ok()?;
-        Some(XChaCha20Poly1305::new((&*key).into()))
+        cipher.open(nonce, &associated, key.as_mut_slice(), &tag)?;
+        Some(Cipher::new(&key))
     }
 }
 
