@@ -72,10 +72,10 @@ impl<'a> Columns<'a> {
         let mut actions = Rle::<u64>::new(self.action);
         let (mut total, mut holding) = (0u64, 0u64);
         while let Some((action, count)) = actions.next_run()? {
-            total = total.saturating_add(count);
             if action.ok_or(Reason::Malformed)? != Action::DELETE {
                 holding = holding.saturating_add(count);
             }
+            total = total.saturating_add(count);
             if total > limits::CHANGE_OPS_MAX {
                 return Err(Reason::TooLarge);
             }

@@ -94,7 +94,7 @@ impl Crafted {
         derive_actor(&TENANT, &key, &self.document, &NONCE, &worker())
     }
 
-    /// The columns of its operations: one value once, or `ops` times as a run.
+    /// The columns of its operations: one value once, or `ops` deletions as a run.
     fn columns(&self) -> Vec<(u8, Vec<u8>)> {
         let times = |value: &[u8]| {
             let count = if self.ops == 1 {
@@ -110,7 +110,7 @@ impl Crafted {
             (0x02, times(&[3])),
             (0x15, times(b"\x04room")),
             (0x34, uleb(self.ops.unsigned_abs())),
-            (0x42, times(&[1])),
+            (0x42, times(&[if self.ops == 1 { 1 } else { 3 }])),
             (0x56, times(&[meta])),
             (0x57, self.room.as_bytes().to_vec()),
             (0x70, times(&[0])),

@@ -98,7 +98,7 @@ const HOSTILE: &[(&str, Make, Reason)] = &[
         Reason::WrongActor,
     ),
     (
-        "ten million operations in a hundred bytes",
+        "ten million deletions in a hundred bytes",
         |case| {
             let crafted = Crafted {
                 ops: 10_000_000,
