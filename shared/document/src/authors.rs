@@ -8,7 +8,7 @@ use names::{ActorId, ChangeHash, EntryId};
 
 use crate::{
     open::Document,
-    preflight, read,
+    read,
     schema::{self, Found},
 };
 
@@ -57,18 +57,9 @@ impl Document {
     /// The counters of the operations in these stretches, by author: first, last, which stretch.
     fn spans(&self, stretches: &[Stretch]) -> BTreeMap<ActorId, Vec<(u64, u64, usize)>> {
         let mut spans: BTreeMap<ActorId, Vec<(u64, u64, usize)>> = BTreeMap::new();
-        if stretches.is_empty() {
-            return spans;
-        }
-        for chunk in self.history.chunks() {
-            let Ok(header) = preflight::header(chunk) else {
-                continue;
-            };
-            for (place, (actor, first, last)) in stretches.iter().enumerate() {
-                if *actor == header.actor && (*first..=*last).contains(&header.seq) {
-                    let of = spans.entry(*actor).or_default();
-                    of.push((header.start_op, header.max_op, place));
-                }
+        for (place, (actor, first, last)) in stretches.iter().enumerate() {
+            if let Some((first, last)) = self.history.counters(actor, *first, *last) {
+                spans.entry(*actor).or_default().push((first, last, place));
             }
         }
         spans

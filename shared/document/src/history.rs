@@ -228,6 +228,16 @@ impl History {
         slots.map(|(actor, slot)| (*actor, reach(slot))).collect()
     }
 
+    /// The first and the last counter of an actor's operations in its changes from one sequence number
+    /// to another, as far as they are here. None of its others lies between: an actor's counters grow.
+    pub(crate) fn counters(&self, actor: &ActorId, first: u64, last: u64) -> Option<(u64, u64)> {
+        let line = self.lines.get(*self.slots.get(actor)?)?;
+        let from = usize::try_from(first.saturating_sub(1)).ok()?;
+        let to = usize::try_from(last).unwrap_or(line.len()).min(line.len());
+        let changes = line.get(from..to)?;
+        Some((changes.first()?.start, changes.last()?.last))
+    }
+
     /// What a change of this actor's builds on. One that has nothing new before it shares that of
     /// its actor's change before.
     fn past(&self, own: Option<usize>, deps: &[(usize, usize)]) -> Arc<Past> {

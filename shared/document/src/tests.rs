@@ -2,6 +2,7 @@
 //! a peer sends.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod authored;
 mod compacted;
 mod converge;
 mod crafted;
