@@ -78,6 +78,9 @@ pub(crate) struct Narrow {
     turned_away: BTreeSet<WireId>,
     /// The conversation of each edge, as far as it has one.
     talks: BTreeMap<usize, Talk>,
+    /// How often the centre's disk had been replaced when the conversation began in which an edge has
+    /// handed in all. It may have begun another since, in which nothing was handed in.
+    handed_in: BTreeMap<usize, u64>,
     /// What the centre answers once it has kept something.
     pub(crate) owed: BTreeMap<Ticket, Owed>,
     broken: u64,
@@ -94,6 +97,7 @@ impl Narrow {
             wires: BTreeSet::new(),
             turned_away: BTreeSet::new(),
             talks: BTreeMap::new(),
+            handed_in: BTreeMap::new(),
             owed: BTreeMap::new(),
             broken: 0,
             chance,
@@ -118,10 +122,9 @@ impl Narrow {
     /// Whether the conversation in which a station has handed in its work began before the centre's
     /// disk was replaced for the last time.
     pub(crate) fn handed_in_before(&self, station: usize, restores: u64) -> bool {
-        let talk = station
-            .checked_sub(1)
-            .and_then(|edge| self.talks.get(&edge));
-        talk.is_some_and(|talk| talk.restores != restores)
+        let edge = station.checked_sub(1);
+        let then = edge.and_then(|edge| self.handed_in.get(&edge));
+        then.is_some_and(|then| *then != restores)
     }
 
     /// The centre has died, and answers nothing that it was asked.
@@ -363,6 +366,7 @@ impl World {
             return;
         };
         talk.step = Step::Leaving;
+        self.narrow.handed_in.insert(edge, talk.restores);
         if talk.unread > 0 {
             let (name, unread) = (station_name(edge + 1), talk.unread);
             let words = format!("{name} cannot read {unread} of what the centre lacks");
