@@ -42,7 +42,7 @@ pub(crate) struct Desk {
     pub(crate) summarised: Vec<(DocumentId, Summarised)>,
     /// Since when summaries of what was missed wait.
     pub(crate) waiting_since: Option<Moment>,
-    /// Since when all that was missed is proved to be here, while they do.
+    /// Since when nothing that was missed is on its way, while they do.
     pub(crate) proved_since: Option<Moment>,
     /// The program is about to end: what is due is left to its next start.
     pub(crate) is_closing: bool,

@@ -242,6 +242,7 @@ impl<S: Store> Node<S> {
             // is all here.
             if lane == Lane::Live {
                 self.stale.insert(document);
+                self.stale_later.remove(&document);
             } else {
                 self.stale_later.insert(document);
             }

@@ -294,6 +294,7 @@ impl<S: Store> Node<S> {
         }
         if fresh {
             self.stale.remove(&document);
+            self.stale_later.remove(&document);
             turn.draft.delete(Table::Stale, document.0, 0);
         } else {
             turn.draft

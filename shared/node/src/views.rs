@@ -3,7 +3,10 @@
 //!
 //! Views read a snapshot; they never wait for a turn and no turn waits for them.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use names::{DeviceId, DocumentId, EntryId, Kind, Moment, Reason, ScopeId};
 use protocol::{digest::Digest, log::Cursor};
@@ -216,6 +219,44 @@ pub(crate) fn members_from<P: Snapshot>(
     Ok((members, next))
 }
 
+/// The documents that stand in any of these scopes, and perhaps some others: whom a list is to look
+/// through. They are told by the scopes' members; where a member cannot be read, no document is hidden
+/// for it, and those of all scopes are told.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn documents_near<'s, P: Snapshot>(
+    snapshot: &P,
+    scopes: impl Iterator<Item = &'s ScopeId>,
+) -> Result<BTreeSet<DocumentId>, StoreError> {
+    let mut documents = BTreeSet::new();
+    for scope in scopes {
+        let mut next = Some(0);
+        while let Some(from) = next {
+            let name = scope_name(scope);
+            let rows = read_range(snapshot, Table::Member, &name, from, MEMBER_ROWS)?;
+            next = rows.last().map(|(last, _)| last + 1);
+            for (_, bytes) in rows {
+                let row = bytes.map(|bytes| decode_row::<MemberRow>(Table::Member, &bytes));
+                match row.map(unless_damaged).transpose()?.flatten() {
+                    Some(member) => documents.insert(member.document),
+                    None => return every_document(snapshot),
+                };
+            }
+        }
+    }
+    Ok(documents)
+}
+
+/// Every document. One whose header is damaged is in no list; `verify` counts it.
+fn every_document<P: Snapshot>(snapshot: &P) -> Result<BTreeSet<DocumentId>, StoreError> {
+    let mut documents = BTreeSet::new();
+    store::each(snapshot, Table::Document, |row| {
+        documents.extend(<[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId));
+    })?;
+    Ok(documents)
+}
+
 /// The documents of a scope, with what lists show of them.
 ///
 /// # Errors
@@ -361,10 +402,7 @@ pub fn entry_state<P: Snapshot>(
 /// # Errors
 /// When the store cannot be read.
 pub fn recompute<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Recomputed>, StoreError> {
-    let mut documents = Vec::new();
-    store::each(snapshot, Table::Document, |row| {
-        documents.extend(<[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId));
-    })?;
+    let documents = every_document(snapshot)?;
     let mut recount = Recount::of_store(snapshot)?;
     for document in documents {
         backup::each_piece(snapshot, document, |piece| {

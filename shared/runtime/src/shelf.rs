@@ -1,7 +1,7 @@
 //! What the node shows of its store, read from snapshots: nobody who reads waits for a turn.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     future::Future,
     path::PathBuf,
     pin::Pin,
@@ -111,17 +111,11 @@ impl<P: Snapshot> Shelf<P> {
 
 /// A page of a list. The ids are looked through; rows are read for the page alone.
 fn page<P: Snapshot>(snapshot: &P, of: &PageOf) -> Result<Vec<Listed>, StoreError> {
-    let mut ids = BTreeSet::new();
-    // A row that is damaged is in no list; `verify` counts it.
-    store::each(snapshot, Table::Document, |row| {
-        let id = <[u8; 16]>::try_from(row.name.as_slice()).map(DocumentId);
-        ids.extend(
-            id.into_iter()
-                .filter(|id| of.after.is_none_or(|after| *id > after)),
-        );
-    })?;
     let mut rows = Vec::new();
-    for document in ids {
+    for document in views::documents_near(snapshot, of.scopes.iter())? {
+        if of.after.is_some_and(|after| document <= after) {
+            continue;
+        }
         if rows.len() >= of.limit {
             break;
         }

@@ -202,6 +202,10 @@ fn a_table_is_listed_page_by_page<S: Store>(mut store: S) {
             batch.put(table, [n % 5, n % 3], u64::from(n), [n]);
         }
     }
+    // One name has more rows in a table that lies beside others than a page has.
+    for n in 0..300u16 {
+        batch.put(Table::Placement, [3, 0], u64::from(n), n.to_be_bytes());
+    }
     commit(&mut store, batch);
     let snapshot = snapshot(&store);
     for (table, rows) in [
@@ -210,8 +214,9 @@ fn a_table_is_listed_page_by_page<S: Store>(mut store: S) {
         (Table::Actor, 7),
         (Table::Stale, 1),
         (Table::Index, 0),
+        (Table::Placement, 300),
     ] {
-        for limit in [1, 3, rows.max(1), 100] {
+        for limit in [1, 2, 3, rows.max(1), 256] {
             assert_eq!(
                 listed(&snapshot, table, limit).len(),
                 rows,

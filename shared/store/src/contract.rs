@@ -142,10 +142,11 @@ tables! {
 }
 
 impl Table {
-    /// Whether its rows lie beside those of the same name in the other such tables: the small rows of
-    /// a document that come with each of its changes, so that a commit writes one page and not four.
-    /// Listing one of these tables passes over the others' rows. Authors' lines are not among them:
-    /// when a fill has arrived those of all its documents are written, and nothing else.
+    /// Whether its rows lie beside those of the same name in the other such tables: the small rows that
+    /// are written when a document comes, and some of them with each of its changes, so that a commit
+    /// writes one page and not four. Listing one of these tables passes over the others' rows, and may
+    /// give empty pages. Authors' lines are not among them: when a fill has arrived those of all its
+    /// documents are written and nothing else, which would be a page each and not one for many.
     pub fn lies_beside(self) -> bool {
         matches!(
             self,

@@ -23,6 +23,10 @@ const OWNERS: &str = "ridgeway store v1: which document a record is of";
 /// What stands in hashed names for all tables whose rows lie beside each other; no table has this code.
 const BESIDE: u8 = 0;
 
+/// Where a wrapped key stands among the rows of its name. Whoever counts positions from nought never
+/// comes to it, though the table is free to all in a store that is not sealed.
+pub(crate) const KEY_POSITION: u64 = u64::MAX;
+
 /// Bytes of a name as a sealed store writes it.
 pub(crate) const HASHED_NAME_BYTES: usize = 16;
 
@@ -157,7 +161,7 @@ impl Keys {
         self.hashed(code, name)
     }
 
-    /// Where a document's wrapped key stands.
+    /// Where a document's wrapped key stands: at [`KEY_POSITION`], beside its other small rows.
     pub(crate) fn key_name(&self, document: DocumentId) -> [u8; HASHED_NAME_BYTES] {
         self.hashed_name(Table::Key, document.as_ref())
     }

@@ -34,7 +34,8 @@
 //!
 //! # What it does not do
 //!
-//! How many rows there are, how long they roughly are and when they change is visible. An older
+//! How many rows there are, how long they roughly are and when they change is visible, and which of
+//! them are one document's header, key, placements and index ([`Table::lies_beside`]). An older
 //! record put back in its own place opens: that a row, or the whole store, is not an old copy is
 //! proved by digests against peers.
 
@@ -56,6 +57,7 @@ use crate::{
     Batch, Damage, Epochs, NAME_BYTES_MAX, Owner, Page, Row, Snapshot, Store, StoreError, StoreKey,
     Table, VALUE_BYTES_MAX,
     aead::{Cipher, NONCE_BYTES},
+    key::KEY_POSITION,
 };
 
 const VERSION: u8 = 1;
@@ -155,7 +157,7 @@ impl<S: Store> Sealed<S> {
             return Ok(Arc::clone(key));
         }
         let name = self.at.keys.key_name(document);
-        let is_destroyed = sealed.get(Table::Key, &name, 0).is_some();
+        let is_destroyed = sealed.get(Table::Key, &name, KEY_POSITION).is_some();
         if !is_destroyed && let Some(key) = read.key_of(document)? {
             return Ok(key);
         }
@@ -164,7 +166,12 @@ impl<S: Store> Sealed<S> {
         let mut nonce = [0; NONCE_BYTES];
         (self.entropy)(&mut nonce);
         let wrapped = self.at.wrap(name, &drawn, nonce);
-        sealed.put(Table::Key, name, 0, wrapped.ok_or(StoreError::WrongEpochs)?);
+        sealed.put(
+            Table::Key,
+            name,
+            KEY_POSITION,
+            wrapped.ok_or(StoreError::WrongEpochs)?,
+        );
         let key = Arc::new(Cipher::new(&drawn));
         fresh.insert(document, Arc::clone(&key));
         Ok(key)
@@ -183,7 +190,7 @@ impl<S: Store> Store for Sealed<S> {
         }
         let mut destroys = false;
         for document in batch.destroyed() {
-            sealed.delete(Table::Key, self.at.keys.key_name(document), 0);
+            sealed.delete(Table::Key, self.at.keys.key_name(document), KEY_POSITION);
             destroys = true;
         }
         // Drawn together, for this batch and no longer: a nonce that is kept in memory could come
@@ -259,7 +266,7 @@ impl<P: Snapshot> SealedSnapshot<P> {
             return Ok(Some(key));
         }
         let name = self.at.keys.key_name(document);
-        let Some(record) = self.inner.get(Table::Key, &name, 0)? else {
+        let Some(record) = self.inner.get(Table::Key, &name, KEY_POSITION)? else {
             return Ok(None);
         };
         let key = self.at.unwrap(name, &record);

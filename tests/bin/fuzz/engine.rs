@@ -78,7 +78,7 @@ impl Engine {
         let folder = root().join("target").join("fuzz");
         // Said by name, so that macros and build scripts, which run here and now, are not altered.
         let machine = machine()?;
-        // Said as configuration, they stand beside the flags that the repository asks for.
+        // Said as configuration, they stand beside what flags the repository may ask for.
         let noted = format!("build.rustflags={NOTED:?}");
         let mut cargo = command("cargo");
         cargo

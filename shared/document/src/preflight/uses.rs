@@ -93,6 +93,7 @@ impl Reference {
 
     /// The first counter named that is not before this one, which is not before the first.
     pub(crate) fn from(&self, counter: u64) -> Option<u64> {
+        debug_assert!(counter >= self.first, "or all would count as found");
         let step = self.step.max(1);
         let steps = counter.checked_sub(self.first)?.div_ceil(step);
         let found = self.first.checked_add(steps.checked_mul(step)?)?;

@@ -151,6 +151,9 @@ fn a_damaged_member_or_log_row_is_passed_over() {
     let snapshot = world.places[0].node.snapshot().unwrap();
     let members: Vec<MemberRow> = views::members_from(&snapshot, &bath(), 0, 10).unwrap().0;
     assert_eq!(members.len(), cases.len() - 1);
+    // Lists hide nobody for it.
+    let near = views::documents_near(&snapshot, [&bath()].into_iter()).unwrap();
+    assert_eq!(near, cases.iter().copied().collect());
     world.connect(2);
     world.open_case(1, "site:bath");
     world.run();

@@ -6,8 +6,9 @@ use zeroize::Zeroizing;
 
 use super::{KEY_BYTES, Nonce, Tag};
 
-/// The key and the nonce of ChaCha20-Poly1305 itself. ring does not wipe its copy of this key, which is
-/// that of one text and tells nothing of the one that it was made from.
+/// The key and the nonce of ChaCha20-Poly1305 itself. ring does not wipe its copy of this key. It opens
+/// one text and tells nothing of the key that it was made from; but where that text is a document's
+/// wrapped key, whoever reads it out of this process' memory has that.
 fn narrowed(key: &[u8; KEY_BYTES], nonce: &Nonce) -> Option<(LessSafeKey, aead::Nonce)> {
     let (input, rest) = nonce.split_first_chunk::<16>()?;
     let mut narrow = [0; aead::NONCE_LEN];

@@ -9,7 +9,7 @@ use super::{SUITE, VERSION};
 use crate::{
     Damage, Epochs, StoreError, Table,
     aead::{Cipher, KEY_BYTES, NONCE_BYTES, Nonce, TAG_BYTES},
-    key::{HASHED_NAME_BYTES, Keys, wrapping},
+    key::{HASHED_NAME_BYTES, KEY_POSITION, Keys, wrapping},
 };
 
 const HEADER_BYTES: usize = 7;
@@ -199,7 +199,7 @@ fn key_at(name: [u8; HASHED_NAME_BYTES]) -> At {
     At {
         table: Table::Key,
         name,
-        position: 0,
+        position: KEY_POSITION,
         document: None,
     }
 }

@@ -114,8 +114,8 @@ fn the_key_of_one_document_opens_nothing_of_another() {
     let [a, b] = wrapped_keys(&inner).try_into().unwrap();
     let mut swapped = inner.clone();
     let mut batch = Batch::new();
-    batch.put(Table::Key, a.name.clone(), 0, b.value.clone());
-    batch.put(Table::Key, b.name.clone(), 0, a.value.clone());
+    batch.put(Table::Key, a.name.clone(), a.position, b.value.clone());
+    batch.put(Table::Key, b.name.clone(), b.position, a.value.clone());
     swapped.commit(batch).unwrap();
     let mut store = open(swapped);
     let snapshot = store.snapshot().unwrap();
@@ -134,7 +134,7 @@ fn the_key_of_one_document_opens_nothing_of_another() {
         value[bit / 8] ^= 1 << (bit % 8);
         let mut damaged = inner.clone();
         let mut batch = Batch::new();
-        batch.put(Table::Key, a.name.clone(), 0, value);
+        batch.put(Table::Key, a.name.clone(), a.position, value);
         damaged.commit(batch).unwrap();
         let snapshot = open(damaged).snapshot().unwrap();
         let readable = |document: &&DocumentId| snapshot.get(Table::Bundle, &document.0, 0).is_ok();
