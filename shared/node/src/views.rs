@@ -277,6 +277,19 @@ pub fn documents<P: Snapshot>(snapshot: &P, scope: &ScopeId) -> Result<Vec<Liste
     Ok(listed)
 }
 
+/// Whether a document stands in one of these scopes; one whose header is damaged is in no list.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn stands_in<P: Snapshot>(
+    snapshot: &P,
+    document: DocumentId,
+    scopes: &BTreeSet<ScopeId>,
+) -> Result<bool, StoreError> {
+    let row = read_document(snapshot, document)?;
+    Ok(row.is_some_and(|row| row.placed.iter().any(|scope| scopes.contains(scope))))
+}
+
 /// One document as lists show it.
 ///
 /// # Errors

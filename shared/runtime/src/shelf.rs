@@ -119,8 +119,7 @@ fn page<P: Snapshot>(snapshot: &P, of: &PageOf) -> Result<Vec<Listed>, StoreErro
         if rows.len() >= of.limit {
             break;
         }
-        let scopes = views::scopes_of(snapshot, document)?;
-        if scopes.iter().any(|scope| of.scopes.contains(scope)) {
+        if views::stands_in(snapshot, document, &of.scopes)? {
             let row = views::document_of(snapshot, document)?;
             rows.extend(row.into_iter().filter(|row| (of.keep)(row)));
         }

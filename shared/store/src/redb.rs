@@ -48,7 +48,7 @@ const ROWS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("rows"
 const FORMAT: TableDefinition<'static, &str, u64> = TableDefinition::new("format");
 /// The form of the file and of every row in it: another one is not read. Nothing is deployed yet
 /// that would have to be brought along.
-const FORMAT_VERSION: u64 = 5;
+const FORMAT_VERSION: u64 = 6;
 
 /// redb's header: the only part of a file written before the first commit.
 const HEADER_BYTES: u64 = 320;

@@ -320,7 +320,8 @@ impl<P: Snapshot> SealedSnapshot<P> {
     fn is_own(&self, table: Table, row: &Row) -> Option<bool> {
         if table == Table::Key && is_wrapped_key(&row.value) {
             let name = row.name.as_slice().try_into().ok()?;
-            return self.at.unwrap(name, &row.value).map(|_| true);
+            let key = self.at.unwrap(name, &row.value);
+            return key.filter(|_| row.position == KEY_POSITION).map(|_| true);
         }
         Some(table == Table::Meta && row.name == SEAL_NAME)
     }

@@ -154,6 +154,12 @@ fn a_damaged_member_or_log_row_is_passed_over() {
     // Lists hide nobody for it.
     let near = views::documents_near(&snapshot, [&bath()].into_iter()).unwrap();
     assert_eq!(near, cases.iter().copied().collect());
+    spoil(&mut world.places[0], Table::Document, cases[0], 0);
+    let snapshot = world.places[0].node.snapshot().unwrap();
+    let scopes = [bath()].into();
+    let listed = |case: &DocumentId| views::stands_in(&snapshot, *case, &scopes);
+    let listed: Vec<_> = cases.iter().map(listed).collect();
+    assert_eq!(listed, [Ok(false), Ok(true), Ok(true)]);
     world.connect(2);
     world.open_case(1, "site:bath");
     world.run();

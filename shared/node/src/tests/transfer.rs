@@ -2,6 +2,7 @@
 
 use domain::Role;
 use names::{Mark, TransferReason};
+use store::{Batch, Store as _, Table};
 
 use super::{
     restored::{read, restore},
@@ -417,6 +418,28 @@ fn a_backup_tells_where_cases_went_and_what_is_to_be_ruled() {
     assert_eq!(listed, both);
     assert!(world.listed(4, "site:kent").is_empty());
     assert!(world.listed(1, "site:devizes").is_empty());
+}
+
+/// A summary that was due when the case left was never made once it was back, until the next start.
+#[test]
+fn a_case_that_comes_back_before_it_was_dropped_has_its_summary_made() {
+    let mut world = four_edges();
+    (1..=4).for_each(|edge| world.connect(edge));
+    let case = world.open_case(1, "site:devizes");
+    world.run();
+    let node = &mut world.places[1].node;
+    node.stale_later.insert(case);
+    let mut batch = Batch::new();
+    batch.put(Table::Stale, case.0, 0, Vec::new());
+    node.store.commit(batch).unwrap();
+    world.transfer(1, case, "devizes", "bath").unwrap();
+    assert!(!world.places[1].node.stale_later.contains(&case));
+    world.transfer(2, case, "bath", "devizes").unwrap();
+    world.run();
+    let snapshot = world.places[1].node.snapshot().unwrap();
+    let stale = snapshot.get(Table::Stale, case.as_ref(), 0).unwrap();
+    assert_eq!(stale, None);
+    assert_eq!(world.listed(1, "site:devizes"), [case]);
 }
 
 #[test]

@@ -48,6 +48,8 @@ impl<S: Store> Node<S> {
             if row.left.is_empty() && stage == Stage::Stays {
                 if self.parted.remove(&document).is_some() {
                     turn.draft.delete(Table::Transfer, document.0, 0);
+                    // Its summary may have been due when it left.
+                    self.stale.insert(document);
                 }
                 self.leaving.remove(&document);
                 continue;
@@ -100,6 +102,9 @@ impl<S: Store> Node<S> {
         } else {
             self.leaving.remove(&document);
             self.hand_in_again(document);
+        }
+        if stage == Stage::Stays {
+            self.stale.insert(document);
         }
     }
 
