@@ -220,8 +220,8 @@ pub(crate) fn members_from<P: Snapshot>(
 }
 
 /// The documents that stand in any of these scopes, and perhaps some others: whom a list is to look
-/// through. They are told by the scopes' members; where a member cannot be read, no document is hidden
-/// for it, and those of all scopes are told.
+/// through. They are told by the scopes' members; where one of these cannot be read or is missing, no
+/// document is hidden for it, and those of all scopes are told.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -231,18 +231,17 @@ pub fn documents_near<'s, P: Snapshot>(
 ) -> Result<BTreeSet<DocumentId>, StoreError> {
     let mut documents = BTreeSet::new();
     for scope in scopes {
-        let mut next = Some(0);
+        let kept = read_row::<ScopeRow, _>(snapshot, Table::Scope, &scope_name(scope), 0);
+        let slots = unless_damaged(kept)?.map(|row| row.map_or(0, |row| row.slots));
+        let (mut found, mut next) = (0, Some(0));
         while let Some(from) = next {
-            let name = scope_name(scope);
-            let rows = read_range(snapshot, Table::Member, &name, from, MEMBER_ROWS)?;
-            next = rows.last().map(|(last, _)| last + 1);
-            for (_, bytes) in rows {
-                let row = bytes.map(|bytes| decode_row::<MemberRow>(Table::Member, &bytes));
-                match row.map(unless_damaged).transpose()?.flatten() {
-                    Some(member) => documents.insert(member.document),
-                    None => return every_document(snapshot),
-                };
-            }
+            let (members, more) = members_from(snapshot, scope, from, MEMBER_ROWS)?;
+            found += members.len() as u64;
+            documents.extend(members.into_iter().map(|member| member.document));
+            next = more;
+        }
+        if slots != Some(found) {
+            return every_document(snapshot);
         }
     }
     Ok(documents)
