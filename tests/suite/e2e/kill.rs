@@ -104,6 +104,8 @@ struct Told {
     saved: Mutex<Vec<(DocumentId, EntryId)>>,
     /// Entries that turned out to be saved when they were sent again.
     already: AtomicUsize,
+    /// How often a case was set aside.
+    aside: AtomicUsize,
 }
 
 /// Types until told to stop. What was not acknowledged is sent again under the same id. Nothing
@@ -137,6 +139,17 @@ fn type_on(target: &Target, case: DocumentId, mut chance: Chance, said: &Told, s
                 let ended = wait::until(BACK_MAX, || {
                     let now = target.client().map(|client| client.address());
                     (now != Some(client.address())).then_some(())
+                });
+                assert!(ended.is_some(), "{} does not die", target.name);
+            }
+            // Deaths in a row that all found one case being opened, as on a machine with much else to
+            // do, set it aside. Its writer tries again in its node's next life.
+            Err(Failure::Problem { kind, .. }) if kind.ends_with("set-aside") => {
+                said.aside.fetch_add(1, Ordering::SeqCst);
+                let ended = wait::until(BACK_MAX, || {
+                    let now = target.client().map(|client| client.address());
+                    let is_over = now != Some(client.address());
+                    (is_over || stop.load(Ordering::SeqCst)).then_some(())
                 });
                 assert!(ended.is_some(), "{} does not die", target.name);
             }
@@ -250,6 +263,7 @@ fn survives(kills: usize) {
         }
     });
     let already = said.already.load(Ordering::SeqCst);
+    let aside = said.aside.load(Ordering::SeqCst);
     tally.judge(kills, already);
     say(format!("{tally:?} in {:?}", began.elapsed()));
 
@@ -266,7 +280,8 @@ fn survives(kills: usize) {
     }
     service.stop().unwrap();
     say(format!(
-        "{} acknowledged entries, all at both nodes; {already} were found saved when sent again",
+        "{} acknowledged entries, all at both nodes; {already} were found saved when sent again; \
+         {aside} times a case was set aside",
         said.len()
     ));
 }
