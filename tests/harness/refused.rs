@@ -253,9 +253,10 @@ fn text(words: &str) -> Text {
     Text::from(format!("{MARKER}{words}"))
 }
 
+/// A note of a contact a month before, which has come whatever a station's clock says by now.
 fn note(words: &str) -> Command {
     Command::AddNote {
-        happened: Day::of(crate::world::BEGINS),
+        happened: Day::of(crate::world::BEGINS).plus_days(-30),
         mode: ContactMode::Phone,
         minutes: 5,
         text: text(words),
