@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use names::{DocumentId, Reason, ScopeId};
 use node::{views, views::EntryState};
+use store::StoreError;
 
 use crate::{
     evidence::{Evidence, Found},
@@ -285,8 +286,12 @@ impl World {
         if said < EntryState::AtTheCentre || misleads {
             return;
         }
+        let evidence = match Evidence::read(&centre) {
+            // Its disk fails just now: what is on it cannot be told.
+            Err(StoreError::Io(_) | StoreError::Dead) => return,
+            evidence => evidence,
+        };
         self.tally.receipts += 1;
-        let evidence = Evidence::read(&centre);
         if !evidence.is_ok_and(|evidence| evidence.has(line.document, change)) {
             let name = station_name(line.station);
             let words = format!("{name} says {} is at the centre, and it is not", line.entry);
