@@ -2,62 +2,40 @@
 
 use super::op::Ids;
 
-/// Elements at equal steps.
-struct Stretch {
-    /// Their actor's place in the change's own list.
-    actor: usize,
-    first: u64,
-    last: u64,
-    count: u64,
-}
-
-impl Stretch {
-    fn elements(&self) -> impl Iterator<Item = u64> {
-        let step = (self.last - self.first).checked_div(self.count - 1);
-        let step = step.unwrap_or(0);
-        (0..self.count).map(move |place| self.first + place * step)
-    }
-}
-
 /// What is deleted, as it is told.
 #[derive(Default)]
-pub(super) struct Deleted(Vec<Stretch>);
+pub(super) struct Deleted(Vec<Ids>);
 
 impl Deleted {
     pub(super) fn add(&mut self, elements: Ids) {
-        let (first, last) = elements.bounds();
-        self.0.push(Stretch {
-            actor: elements.first.actor,
-            first,
-            last,
-            count: elements.count,
-        });
+        self.0.push(elements);
     }
 
     /// Whether one of them is deleted twice.
     pub(super) fn has_one_twice(mut self) -> bool {
-        self.0.sort_unstable_by_key(|of| (of.actor, of.first));
-        let mut actors = self.0.chunk_by(|one, next| one.actor == next.actor);
+        self.0
+            .sort_unstable_by_key(|of| (of.first.actor, of.bounds().0));
+        let mut actors = self
+            .0
+            .chunk_by(|one, next| one.first.actor == next.first.actor);
         actors.any(cross)
     }
 }
 
-/// The same of one actor's, in the order of their first elements.
+/// The same of one actor's, in the order of their least elements.
 ///
 /// Stretches that lie one behind the other are not taken apart: twenty thousand elements stand in a
 /// hundred bytes. Stretches that lie across each other are.
-fn cross(stretches: &[Stretch]) -> bool {
+fn cross(stretches: &[Ids]) -> bool {
     let mut pairs = stretches.iter().zip(stretches.iter().skip(1));
-    if pairs.all(|(one, next)| one.last < next.first) {
-        return stretches
-            .iter()
-            .any(|of| of.count > 1 && of.first == of.last);
+    if pairs.all(|(one, next)| one.bounds().1 < next.bounds().0) {
+        return stretches.iter().any(|of| of.count > 1 && of.step == 0);
     }
     let count: u64 = stretches.iter().map(|of| of.count).sum();
     let mut elements = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
     stretches
         .iter()
-        .for_each(|of| elements.extend(of.elements()));
+        .for_each(|of| elements.extend(of.counters()));
     // Stable, because that is the sort that makes use of the order within each stretch.
     elements.sort();
     elements

@@ -48,6 +48,12 @@ impl Ids {
         }
     }
 
+    /// The counters in ascending order.
+    pub(super) fn counters(self) -> impl Iterator<Item = u64> {
+        let (least, step) = (self.bounds().0, self.step.unsigned_abs());
+        (0..self.count).map(move |place| least + place * step)
+    }
+
     /// The least and the greatest counter.
     pub(super) fn bounds(self) -> (u64, u64) {
         let (first, last) = (self.first.counter, self.last().counter);

@@ -11,8 +11,9 @@
 //! 0 (1) | length of name (1) | name | table code (1) | position (8, big endian)
 //! ```
 //!
-//! A commit writes anew every page that it changes, and documents are scattered over all pages. With
-//! these tables apart a first synchronisation wrote far more pages (`tests/benches/README.md`).
+//! A commit writes anew every page that it changes, and documents are scattered over all pages: with
+//! these tables apart each of them would have pages of its own to write (what that costs:
+//! `tests/benches/README.md`).
 
 use crate::{Damage, NAME_BYTES_MAX, StoreError, Table};
 
