@@ -365,7 +365,9 @@ impl<S: Store> Node<S> {
         // their ends: also backwards, where the peer came back from an older copy.
         let mut is_news = talk.taken != taken || talk.has_moved() || !talk.exceptions.is_empty();
         talk.taken.clone_from(&taken);
-        talk.proof_due |= !talk.proof_said;
+        // A peer that was told of exceptions may have left it at them, and looks again in a day only.
+        let said_exceptions = !talk.exceptions.is_empty() || !talk.refused.is_empty();
+        talk.proof_due |= !talk.proof_said || said_exceptions;
         talk.equal(turn.now);
         // What the centre has must be known, or its loss would not be noticed after a restore.
         if is_centre && !is_news {
