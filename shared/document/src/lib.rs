@@ -8,6 +8,7 @@
 //! by [`preflight`] before Automerge sees them, and Automerge itself is kept behind a guard.
 
 mod authors;
+mod branch;
 mod compacted;
 pub mod derived;
 pub mod genesis;
@@ -28,6 +29,7 @@ mod tests;
 mod write;
 
 pub use authors::Stretch;
+pub use branch::{Rewriting, Rewritten};
 pub use compacted::COMPACTED_BYTES_MAX;
 pub use open::Document;
 pub use perform::{Performed, perform};

@@ -5,7 +5,7 @@ mod random;
 
 use sha2::{Digest, Sha256};
 
-pub(crate) use random::random_changes;
+pub(crate) use random::{Branches, branches, random_changes};
 
 /// Chance that comes from a seed and nowhere else (xorshift64*).
 pub(crate) struct Chance(u64);

@@ -1,10 +1,14 @@
 //! Real changes of real Automerge documents, edited at random with everything Automerge offers.
 
+use std::collections::BTreeMap;
+
 use automerge::{
     AutoCommit, ObjId, ObjType, ROOT, ReadDoc, ScalarValue,
     marks::{ExpandMark, Mark},
     transaction::{CommitOptions, Transactable},
 };
+
+use names::ActorId;
 
 use super::Chance;
 
@@ -139,6 +143,76 @@ fn scalar(chance: &mut Chance) -> ScalarValue {
         8 => ScalarValue::counter(5),
         _ => ScalarValue::Timestamp(-3),
     }
+}
+
+/// A document in which two people have written, and which was then copied while both were at work.
+pub(crate) struct Branches {
+    /// What was written before.
+    pub(crate) before: Vec<Vec<u8>>,
+    /// What the copies wrote, as the same authors.
+    pub(crate) branch: Vec<Vec<u8>>,
+    pub(crate) other_branch: Vec<Vec<u8>>,
+    /// What the first would have written, had its people been others from then on, and who.
+    pub(crate) as_others: Vec<Vec<u8>>,
+    pub(crate) renamed: BTreeMap<ActorId, ActorId>,
+}
+
+/// Branches of a document that is edited at random.
+pub(crate) fn branches(seed: u64) -> Branches {
+    let people = [ActorId([20; 16]), ActorId([30; 16])];
+    // On either side of those that were there, so that renaming turns their order round too.
+    let others = [ActorId([40; 16]), ActorId([10; 16])];
+    let mut chance = Chance::new(seed);
+    let mut author = Author {
+        doc: AutoCommit::new(),
+        maps: vec![],
+        lists: vec![],
+        texts: vec![],
+    };
+    let before = edited(&mut author, people, &mut chance, 12);
+    let copy = |chance: u64, people, author: &mut Author| {
+        let mut copy = Author {
+            doc: author.doc.fork(),
+            maps: vec![],
+            lists: vec![],
+            texts: vec![],
+        };
+        edited(&mut copy, people, &mut Chance::new(chance), 12)
+    };
+    let [one, two] = [chance.next(), chance.next()];
+    Branches {
+        branch: copy(one, people, &mut author),
+        other_branch: copy(two, people, &mut author),
+        as_others: copy(one, others, &mut author),
+        before,
+        renamed: people.into_iter().zip(others).collect(),
+    }
+}
+
+/// What two people write in turns, one after another.
+fn edited(
+    author: &mut Author,
+    people: [ActorId; 2],
+    chance: &mut Chance,
+    steps: usize,
+) -> Vec<Vec<u8>> {
+    let mut chunks = Vec::new();
+    for _ in 0..steps {
+        let actor = chance.pick(&people).0;
+        author.doc.set_actor(automerge::ActorId::from(actor));
+        for _ in 0..=chance.below(6) {
+            author.act(chance);
+        }
+        if author
+            .doc
+            .commit_with(CommitOptions::default().with_time(7))
+            .is_some()
+        {
+            let change = author.doc.get_last_local_change().unwrap();
+            chunks.push(change.raw_bytes().to_vec());
+        }
+    }
+    chunks
 }
 
 /// The raw chunks of a few documents that several people edit at random and merge now and then.
