@@ -97,7 +97,7 @@ pub(crate) async fn rule(authority: Arc<Authority>, node: Handle) {
     loop {
         let ruling = node.next_ruling().await;
         // What is not ruled now is asked for again when the node is next opened.
-        while let Err(reason) = authority.state(Statement::Ruling(ruling)).await {
+        while let Err(reason) = authority.state(ruling.clone()).await {
             if reason != Reason::Busy {
                 break;
             }
@@ -387,6 +387,7 @@ fn gives(statement: &Statement) -> bool {
         | Statement::DevicePurged(_)
         | Statement::HandedIn(_)
         | Statement::Ruling(_)
+        | Statement::Branch(_)
         | Statement::Unknown => false,
     }
 }

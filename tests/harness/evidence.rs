@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use document::{genesis, preflight};
-use names::{ActorId, ChangeHash, DeviceId, DocumentId, Kind, Reason, ScopeId};
+use names::{ActorId, ChangeHash, DeviceId, DocumentId, EntryId, Kind, Reason, ScopeId};
 use node::bundle;
 use protocol::{
     Digest, Frame, LtHash, Placement, PlacementId, SignedPlacement, SignedStatement, Statement,
@@ -208,6 +208,14 @@ impl Evidence {
         self.documents
             .get(&document)
             .is_some_and(|found| found.changes.contains(&change))
+    }
+
+    /// Whether an entry is there, in whatever change.
+    pub fn tells_of(&self, document: DocumentId, entry: EntryId) -> bool {
+        let found = self.documents.get(&document);
+        let chunks = found.map(|found| found.chunks.values().flatten());
+        let name = memchr::memmem::Finder::new(entry.as_ref());
+        chunks.is_some_and(|mut chunks| chunks.any(|chunk| name.find(chunk).is_some()))
     }
 
     /// Every change in the record.

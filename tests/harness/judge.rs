@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Command;
-use names::{DocumentId, EntryId};
+use names::{DocumentId, EntryId, Reason};
 use node::{Opener, views, views::EntryState};
 use serde_json::Value;
 
@@ -243,6 +243,7 @@ impl World {
         let refused = self.tally.refused.keys().copied();
         let never = closes
             .chain(refused)
+            .filter(|reason| !self.has_twin || *reason != Reason::Equivocation)
             .find(|reason| is_never_honest(*reason));
         if let Some(reason) = never {
             self.fail(

@@ -408,7 +408,8 @@ impl World {
         true
     }
 
-    /// A copy of a station's disk, made beside its running node, starts on a machine of its own.
+    /// A copy of a station's disk, made beside its running node, starts on a machine of its own; in every
+    /// other world it is a copy of the running program too.
     fn clone_edge(&mut self, number: usize, plan: &FaultPlan) -> bool {
         let edges = self.plan.edges.iter();
         let copy = edges.map(|edge| edge.copy_of.map(|of| of + 1));
@@ -422,7 +423,12 @@ impl World {
         if of.running.is_none() {
             return false;
         }
-        beside.become_copy_of(of);
+        // What a revoked device wrote beside a copy of itself waits for a person for ever.
+        let mut others = self.plan.faults.iter();
+        let is_revoked = others.any(|other| other.kind == FaultKind::Revoke);
+        let as_it_runs = plan.lasts_ms % 2 == 0 && !is_revoked;
+        beside.become_copy_of(of, as_it_runs);
+        self.has_twin |= as_it_runs;
         self.agenda
             .after(plan.lasts_ms, Event::Start { station: copy });
         self.mischief.set(number, Stage::Over);

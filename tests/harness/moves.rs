@@ -3,7 +3,7 @@
 use domain::Role;
 use names::{DocumentId, Kind, TransferReason};
 use node::{Input, NotDone, Ticket, Transfer, Transferred, views};
-use protocol::{PlacementId, Statement, directory::Ruling};
+use protocol::{PlacementId, Statement};
 
 use crate::{
     evidence::Evidence, oracle::Oracle, people::Person, station::Station, swarm::CENTRE,
@@ -143,10 +143,15 @@ impl World {
     }
 
     /// The centre's node asks the authority for a ruling.
-    pub(crate) fn rule(&mut self, ruling: Ruling) {
+    pub(crate) fn rule(&mut self, ruling: Statement) {
         let now = self.agenda.now();
-        self.tally.rulings += 1;
-        let signed = self.authority.say(Statement::Ruling(ruling), now);
+        if let Statement::Branch(ruling) = &ruling {
+            self.tally.branches += 1;
+            self.branched.insert(ruling.document);
+        } else {
+            self.tally.rulings += 1;
+        }
+        let signed = self.authority.say(ruling, now);
         self.tell(CENTRE, signed);
     }
 

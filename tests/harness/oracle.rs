@@ -124,10 +124,13 @@ impl World {
         let Some(evidence) = self.evidence(number) else {
             return;
         };
-        let broken = self
-            .promises
-            .get(number)
-            .and_then(|promises| promises.broken(&evidence, &self.let_go(number, &evidence)));
+        let broken = self.promises.get(number).and_then(|promises| {
+            // Of a branch that does not stand the entries stay, and its changes go; whether the
+            // entries are there is judged in the end.
+            let mut let_go = self.let_go(number, &evidence);
+            let_go.extend(&self.branched);
+            promises.broken(&evidence, &let_go)
+        });
         if let Some(broken) = broken {
             self.fail(
                 Oracle::Durable,
@@ -274,7 +277,8 @@ impl World {
         let Ok(Some(said)) = views::entry_state(&here, line.entry) else {
             return;
         };
-        if said == EntryState::BackedUp {
+        let is_branched = self.branched.contains(&line.document);
+        if said == EntryState::BackedUp && !is_branched {
             self.tally.backed_up += 1;
             if !self.restored.is_backed_up(line.document, change) {
                 let name = station_name(line.station);
@@ -292,7 +296,11 @@ impl World {
             evidence => evidence,
         };
         self.tally.receipts += 1;
-        if !evidence.is_ok_and(|evidence| evidence.has(line.document, change)) {
+        let is_there = evidence.is_ok_and(|evidence| match is_branched {
+            true => evidence.tells_of(line.document, line.entry),
+            false => evidence.has(line.document, change),
+        });
+        if !is_there {
             let name = station_name(line.station);
             let words = format!("{name} says {} is at the centre, and it is not", line.entry);
             self.fail(Oracle::Keep, words);

@@ -59,6 +59,8 @@ pub struct Tally {
     pub transfers: u64,
     /// See `transfers`.
     pub rulings: u64,
+    /// Rulings on what two copies of a running program wrote as one author.
+    pub branches: u64,
     /// Repairs before the last act, in which one is certain.
     pub repairs_in_life: u64,
     /// Documents of which one side refused something, on which both agreed.
@@ -246,6 +248,7 @@ impl fmt::Display for Totals {
         row("exceptions agreed on", self.column(|t| t.exceptions))?;
         row("cases transferred", self.column(|t| t.transfers))?;
         row("rulings on transfers", self.column(|t| t.rulings))?;
+        row("rulings on branches", self.column(|t| t.branches))?;
         row("documents at the centre", self.column(|t| t.documents))?;
         row("changes at the centre", self.column(|t| t.changes))?;
         row("entries lost with their only disk", self.column(|t| t.gone))?;

@@ -185,7 +185,7 @@ impl World {
             Output::Close { link, reason } => self.closed(number, WireId(link.0), reason),
             Output::Answer { ticket, result } => self.answered(number, ticket, result),
             Output::Transferred { ticket, result } => self.transferred(number, ticket, result),
-            Output::Rule(ruling) => self.rule(ruling),
+            Output::Rule(ruling) => self.rule(*ruling),
             Output::Stated { ticket, result } => self.stated(number, ticket, result),
             Output::Notice(notice) => self.noticed(number, &notice),
             Output::WakeAt(at) => self.wake_at(number, at),

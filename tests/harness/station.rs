@@ -93,6 +93,10 @@ pub struct Station {
     organisation: Organisation,
     device_seed: [u8; 32],
     store_key: [u8; 32],
+    /// What its node drew when it was last opened, and what it is to draw next time, if it is the copy of
+    /// a running program.
+    opening: [u8; 64],
+    opens_as: Option<[u8; 64]>,
     chance: Chance,
 }
 
@@ -109,6 +113,8 @@ impl Station {
             organisation,
             device_seed: chance.bytes(),
             store_key: chance.bytes(),
+            opening: [0; 64],
+            opens_as: None,
             chance,
         }
     }
@@ -179,7 +185,9 @@ impl Station {
             authority: self.organisation.authority,
             device: self.device(),
         };
-        let entropy = self.chance.bytes();
+        let drawn = self.chance.bytes();
+        self.opening = self.opens_as.take().unwrap_or(drawn);
+        let entropy = self.opening;
         let mut node = Node::open(store, identity, statements, self.clock(now), entropy)?;
         if self.chance.percent(SKETCHED_PERCENT) {
             node.sketch_from(1);
@@ -255,8 +263,10 @@ impl Station {
     }
 
     /// This machine gets a copy of another's disk, as `cp` makes it beside the running node, with
-    /// all that is on it: the device's key as well.
-    pub fn become_copy_of(&mut self, other: &Station) {
+    /// all that is on it: the device's key as well. If the machine is copied as it runs, with its memory,
+    /// the copy's node writes as the same authors as the other.
+    pub fn become_copy_of(&mut self, other: &Station, as_it_runs: bool) {
+        self.opens_as = as_it_runs.then_some(other.opening);
         self.device_seed = other.device_seed;
         self.store_key = other.store_key;
         self.disk.restore(&other.disk.copy());

@@ -133,6 +133,9 @@ pub struct World {
     pub(crate) tickets: u64,
     pub(crate) transfers_asked: u64,
     pub(crate) moved: Vec<Moved>,
+    /// Whether a running program was copied, and the documents on whose branches the authority ruled.
+    pub(crate) has_twin: bool,
+    pub(crate) branched: BTreeSet<DocumentId>,
     pub(crate) population: Population,
     pub(crate) habits: Habits,
     pub(crate) aside: Aside,
@@ -195,6 +198,8 @@ impl World {
             tickets: 0,
             transfers_asked: 0,
             moved: Vec::new(),
+            has_twin: false,
+            branched: BTreeSet::new(),
             filled: Filled::default(),
             failure: None,
             people_chance,

@@ -10,12 +10,13 @@ mod placed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use document::preflight;
+use document::preflight::{self, Header};
 use names::{ActorId, ChangeHash, DocumentId, Incarnation, Reason, limits::CHANGE_ACTORS_MAX};
 use protocol::codec;
 use store::{Snapshot, StoreError, Table};
 
 use crate::{
+    branch::{self, Fork},
     bundle::Packer,
     draft::{Draft, unless_damaged},
     fold::fold,
@@ -49,6 +50,8 @@ pub(crate) struct Admission {
     pub(crate) admitted: bool,
     /// What was not taken: whose changes, up to which number, and why.
     pub(crate) refused: Vec<(ActorId, u64, Reason)>,
+    /// Where lines in it part from those that are held.
+    pub(crate) forks: Vec<Fork>,
     /// Why nothing of it was taken.
     pub(crate) nothing: Option<Reason>,
 }
@@ -63,6 +66,7 @@ struct Candidate<'b> {
     /// and those below here may come in: always up to a signed head.
     to: usize,
     refused: Option<Reason>,
+    fork: Option<Fork>,
 }
 
 impl Candidate<'_> {
@@ -97,11 +101,13 @@ impl Candidate<'_> {
     }
 }
 
-/// Admits a bundle: of each author's changes as many whole runs as what is here allows.
+/// Admits a bundle: of each author's changes as many whole runs as what is here allows; none of those
+/// authors that are `ruled_out`.
 pub(crate) fn bundle<P: Snapshot>(
     draft: &mut Draft<P>,
     bundle: &VerifiedBundle,
     origin: Option<Incarnation>,
+    ruled_out: &BTreeSet<ActorId>,
 ) -> Result<Admission, StoreError> {
     let document = bundle.document();
     let mut admission = Admission::default();
@@ -111,7 +117,13 @@ pub(crate) fn bundle<P: Snapshot>(
     };
     let mut candidates = Vec::with_capacity(bundle.lines().len());
     for line in bundle.lines() {
-        candidates.push(candidate(draft, &row, bundle, line)?);
+        let mut new = candidate(draft, &row, bundle, line)?;
+        if ruled_out.contains(&line.actor) && new.fork.is_none() {
+            new.from = 0;
+            new.cut(0, Reason::Equivocation);
+        }
+        admission.forks.extend(new.fork);
+        candidates.push(new);
     }
     let mut room = ACTORS_MAX.saturating_sub(row.actors.len());
     for new in candidates.iter_mut().filter(|new| new.slot.is_none()) {
@@ -170,6 +182,7 @@ fn candidate<'b, P: Snapshot>(
         from,
         to: line.places.len(),
         refused: None,
+        fork: None,
     };
     if is_damaged {
         // It costs the authors of that row, and nobody who writes beside them.
@@ -183,7 +196,13 @@ fn candidate<'b, P: Snapshot>(
         && Some(last.hash) != newest
         && draft.change(document, row, &last.hash)?.is_none()
     {
-        candidate.cut(0, Reason::Equivocation);
+        candidate.fork = fork(draft, document, row, &candidate, header)?;
+        // What does not reach back to where it parts says nothing of it: more has to come.
+        let reason = match candidate.fork {
+            Some(_) => Reason::Equivocation,
+            None => Reason::WrongSequence,
+        };
+        candidate.cut(0, reason);
         return Ok(candidate);
     }
     // Automerge writes the direct link and does not check it; without the check one signature
@@ -193,6 +212,36 @@ fn candidate<'b, P: Snapshot>(
         candidate.cut(0, reason);
     }
     Ok(candidate)
+}
+
+/// Where a line parts from the one that is held; none if that was before what has come of it.
+fn fork<'h, P: Snapshot>(
+    draft: &Draft<P>,
+    document: DocumentId,
+    row: &DocumentRow,
+    candidate: &Candidate<'_>,
+    header: impl Fn(usize) -> Option<&'h Header>,
+) -> Result<Option<Fork>, StoreError> {
+    let Some(slot) = candidate.slot else {
+        return Ok(None);
+    };
+    let held: BTreeMap<u64, ChangeHash> = branch::line_of(draft, document, row, slot)?
+        .into_iter()
+        .collect();
+    let mut come = (0..candidate.from).filter_map(header);
+    let first = come.find(|header| held.get(&header.seq) != Some(&header.hash));
+    let Some((first, stands)) = first.and_then(|first| Some((first, held.get(&first.seq)?))) else {
+        return Ok(None);
+    };
+    let before = first.seq.checked_sub(1).and_then(|seq| held.get(&seq));
+    let is_next = first.seq == 1 || before.is_some_and(|before| first.deps.contains(before));
+    let head = candidate.line.runs.last();
+    Ok(head.filter(|_| is_next).map(|(_, head)| Fork {
+        actor: candidate.line.actor,
+        device: head.device,
+        seq: first.seq,
+        held: *stands,
+    }))
 }
 
 /// Writes what comes in of a bundle.

@@ -12,6 +12,8 @@
 //! takes what it says now for what the old one said.
 
 use minicbor::{Decode, Encode};
+use std::collections::BTreeSet;
+
 use names::{
     DeviceId, DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId, TenantId, WriterId,
 };
@@ -274,7 +276,7 @@ impl<S: Store> Node<S> {
                     }
                 }
                 VerifiedPiece::Bundle(bundle) => {
-                    let admission = admit::bundle(&mut turn.draft, bundle, None)?;
+                    let admission = admit::bundle(&mut turn.draft, bundle, None, &BTreeSet::new())?;
                     let first = admission.refused.first().map(|(_, _, reason)| *reason);
                     (bundle.document(), admission.nothing.or(first))
                 }

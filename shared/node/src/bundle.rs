@@ -78,6 +78,19 @@ pub fn chunks(bundle: &Bundle) -> Result<Vec<(ChangeHash, Vec<u8>)>, Reason> {
     Ok(chunks)
 }
 
+/// What each change of a bundle builds on. `hashes` are those of its changes.
+///
+/// # Errors
+/// [`Reason::Malformed`] when the bundle refers to what it has not.
+pub(crate) fn deps(bundle: &Bundle, hashes: &[ChangeHash]) -> Result<Vec<Vec<ChangeHash>>, Reason> {
+    let changes = bundle.changes.iter().enumerate();
+    let deps = changes.map(|(place, change)| {
+        let known = hashes.get(..place).ok_or(Reason::Malformed)?;
+        change.deps.iter().map(|dep| resolve(known, dep)).collect()
+    });
+    deps.collect()
+}
+
 fn resolve(hashes: &[ChangeHash], dep: &Dep) -> Result<ChangeHash, Reason> {
     match dep {
         Dep::Far(hash) => Ok(**hash),

@@ -166,7 +166,12 @@ impl<S: Store> Node<S> {
     }
 
     /// Two copies of a store run side by side.
-    fn note_twice(&mut self, turn: &mut Turn<S::Snapshot>, device: DeviceId, opening: Nonce) {
+    pub(crate) fn note_twice(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        device: DeviceId,
+        opening: Nonce,
+    ) {
         let known = self.copies.iter().find(|row| row.runs_twice(&device));
         let known = known.copied();
         if known.is_some_and(|row| turn.now < row.until.plus_ms(SEEN_AGAIN_MS)) {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::Refusal;
 use names::{
-    DocumentId, Kind, Moment, Reason,
+    DocumentId, Kind, Moment, Nonce, Reason,
     limits::{OPENINGS_MAX, WAITING_PER_DOCUMENT_MAX},
 };
 use protocol::signed::{Head, SignedHead, derive_actor};
@@ -32,8 +32,10 @@ use crate::{
 pub(crate) struct Desk {
     /// Commands per document; the first one is being carried out.
     pub(crate) queues: BTreeMap<DocumentId, VecDeque<Pending>>,
-    /// Openings under way, and whether each only makes a summary.
-    pub(crate) jobs: BTreeMap<JobId, (DocumentId, bool)>,
+    /// Openings under way, and what for.
+    pub(crate) jobs: BTreeMap<JobId, (DocumentId, For)>,
+    /// Documents of which a branch is being written again.
+    pub(crate) rewriting: BTreeSet<DocumentId>,
     /// Documents that somebody waits to see.
     pub(crate) wanted: BTreeSet<DocumentId>,
     /// Documents whose summary is being made.
@@ -49,12 +51,22 @@ pub(crate) struct Desk {
     next_job: u64,
 }
 
+/// What a document is being opened for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum For {
+    Summary,
+    Command,
+    Branch,
+}
+
 /// A command that was taken on.
 #[derive(Debug)]
 pub(crate) struct Pending {
     ticket: Ticket,
     pub(crate) request: Request,
     pub(crate) kind: Kind,
+    /// What its author is made of, once it is being carried out.
+    nonce: Nonce,
     /// Where a document that the command opens is to stand.
     pub(crate) opens: Option<Opening>,
 }
@@ -94,7 +106,10 @@ impl<S: Store> Node<S> {
 
     /// Whether a command or a summary of a document is under way.
     pub(crate) fn is_at_work_on(&self, document: DocumentId) -> bool {
-        self.desk.queues.contains_key(&document) || self.desk.summarising.contains(&document)
+        let desk = &self.desk;
+        desk.queues.contains_key(&document)
+            || desk.summarising.contains(&document)
+            || desk.rewriting.contains(&document)
     }
 
     /// Whether the entry's id stands for an entry in another document already: writing it again
@@ -161,6 +176,7 @@ impl<S: Store> Node<S> {
                 ticket,
                 request,
                 kind,
+                nonce: Nonce::default(),
                 opens,
             },
         )))
@@ -176,9 +192,12 @@ impl<S: Store> Node<S> {
             self.trying.holds_back = true;
             return Ok(());
         }
-        let Some(pending) = self.desk.queues.get(&document).and_then(VecDeque::front) else {
+        let nonce = self.nonce_of(document);
+        let queue = self.desk.queues.get_mut(&document);
+        let Some(pending) = queue.and_then(VecDeque::front_mut) else {
             return Ok(());
         };
+        pending.nonce = nonce;
         let Request {
             entry, by, command, ..
         } = &pending.request;
@@ -186,7 +205,7 @@ impl<S: Store> Node<S> {
             &self.identity.tenant,
             &self.identity.device.public(),
             &document,
-            &self.nonce_of(document),
+            &nonce,
             &by.worker,
         );
         let task = Task::Perform(Box::new(Performance {
@@ -210,8 +229,12 @@ impl<S: Store> Node<S> {
         self.try_opening(turn, document)?;
         let id = JobId(self.desk.next_job);
         self.desk.next_job += 1;
-        let summarises = matches!(task, Task::Summarise { .. });
-        self.desk.jobs.insert(id, (document, summarises));
+        let what = match task {
+            Task::Summarise { .. } => For::Summary,
+            Task::Perform(_) => For::Command,
+            Task::Rewrite(_) => For::Branch,
+        };
+        self.desk.jobs.insert(id, (document, what));
         turn.say(Output::Open(Job {
             id,
             document,
@@ -227,15 +250,30 @@ impl<S: Store> Node<S> {
         job: JobId,
         opened: Opened,
     ) -> Result<(), StoreError> {
-        let Some((document, summarises)) = self.desk.jobs.remove(&job) else {
+        let Some((document, what)) = self.desk.jobs.remove(&job) else {
             return Ok(());
         };
         self.trying.ended(document);
-        if summarises {
-            self.desk.summarising.remove(&document);
-            self.take_summary(turn, document, opened);
-            return Ok(());
+        match what {
+            For::Summary => {
+                self.desk.summarising.remove(&document);
+                self.take_summary(turn, document, opened);
+                Ok(())
+            }
+            For::Branch => {
+                self.desk.rewriting.remove(&document);
+                self.take_branch(turn, document, opened)
+            }
+            For::Command => self.take_performed(turn, document, opened),
         }
+    }
+
+    fn take_performed(
+        &mut self,
+        turn: &mut Turn<S::Snapshot>,
+        document: DocumentId,
+        opened: Opened,
+    ) -> Result<(), StoreError> {
         let queue = self.desk.queues.get_mut(&document);
         let Some(pending) = queue.and_then(VecDeque::pop_front) else {
             return Ok(());
@@ -262,7 +300,9 @@ impl<S: Store> Node<S> {
                 turn.say(Output::Notice(Notice::Unreadable { document, reason }));
                 Err(NotDone::Reason(reason))
             }
-            Ending::Summarised(_) => Err(NotDone::Reason(Reason::CannotOpen)),
+            Ending::Summarised(_) | Ending::Rewritten(_) => {
+                Err(NotDone::Reason(Reason::CannotOpen))
+            }
         };
         self.answer(turn, ticket, result);
         match self.desk.queues.get(&document) {
@@ -315,7 +355,7 @@ impl<S: Store> Node<S> {
             Err(reason) => return Ok(Err(reason)),
         };
         let before = turn.draft.document(document)?.map_or(0, |row| row.arrivals);
-        let admission = admit::bundle(&mut turn.draft, &bundle, None)?;
+        let admission = admit::bundle(&mut turn.draft, &bundle, None, &BTreeSet::new())?;
         let refused = admission.refused.first().map(|(.., reason)| *reason);
         if let Some(reason) = admission.nothing.or(refused) {
             return Ok(Err(reason));
@@ -360,7 +400,7 @@ impl<S: Store> Node<S> {
         let header = document::preflight::header(chunk)?;
         let head = Head {
             device: self.device,
-            nonce: self.nonce_of(document),
+            nonce: pending.nonce,
             worker: pending.request.by.worker.clone(),
             seq: header.seq,
             hash: header.hash,

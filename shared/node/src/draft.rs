@@ -212,6 +212,21 @@ impl<P: Snapshot> Draft<P> {
         self.put(Table::Index, document.0, arrival, index);
     }
 
+    /// What the bundle of one arrival holds; none where it was folded into another.
+    pub(crate) fn index(
+        &self,
+        document: DocumentId,
+        arrival: u64,
+    ) -> Result<Option<IndexRow>, StoreError> {
+        self.row(Table::Index, document.as_ref(), arrival)
+    }
+
+    /// Removes what a bundle held that is taken out.
+    pub(crate) fn remove_index(&mut self, document: DocumentId, arrival: u64) {
+        self.known.remove(&document);
+        self.delete(Table::Index, document.0, arrival);
+    }
+
     /// Notes that a document was placed, by its placement of this number or by a ruling: scopes that
     /// it comes into are told all that it has, those that it leaves that it has left.
     pub(crate) fn was_placed(

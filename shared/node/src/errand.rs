@@ -176,7 +176,7 @@ impl<S: Store> Node<S> {
             }
         }
         for bundle in &load.bundles {
-            let admission = admit::bundle(&mut turn.draft, bundle, None);
+            let admission = admit::bundle(&mut turn.draft, bundle, None, &self.ruled_out(bundle));
             let Some(admission) = unless_damaged(admission)? else {
                 ran.refuse(Reason::CannotOpen);
                 continue;

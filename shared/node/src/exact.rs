@@ -19,6 +19,7 @@ use crate::{
     admit,
     compare::ROUNDS_AHEAD_MAX,
     draft::{read_row, unless_damaged},
+    gather::Repair,
     input::{LinkId, Side},
     lines::read_line,
     link::{Link, Talk},
@@ -125,7 +126,17 @@ impl<S: Store> Node<S> {
             .get_mut(&id)
             .and_then(|link| link.scopes.get_mut(&differ.scope));
         if let Some(talk) = talk {
-            let repairs = differ.documents.into_iter().map(Into::into);
+            // Where an exchange of what lies beyond the other's lines was not enough, one of these may
+            // part from ours before that: the centre can tell where, once it has all of ours.
+            let has_failed = talk.failures > 0;
+            let exceptions = &talk.exceptions;
+            let repairs = differ.documents.into_iter().map(|differs| {
+                let is_whole = has_failed || exceptions.contains_key(&differs.document);
+                match is_centre && is_whole {
+                    true => Repair::whole(differs.document),
+                    false => differs.into(),
+                }
+            });
             talk.fill.repairs.extend(repairs);
         }
         Ok(())

@@ -18,7 +18,7 @@ use store::{Snapshot, Store, StoreError, Table};
 
 use crate::{
     draft::{Draft, read_row, unless_damaged},
-    input::LinkId,
+    input::{LinkId, Side},
     link::Talk,
     load::may_come,
     node::Node,
@@ -167,6 +167,13 @@ impl Talk {
         self.exceptions = exceptions;
     }
 
+    /// The exceptions are to be looked at exactly, as if that had been long ago.
+    pub(crate) fn doubt_exceptions(&mut self, now: Moment) {
+        for row in self.exceptions.values_mut() {
+            row.looked = now.plus_ms(-LOOK_AGAIN_MS);
+        }
+    }
+
     /// Notes that something of a document was refused.
     pub(crate) fn note_refused(&mut self, document: DocumentId, reason: Reason) {
         if self.refused.len() < EXCEPTIONS_MAX && document != DocumentId::default() {
@@ -187,14 +194,20 @@ impl<S: Store> Node<S> {
         let Some(link) = self.links.get_mut(&id) else {
             return Ok(());
         };
-        let device = link.device;
+        let (device, leads) = (link.device, link.side == Side::Dialled);
         let store = link.them.map(|them| them.store).unwrap_or_default();
         let Some(talk) = link.scopes.get_mut(scope) else {
             return Ok(());
         };
         talk.equal_except(exceptions.clone(), turn.now);
-        if exceptions.values().any(|row| may_come(row.reason)) {
-            // What it builds on may be here by then.
+        let directory = &self.directory;
+        let mut is_open = exceptions
+            .values()
+            .filter(|row| row.reason == Reason::Equivocation);
+        let is_open = is_open.any(|row| directory.branches(row.document).next().is_none());
+        // The side that leads looks; if the other began a round before, it would only put that off.
+        if leads && (is_open || exceptions.values().any(|row| may_come(row.reason))) {
+            // What it builds on may be here by then, or which of two branches stands.
             talk.look_again = Some(turn.soon(COMES_MS));
         }
         let peer = self.peer_row(turn, device, store, scope)?;

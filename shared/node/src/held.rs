@@ -186,7 +186,7 @@ impl<S: Store> Node<S> {
     }
 
     /// Writes down which lines of a document wait.
-    fn put_outbox(&self, turn: &mut Turn<S::Snapshot>, document: DocumentId) {
+    pub(crate) fn put_outbox(&self, turn: &mut Turn<S::Snapshot>, document: DocumentId) {
         let slots: Vec<u64> = self.outbox.slots(document).into_iter().collect();
         if slots.is_empty() {
             turn.draft.delete(Table::Outbox, document.0, 0);

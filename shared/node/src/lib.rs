@@ -18,6 +18,7 @@
 mod admit;
 pub mod backup;
 mod backups;
+mod branch;
 pub mod bundle;
 mod check;
 mod compare;

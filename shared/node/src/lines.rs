@@ -8,7 +8,7 @@ mod mended;
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
-use names::{DeviceId, DocumentId};
+use names::{ChangeHash, DeviceId, DocumentId};
 use protocol::codec;
 use store::{Snapshot, StoreError, Table};
 
@@ -79,6 +79,40 @@ impl<P: Snapshot> Draft<P> {
             if has_changed {
                 self.put(Table::Actor, document.0, position, &row);
             }
+        }
+        Ok(())
+    }
+
+    /// Cuts authors' lines: each goes as far as is said, or is gone. All of them, or none.
+    ///
+    /// # Errors
+    /// When a row that they share with others is damaged, or the store cannot be read.
+    pub(crate) fn cut_lines(
+        &mut self,
+        document: DocumentId,
+        cut: &BTreeMap<u64, Option<(u64, ChangeHash)>>,
+    ) -> Result<(), StoreError> {
+        let mut rows: BTreeMap<u64, LinesRow> = BTreeMap::new();
+        for (slot, last) in cut {
+            let row = match rows.entry(slot / LINES_PER_ROW) {
+                Entry::Occupied(row) => row.into_mut(),
+                Entry::Vacant(vacant) => {
+                    let row = self.lines_row(document, *slot)?;
+                    vacant.insert(row.unwrap_or_default())
+                }
+            };
+            match (row.lines.get_mut(slot), last) {
+                (Some(line), Some((seq, hash))) => {
+                    (line.seq, line.hash) = (*seq, *hash);
+                    line.centre = line.centre.min(*seq);
+                    line.backed = line.backed.min(*seq);
+                }
+                (Some(_), None) => drop(row.lines.remove(slot)),
+                (None, _) => {}
+            }
+        }
+        for (position, row) in rows {
+            self.put(Table::Actor, document.0, position, &row);
         }
         Ok(())
     }

@@ -93,7 +93,7 @@ impl<S: Store> Node<S> {
         if link.scopes.contains_key(scope) {
             self.take_placements(turn, scope, &load.placements, origin, &mut outcome)?;
             for bundle in &load.bundles {
-                self.take_bundle(turn, load.lane, scope, bundle, origin, &mut outcome)?;
+                self.take_bundle(turn, (id, load.lane), scope, bundle, origin, &mut outcome)?;
             }
             self.never_to_come(id, scope, &mut outcome);
             self.came_back(turn, id, &load.bundles)?;
@@ -213,7 +213,7 @@ impl<S: Store> Node<S> {
     fn take_bundle(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
-        lane: Lane,
+        (id, lane): (LinkId, Lane),
         scope: &ScopeId,
         bundle: &VerifiedBundle,
         origin: Option<Incarnation>,
@@ -229,15 +229,22 @@ impl<S: Store> Node<S> {
             Some(Some(row))
                 if row.placed.contains(scope) || self.may_hand_in(&row, scope, bundle) =>
             {
-                let admitted = admit::bundle(&mut turn.draft, bundle, origin);
+                let ruled_out = self.ruled_out(bundle);
+                let admitted = admit::bundle(&mut turn.draft, bundle, origin, &ruled_out);
                 unless_damaged(admitted)?.unwrap_or_else(|| nothing(Reason::CannotOpen))
             }
             Some(Some(row)) if row.has_left(scope) => nothing(Reason::Transferred),
             Some(_) => nothing(Reason::NotPlaced),
             None => nothing(Reason::CannotOpen),
         };
+        for fork in &admission.forks {
+            self.note_fork(turn, Some(id), document, *fork);
+        }
         if admission.admitted {
             outcome.admitted += 1;
+            if self.directory.branches(document).next().is_some() {
+                self.branched.insert(document);
+            }
             // Summaries of what is written now come first; those of what was missed wait until it
             // is all here.
             if lane == Lane::Live {

@@ -8,7 +8,8 @@ use std::{
 
 use domain::SUMMARY_VERSION;
 use names::{
-    DeviceId, DocumentId, Incarnation, Moment, Nonce, Reason, ScopeId, StoreId, TenantId, WriterId,
+    ActorId, DeviceId, DocumentId, Incarnation, Moment, Nonce, Reason, ScopeId, StoreId, TenantId,
+    WriterId,
 };
 use protocol::{
     codec,
@@ -105,6 +106,10 @@ pub struct Node<S> {
     pub(crate) nonces: BTreeMap<DocumentId, Nonce>,
     /// Documents on whose placements this turn has brought a ruling.
     pub(crate) ruled: BTreeSet<DocumentId>,
+    /// Documents in which a branch may not stand, to be looked after.
+    pub(crate) branched: BTreeSet<DocumentId>,
+    /// Branches on which the authority was asked to rule in this opening.
+    pub(crate) asked: BTreeSet<(DocumentId, ActorId, u64)>,
     /// What the centre still has to rule, and whether the authority was asked in this opening.
     pub(crate) owed: BTreeMap<(DocumentId, u64), Owed>,
     pub(crate) counters: BTreeMap<Reason, u64>,
@@ -175,6 +180,7 @@ impl<S: Store> Node<S> {
             backed_changed: false,
             contacts: BTreeMap::new(),
             copies,
+            branched: directory.branched().collect(),
             directory: Arc::new(directory),
             directory_changed: false,
             statements: kept,
@@ -191,6 +197,7 @@ impl<S: Store> Node<S> {
             parted,
             nonces: BTreeMap::new(),
             ruled: BTreeSet::new(),
+            asked: BTreeSet::new(),
             owed,
             counters: BTreeMap::new(),
             commits: 0,

@@ -18,8 +18,9 @@ use names::{ActorId, ChangeHash, DocumentId, EntryId, Kind, Mark, Moment, Reason
 use protocol::directory::Directory;
 use store::{Snapshot, Table};
 
-use self::arrived::Arrived;
+pub(crate) use self::arrived::Arrived;
 use crate::{
+    branch::{Branched, Rewrite},
     draft::read_row,
     input::JobId,
     rows::{CompactedRow, DocumentRow},
@@ -49,6 +50,8 @@ pub(crate) enum Task {
     },
     /// To carry out a person's command.
     Perform(Box<Performance>),
+    /// To write a branch again that cannot stand. The document itself is not opened for that.
+    Rewrite(Box<Rewrite>),
 }
 
 /// What becomes of a compacted form that is due. To make one is to have Automerge do with a peer's
@@ -89,6 +92,8 @@ pub(crate) enum Ending {
     },
     /// The command had been carried out before.
     Recorded,
+    /// A branch was written again, which is not kept yet.
+    Rewritten(Box<Branched>),
     /// The rules of the service do not allow the command.
     Refused(Refusal),
     /// The document could not be opened.
@@ -161,15 +166,18 @@ impl Opener {
 
     /// Does a job on the state in `snapshot`, which must be taken after the turn that asked.
     pub fn run<P: Snapshot>(&mut self, snapshot: &P, job: &Job) -> Opened {
-        let hot = match self.open(snapshot, job.document, job.kind) {
-            Ok(hot) => hot,
-            Err(reason) => return Opened(Ending::Failed(reason)),
-        };
         let ending = match &job.task {
-            Task::Summarise { form, .. } => Ending::Summarised(hot.summarise(*form)),
-            Task::Perform(performance) => hot.perform(performance),
+            Task::Summarise { form, .. } => self
+                .open(snapshot, job.document, job.kind)
+                .map(|hot| Ending::Summarised(hot.summarise(*form))),
+            Task::Perform(performance) => self
+                .open(snapshot, job.document, job.kind)
+                .map(|hot| hot.perform(performance)),
+            Task::Rewrite(rewrite) => rewrite
+                .run(snapshot, job.document)
+                .map(|again| Ending::Rewritten(Box::new(again))),
         };
-        Opened(ending)
+        Opened(ending.unwrap_or_else(Ending::Failed))
     }
 
     /// Opens a document ahead of the command that is on its way to it. What cannot be opened is
@@ -436,6 +444,7 @@ impl fmt::Debug for Job {
         let task = match self.task {
             Task::Summarise { .. } => "summarise",
             Task::Perform(_) => "perform",
+            Task::Rewrite(_) => "rewrite",
         };
         write!(f, "Job({:?}, {task}, {})", self.id, self.document)
     }

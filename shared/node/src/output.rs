@@ -3,7 +3,7 @@
 
 use domain::Refusal;
 use names::{ChangeHash, DeviceId, DocumentId, EntryId, Moment, Reason, ScopeId};
-use protocol::{directory::Ruling, placement::PlacementId};
+use protocol::{directory::Statement, placement::PlacementId};
 
 use crate::{
     errand::Ran,
@@ -163,7 +163,7 @@ pub enum Output {
     },
     /// The authority is to say this; only at the centre. Asked once in an opening, and again in the
     /// next one as long as it was not said.
-    Rule(Ruling),
+    Rule(Box<Statement>),
     /// A statement has been kept, or not.
     Stated {
         /// Whose.

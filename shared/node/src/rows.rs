@@ -34,7 +34,10 @@ mod copied;
 mod left;
 mod line;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use minicbor::{Decode, Encode};
 use names::{
@@ -238,6 +241,18 @@ impl IndexRow {
                 origin: place as u64,
                 ..*change
             });
+        }
+    }
+
+    /// The same but for some changes.
+    pub(crate) fn without(&self, lost: &BTreeSet<ChangeHash>) -> IndexRow {
+        let changes = self.changes.iter();
+        IndexRow {
+            origins: self.origins.clone(),
+            changes: changes
+                .filter(|change| !lost.contains(&change.hash))
+                .copied()
+                .collect(),
         }
     }
 

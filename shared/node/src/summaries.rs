@@ -10,6 +10,7 @@ use names::{DocumentId, Moment, Reason, limits::TURN_BYTES_MAX};
 use store::{Store, StoreError, Table};
 
 use crate::{
+    desk::For,
     draft::unless_damaged,
     link::Link,
     node::Node,
@@ -75,7 +76,7 @@ impl<S: Store> Node<S> {
             // One that came in this very turn, after the last suspect was through, has begun.
             let jobs = self.desk.jobs.values();
             let begun: BTreeSet<DocumentId> = jobs
-                .filter(|(_, summarises)| !summarises)
+                .filter(|(_, what)| *what == For::Command)
                 .map(|(document, _)| *document)
                 .collect();
             let held = self.desk.queues.keys().filter(|id| !begun.contains(id));
@@ -189,7 +190,10 @@ impl<S: Store> Node<S> {
                 self.count(reason);
                 turn.say(Output::Notice(Notice::Unreadable { document, reason }));
             }
-            Ending::Performed { .. } | Ending::Recorded | Ending::Refused(_) => {}
+            Ending::Performed { .. }
+            | Ending::Recorded
+            | Ending::Rewritten(_)
+            | Ending::Refused(_) => {}
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod backups;
 mod bounds;
+mod branch;
 mod compacted;
 mod copies;
 mod except;
@@ -45,6 +46,8 @@ struct Place {
     opener: Opener,
     inbox: VecDeque<Input>,
     key: u8,
+    /// What it was opened with.
+    entropy: [u8; 64],
     notices: Vec<Notice>,
     answers: BTreeMap<Ticket, Result<Saved, NotDone>>,
     transferred: BTreeMap<Ticket, Result<Transferred, NotDone>>,
@@ -67,10 +70,20 @@ struct World {
     fills: usize,
     /// Bytes that went by the live lane.
     live: u64,
+    /// Turns taken: no two are handed the same entropy.
+    turns: u64,
     /// Rulings made.
     ruled: u64,
     /// Whether the authority cannot be asked.
     is_silent: bool,
+}
+
+/// The entropy of the next turn.
+fn entropy(turns: &mut u64) -> [u8; 32] {
+    let mut entropy = [5; 32];
+    *turns += 1;
+    entropy[16..24].copy_from_slice(&turns.to_le_bytes());
+    entropy
 }
 
 fn key(number: u8) -> DeviceKey {
@@ -133,6 +146,7 @@ impl World {
             largest: 0,
             fills: 0,
             live: 0,
+            turns: 0,
             ruled: 0,
             is_silent: false,
         };
@@ -147,6 +161,10 @@ impl World {
         self.next += 1;
         let mut entropy = [number; 64];
         entropy[..8].copy_from_slice(&self.next.to_le_bytes());
+        self.place_drawn(number, store, entropy)
+    }
+
+    fn place_drawn(&mut self, number: u8, store: MemoryStore, entropy: [u8; 64]) -> Place {
         let identity = Identity {
             tenant: TENANT,
             tenant_key: [3; 32],
@@ -158,6 +176,7 @@ impl World {
             opener: Opener::new(16),
             inbox: VecDeque::new(),
             key: number,
+            entropy,
             notices: Vec::new(),
             answers: BTreeMap::new(),
             transferred: BTreeMap::new(),
@@ -221,7 +240,8 @@ impl World {
         if inputs.is_empty() {
             return false;
         }
-        let outputs = place.node.turn(self.now, [5; 32], inputs).unwrap();
+        let entropy = entropy(&mut self.turns);
+        let outputs = place.node.turn(self.now, entropy, inputs).unwrap();
         let fills = outputs.iter().filter(|output| {
             let Output::Send { lane, .. } = output else {
                 return false;
@@ -270,10 +290,9 @@ impl World {
                 Output::Transferred { ticket, result } => {
                     place.transferred.insert(ticket, result);
                 }
-                Output::Rule(_) if self.is_silent => {}
-                Output::Rule(ruling) => {
+                Output::Rule(ruling) if !self.is_silent => {
                     self.ruled += 1;
-                    let said = issue(100 + self.ruled, Statement::Ruling(ruling));
+                    let said = issue(100 + self.ruled, *ruling);
                     let statement = place.node.verifier().statement(said).unwrap();
                     let ticket = Ticket(1_000_000 + self.ruled);
                     place.inbox.push_back(Input::Stated { ticket, statement });
@@ -282,7 +301,7 @@ impl World {
                     place.ran.insert(ticket, result);
                 }
                 Output::WakeAt(at) if at <= self.now => place.inbox.push_back(Input::Wake),
-                Output::Stated { .. } | Output::WakeAt(_) => {}
+                Output::Rule(_) | Output::Stated { .. } | Output::WakeAt(_) => {}
             }
         }
         true

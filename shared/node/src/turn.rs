@@ -113,6 +113,7 @@ impl<S: Store> Node<S> {
         }
         self.follow_directory(&mut turn)?;
         self.follow_rulings(&mut turn)?;
+        self.follow_branches(&mut turn)?;
         self.drop_transferred(&mut turn)?;
         let Settled {
             heads,
@@ -236,8 +237,7 @@ impl<S: Store> Node<S> {
         for link in self.links.values_mut() {
             for talk in link.scopes.values_mut() {
                 if talk.look_again.is_some_and(|at| at <= now) {
-                    // What is no longer known is looked at exactly.
-                    talk.exceptions.clear();
+                    talk.doubt_exceptions(now);
                     talk.begin(talk.round.saturating_add(1));
                 }
                 match talk.due {

@@ -69,8 +69,10 @@ pub struct VerifiedPlacement {
 #[derive(Clone, Debug)]
 pub struct VerifiedStatement {
     signed: SignedStatement,
-    /// The document on whose placements it rules, if it is a ruling.
+    /// The document on whose placements it rules, if it is a ruling on these,
     ruled: Option<DocumentId>,
+    /// or on whose branches.
+    branched: Option<DocumentId>,
 }
 
 /// Something in a frame that was not taken, and why.
@@ -374,12 +376,17 @@ impl Verifier {
     /// The first thing that is wrong with it.
     pub fn statement(&self, signed: SignedStatement) -> Result<VerifiedStatement, Reason> {
         let issue = signed.verify(&self.tenant, &self.authority)?;
-        let ruled = if let Statement::Ruling(ruling) = issue.statement {
-            Some(ruling.document)
-        } else {
-            None
-        };
-        Ok(VerifiedStatement { signed, ruled })
+        let (mut ruled, mut branched) = (None, None);
+        if let Statement::Ruling(ruling) = issue.statement {
+            ruled = Some(ruling.document);
+        } else if let Statement::Branch(ruling) = issue.statement {
+            branched = Some(ruling.document);
+        }
+        Ok(VerifiedStatement {
+            signed,
+            ruled,
+            branched,
+        })
     }
 }
 
@@ -425,6 +432,10 @@ impl VerifiedPlacement {
 impl VerifiedStatement {
     pub(crate) fn ruled(&self) -> Option<DocumentId> {
         self.ruled
+    }
+
+    pub(crate) fn branched(&self) -> Option<DocumentId> {
+        self.branched
     }
 
     pub(crate) fn signed(&self) -> &SignedStatement {

@@ -9,6 +9,7 @@
 //! Whatever the authority has signed is admitted, also what this version cannot read: it is kept
 //! and passed on without effect, so that old and new nodes hold the same set.
 
+mod ruling;
 mod standing;
 mod statement;
 
@@ -27,12 +28,13 @@ use crate::{
     placement::PlacementId,
     signed::{PublicKey, device_id},
 };
+pub use ruling::{BranchName, BranchRuling, Ruling};
 pub use standing::{
     HANDED_IN_LINES_MAX, HandedIn, HandedInLine, Purge, Revocation, Revoked, Written,
 };
 pub use statement::{
-    Device, DeviceKind, Grant, Issue, Rights, Role, Ruling, SignedStatement, Site, Statement,
-    StatementId, Worker,
+    Device, DeviceKind, Grant, Issue, Rights, Role, SignedStatement, Site, Statement, StatementId,
+    Worker,
 };
 
 /// Which of two statements about one thing is the later: by moment, number, id.
@@ -76,6 +78,8 @@ pub struct Directory {
     handed_in: BTreeMap<(DeviceId, DocumentId, ActorId), BTreeSet<(u64, u64)>>,
     /// Which placement stands of those that follow another (none: of the first ones).
     rulings: BTreeMap<(DocumentId, Option<PlacementId>), Ranked<PlacementId>>,
+    /// Which change of a number stands of those of an author in a document.
+    branches: BTreeMap<(DocumentId, ActorId, u64), Ranked<BranchName>>,
 }
 
 impl Directory {
@@ -99,6 +103,7 @@ impl Directory {
             purged: BTreeMap::new(),
             handed_in: BTreeMap::new(),
             rulings: BTreeMap::new(),
+            branches: BTreeMap::new(),
         }
     }
 
@@ -158,16 +163,8 @@ impl Directory {
             }
             Statement::HandedIn(handed_in) => self.hand_in(handed_in),
             Statement::Ruling(ruling) => self.rule(rank, ruling),
+            Statement::Branch(ruling) => self.rule_on_branches(rank, ruling),
             Statement::Unknown => {}
-        }
-    }
-
-    /// What was ruled first stands: a centre that came back without its ruling may make another.
-    fn rule(&mut self, rank: Rank, ruling: Ruling) {
-        let (key, value) = ((ruling.document, ruling.previous), ruling.stands);
-        let standing = self.rulings.get(&key);
-        if standing.is_none_or(|standing| rank < standing.rank) {
-            self.rulings.insert(key, Ranked { rank, value });
         }
     }
 
@@ -332,17 +329,6 @@ impl Directory {
             && scopes
                 .iter()
                 .all(|scope| self.ever(device, scope).contains(Rights::PLACE))
-    }
-
-    /// Which of the placements of a document that follow another (none: of its first ones) stands,
-    /// if the authority has ruled on them.
-    pub fn ruling(
-        &self,
-        document: DocumentId,
-        previous: Option<PlacementId>,
-    ) -> Option<PlacementId> {
-        let ruling = self.rulings.get(&(document, previous));
-        ruling.map(|ranked| ranked.value)
     }
 
     /// The scopes whose documents a device may read, without the directory itself. For the centre

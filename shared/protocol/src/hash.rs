@@ -25,6 +25,8 @@ pub(crate) mod label {
     pub(crate) const PURGED: &str = "ridgeway purged v1";
     pub(crate) const SIGNED: &str = "ridgeway signed v1";
     pub(crate) const WEIGHTS: &str = "ridgeway weights v1";
+    pub(crate) const BRANCH: &str = "ridgeway branch v1";
+    pub(crate) const BRANCH_NONCE: &str = "ridgeway again v1";
     pub(crate) const ENROL: &str = "ridgeway enrolment request v1";
 }
 

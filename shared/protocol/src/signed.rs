@@ -77,6 +77,14 @@ pub fn derive_actor(
     ActorId(hash::hash16(label::ACTOR, &parts))
 }
 
+/// The nonce of the author under which a branch of another's line is written again, from the first of its
+/// changes on. It follows from these, so that whoever writes it again does so under the same name, and
+/// whoever holds the branch knows what is to come in its place.
+pub fn branch_nonce(actor: &ActorId, first: &ChangeHash) -> Nonce {
+    let parts = [actor.as_ref(), first.as_ref()];
+    Nonce(hash::hash16(label::BRANCH_NONCE, &parts))
+}
+
 /// A private Ed25519 key: a device's, or the authority's. Wiped from memory when dropped.
 pub struct DeviceKey(SigningKey);
 
@@ -258,12 +266,14 @@ mod tests {
         let names = [
             key.device_id().to_string(),
             actor(&key, &head(&key)).to_string(),
+            branch_nonce(&ActorId([1; 16]), &ChangeHash([2; 32])).to_string(),
         ];
         assert_eq!(
             names,
             [
                 "45e5471240426434997fd9a25e4a2516",
-                "5f8920988242923c931603e70e6b2d6d"
+                "5f8920988242923c931603e70e6b2d6d",
+                "f3d975354405707a74bc2b45ff2398e6",
             ]
         );
     }

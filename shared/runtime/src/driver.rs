@@ -330,7 +330,7 @@ impl<S: Store> Driver<S> {
                     let _ = asker.send(result);
                 }
             }
-            Output::Rule(ruling) => self.hub.owe(ruling),
+            Output::Rule(ruling) => self.hub.owe(*ruling),
             Output::Stated { ticket, result } => {
                 if let Some(asker) = self.statements.remove(&ticket) {
                     let _ = asker.send(result);

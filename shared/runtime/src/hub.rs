@@ -14,7 +14,7 @@ use std::{
 use node::{
     Lane, LinkId, Notice, Side, VerifiedFrame, Verifier,
     names::{DeviceId, Incarnation, Moment, Reason, StoreId, limits::FRAME_BYTES_MAX},
-    protocol::{Directory, PublicKey, directory::Ruling, signed::device_id},
+    protocol::{Directory, PublicKey, directory::Statement, signed::device_id},
     store::StoreError,
     views::ScopeSync,
 };
@@ -130,7 +130,7 @@ pub(crate) struct Hub {
     synced: Mutex<Option<Synced>>,
     unreached: Mutex<Option<Unreached>>,
     /// What the authority is to rule, and whoever waits for that.
-    owed: Mutex<VecDeque<Ruling>>,
+    owed: Mutex<VecDeque<Statement>>,
     pub(crate) is_owed: Notify,
     links: Mutex<Links>,
     next_link: AtomicU64,
@@ -250,13 +250,13 @@ impl Hub {
     }
 
     /// Asks the authority for a ruling.
-    pub(crate) fn owe(&self, ruling: Ruling) {
+    pub(crate) fn owe(&self, ruling: Statement) {
         lock(&self.owed).push_back(ruling);
         self.is_owed.notify_one();
     }
 
     /// A ruling that the authority was asked for.
-    pub(crate) fn next_owed(&self) -> Option<Ruling> {
+    pub(crate) fn next_owed(&self) -> Option<Statement> {
         lock(&self.owed).pop_front()
     }
 

@@ -18,19 +18,19 @@ const BYTES_MERGED: usize = 8 << 20;
 
 /// Bundles that have come, with the places of their changes among all of these.
 #[derive(Default)]
-pub(super) struct Arrived {
-    pub(super) bundles: Vec<(Bundle, Range<usize>)>,
-    pub(super) changes: Chunks,
+pub(crate) struct Arrived {
+    pub(crate) bundles: Vec<(Bundle, Range<usize>)>,
+    pub(crate) changes: Chunks,
     /// Bundles that could not be read.
-    pub(super) unread: usize,
+    pub(crate) unread: usize,
     /// Where to read on.
-    pub(super) next: u64,
+    pub(crate) next: u64,
 }
 
 impl Arrived {
     /// Reads those from a place on, as many as are merged at once: all of them, but of the largest
     /// documents. A compacted form fits only what comes together.
-    pub(super) fn read<P: Snapshot>(
+    pub(crate) fn read<P: Snapshot>(
         snapshot: &P,
         document: DocumentId,
         from: u64,

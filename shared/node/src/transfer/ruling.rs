@@ -2,7 +2,7 @@
 //! first, the authority signs that, and every node follows.
 
 use names::DocumentId;
-use protocol::directory::Ruling;
+use protocol::directory::{Ruling, Statement};
 use store::{Store, StoreError, Table};
 
 use crate::{admit, draft::unless_damaged, node::Node, output::Output, turn::Turn};
@@ -74,7 +74,8 @@ impl<S: Store> Node<S> {
         });
         for owed in self.owed.values_mut() {
             if !std::mem::replace(&mut owed.is_asked, true) {
-                turn.outputs.push(Output::Rule(owed.ruling));
+                turn.outputs
+                    .push(Output::Rule(Box::new(Statement::Ruling(owed.ruling))));
             }
         }
         Ok(())

@@ -8,16 +8,18 @@ use minicbor::{
     encode::{Error as WriteError, Write},
 };
 use names::{
-    DocumentId, Incarnation, InvalidName, Moment, Reason, ScopeId, SiteId, TenantId, WorkerId,
+    Incarnation, InvalidName, Moment, Reason, ScopeId, SiteId, TenantId, WorkerId,
     limits::{SCOPES_MAX, SIGNED_BYTES_MAX},
 };
 
-use super::standing::{HandedIn, Purge, Revocation};
+use super::{
+    ruling::{BranchRuling, Ruling},
+    standing::{HandedIn, Purge, Revocation},
+};
 use crate::{
     bytes::byte_value,
     codec::{self, Wire},
     hash::{self, label},
-    placement::PlacementId,
     signed::{DeviceKey, PublicKey, Signature},
 };
 
@@ -250,7 +252,7 @@ impl fmt::Debug for Device {
     }
 }
 
-codec::wire_struct!(Grant, Site, Worker, Device, Ruling, SignedStatement);
+codec::wire_struct!(Grant, Site, Worker, Device, SignedStatement);
 
 /// What the authority says.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -279,23 +281,10 @@ pub enum Statement {
     HandedIn(HandedIn),
     /// Of placements made at the same time this one stands.
     Ruling(Ruling),
+    /// Of changes that two copies made as one author this one stands.
+    Branch(BranchRuling),
     /// Something that this version cannot read; kept and passed on, without effect.
     Unknown,
-}
-
-/// Which of a document's placements stands, of those that follow one and the same: the first that
-/// the centre witnessed. The others wait for a person. What was ruled first stands for ever.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct Ruling {
-    /// The document.
-    #[cbor(n(0), with = "codec::wire")]
-    pub document: DocumentId,
-    /// What they follow; none when they are first ones.
-    #[cbor(n(1), with = "codec::wire", has_nil)]
-    pub previous: Option<PlacementId>,
-    /// The one that stands.
-    #[cbor(n(2), with = "codec::wire")]
-    pub stands: PlacementId,
 }
 
 #[derive(Encode, Decode)]
@@ -329,6 +318,7 @@ impl Statement {
             Statement::DevicePurged(purge) => (11, codec::encode(purge)),
             Statement::HandedIn(handed_in) => (12, codec::encode(handed_in)),
             Statement::Ruling(ruling) => (16, codec::encode(ruling)),
+            Statement::Branch(ruling) => (17, codec::encode(ruling)),
         }
     }
 
@@ -345,6 +335,7 @@ impl Statement {
             11 => codec::decode(body).map(Statement::DevicePurged),
             12 => codec::decode(body).map(Statement::HandedIn),
             16 => codec::decode(body).map(Statement::Ruling),
+            17 => codec::decode(body).map(Statement::Branch),
             _ => Ok(Statement::Unknown),
         };
         read.unwrap_or(Statement::Unknown)

@@ -1,5 +1,5 @@
 use names::{
-    Mark,
+    ChangeHash, Mark,
     limits::{LINE_BYTES_MAX, SIGNED_BYTES_MAX},
 };
 use proptest::prelude::*;
@@ -538,4 +538,54 @@ fn the_first_ruling_on_concurrent_placements_stands() {
         assert_eq!(stands(Some(PlacementId([9; 16]))), None);
         assert_eq!(known.ruling(DocumentId([2; 16]), previous), None);
     }
+}
+
+#[test]
+fn the_first_ruling_on_a_branch_stands() {
+    let (document, other) = (DocumentId([1; 16]), DocumentId([2; 16]));
+    let ruling = |document, seq, stands: u8| BranchRuling {
+        document,
+        actor: ActorId([7; 16]),
+        seq,
+        stands: BranchName([stands; 16]),
+    };
+    let said = [
+        statement(4, 50, Statement::Branch(ruling(document, 3, 3))),
+        // A centre that came back from before that ruled again.
+        statement(1, 60, Statement::Branch(ruling(document, 3, 4))),
+        statement(2, 60, Statement::Branch(ruling(document, 9, 5))),
+        statement(3, 60, Statement::Branch(ruling(other, 1, 6))),
+    ];
+    let mut reversed = said.clone();
+    reversed.reverse();
+    for said in [said, reversed] {
+        let known = directory(&said);
+        let of: Vec<_> = known.branches(document).collect();
+        assert_eq!(of, [ruling(document, 3, 3), ruling(document, 9, 5)]);
+        let branched: Vec<_> = known.branched().collect();
+        assert_eq!(branched, [document, other]);
+        assert_eq!(known.branches(DocumentId([3; 16])).count(), 0);
+    }
+}
+
+#[test]
+fn a_branch_is_named_for_members_alone() {
+    let name = |key: u8, document: u8, actor: u8, change: u8| {
+        BranchName::of(
+            &[key; 32],
+            &DocumentId([document; 16]),
+            &ActorId([actor; 16]),
+            &ChangeHash([change; 32]),
+        )
+    };
+    let names = [
+        name(1, 1, 1, 1),
+        name(2, 1, 1, 1),
+        name(1, 2, 1, 1),
+        name(1, 1, 2, 1),
+        name(1, 1, 1, 2),
+    ];
+    let distinct: BTreeSet<_> = names.iter().collect();
+    assert_eq!(distinct.len(), names.len());
+    assert_eq!(names[0].to_string(), "01644de0a3aa7a4c5dde830f0b25c6e6");
 }

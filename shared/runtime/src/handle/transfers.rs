@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use node::{
-    NotDone, Transfer, Transferred, names::Reason, protocol::directory::Ruling, views::HandedOver,
+    NotDone, Transfer, Transferred, names::Reason, protocol::directory::Statement,
+    views::HandedOver,
 };
 use tokio::sync::oneshot;
 
@@ -33,9 +34,9 @@ impl Handle {
             .unwrap_or(Err(NotDone::Reason(Reason::NotSaved)))
     }
 
-    /// The next ruling that the authority owes on placements made at the same time; only at the
+    /// The next ruling that the authority owes on what was done at the same time; only at the
     /// centre, and for one listener. Waits until there is one.
-    pub async fn next_ruling(&self) -> Ruling {
+    pub async fn next_ruling(&self) -> Statement {
         loop {
             if let Some(ruling) = self.hub.next_owed() {
                 return ruling;
