@@ -318,8 +318,16 @@ impl World {
         self.plan.revocation.let_in_after_ms.is_none()
             && match line.change {
                 Some(change) => centre.handed_in.contains(&(line.document, change)),
-                // It was recorded before, by a change of which nobody was told.
-                None => self.is_revoked(line.station),
+                // It was recorded before, by a change that is kept so, or of which nobody was told.
+                None => {
+                    let mut others = self.population.kept().iter();
+                    let is_handed_in = others.any(|other| {
+                        let change = other.change.filter(|_| other.entry == line.entry);
+                        let change = change.map(|change| (other.document, change));
+                        change.is_some_and(|change| centre.handed_in.contains(&change))
+                    });
+                    is_handed_in || self.is_revoked(line.station)
+                }
             }
     }
 

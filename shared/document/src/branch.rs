@@ -91,7 +91,9 @@ impl Rewriting {
                 dep.0 = hash.0;
             }
         }
+        // Whoever saw both the branch and what stands for it now may have named both.
         change.deps.sort_unstable();
+        change.deps.dedup();
         for operation in &mut change.operations {
             self.rename_in(operation);
         }
@@ -104,11 +106,14 @@ impl Rewriting {
         if let Key::Seq(ElementId::Id(id)) = &mut operation.key {
             self.rename_id(id);
         }
-        let replaced = operation.pred.iter().cloned().map(|mut id| {
+        let mut replaced: Vec<OpId> = Vec::with_capacity(operation.pred.len());
+        for mut id in operation.pred.iter().cloned() {
             self.rename_id(&mut id);
-            id
-        });
-        operation.pred = replaced.collect();
+            if !replaced.contains(&id) {
+                replaced.push(id);
+            }
+        }
+        operation.pred = replaced.into();
     }
 
     /// What an author had made before the branch began stays that author's.

@@ -115,9 +115,9 @@ pub(crate) fn bundle<P: Snapshot>(
         admission.nothing = Some(Reason::NotPlaced);
         return Ok(admission);
     };
-    let mut candidates = Vec::with_capacity(bundle.lines().len());
+    let (mut candidates, mut lines) = (Vec::with_capacity(bundle.lines().len()), None);
     for line in bundle.lines() {
-        let mut new = candidate(draft, &row, bundle, line)?;
+        let mut new = candidate(draft, &row, bundle, line, &mut lines)?;
         if ruled_out.contains(&line.actor) && new.fork.is_none() {
             new.from = 0;
             new.cut(0, Reason::Equivocation);
@@ -156,6 +156,7 @@ fn candidate<'b, P: Snapshot>(
     row: &DocumentRow,
     bundle: &'b VerifiedBundle,
     line: &'b VerifiedLine,
+    lines: &mut Option<branch::Lines>,
 ) -> Result<Candidate<'b>, StoreError> {
     let document = bundle.document();
     let header = |at: usize| {
@@ -196,7 +197,7 @@ fn candidate<'b, P: Snapshot>(
         && Some(last.hash) != newest
         && draft.change(document, row, &last.hash)?.is_none()
     {
-        candidate.fork = fork(draft, document, row, &candidate, header)?;
+        candidate.fork = fork(draft, (document, row), &candidate, header, lines)?;
         // What does not reach back to where it parts says nothing of it: more has to come.
         let reason = match candidate.fork {
             Some(_) => Reason::Equivocation,
@@ -214,20 +215,23 @@ fn candidate<'b, P: Snapshot>(
     Ok(candidate)
 }
 
-/// Where a line parts from the one that is held; none if that was before what has come of it.
+/// Where a line parts from the one that is held; none if that was before what has come of it. `lines` are
+/// those held in the document, read once for a bundle.
 fn fork<'h, P: Snapshot>(
     draft: &Draft<P>,
-    document: DocumentId,
-    row: &DocumentRow,
+    (document, row): (DocumentId, &DocumentRow),
     candidate: &Candidate<'_>,
     header: impl Fn(usize) -> Option<&'h Header>,
+    lines: &mut Option<branch::Lines>,
 ) -> Result<Option<Fork>, StoreError> {
-    let Some(slot) = candidate.slot else {
+    let lines = match lines {
+        Some(lines) => lines,
+        None => lines.insert(branch::lines_of(draft, document, row)?),
+    };
+    let held = candidate.slot.and_then(|slot| lines.get(&slot));
+    let Some(held) = held else {
         return Ok(None);
     };
-    let held: BTreeMap<u64, ChangeHash> = branch::line_of(draft, document, row, slot)?
-        .into_iter()
-        .collect();
     let mut come = (0..candidate.from).filter_map(header);
     let first = come.find(|header| held.get(&header.seq) != Some(&header.hash));
     let Some((first, stands)) = first.and_then(|first| Some((first, held.get(&first.seq)?))) else {

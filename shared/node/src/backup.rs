@@ -11,9 +11,9 @@
 //! old one, which its peers know, and is a new *incarnation* with a log of its own, so that nobody
 //! takes what it says now for what the old one said.
 
-use minicbor::{Decode, Encode};
 use std::collections::BTreeSet;
 
+use minicbor::{Decode, Encode};
 use names::{
     DeviceId, DocumentId, Incarnation, Moment, Reason, ScopeId, StoreId, TenantId, WriterId,
 };

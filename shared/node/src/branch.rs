@@ -12,15 +12,18 @@
 //! Nothing is taken out before what stands in its place is in the same commit or before it; and so a
 //! node that holds a branch of another's device keeps it until that device has written it again.
 
-mod removal;
+pub(crate) mod removal;
 mod rewrite;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use names::{ActorId, ChangeHash, DeviceId, DocumentId, Reason};
 use protocol::{
     bundle::{Bundle, Closing, Dep, PackedChange},
-    directory::{BranchName, BranchRuling, Statement},
+    directory::{BranchName, BranchRuling, Directory, Statement},
     signed::{SignedHead, derive_actor},
 };
 use store::{Snapshot, Store, StoreError, Table};
@@ -38,6 +41,33 @@ use crate::{
     verify::VerifiedBundle,
 };
 pub(crate) use rewrite::{Branched, Rewrite, Run};
+
+/// Rulings on one device's branches in an opening of the centre: its whole caseload, each case with two of
+/// its workers. A device that makes more of them is no copy, and everybody keeps every ruling for ever.
+const RULINGS_PER_DEVICE_MAX: usize = 4_096;
+/// Branches that are written again at once: people's commands wait for the same openers.
+const REWRITING_AT_ONCE: usize = 4;
+
+/// What is known of branches that may not stand.
+#[derive(Debug, Default)]
+pub(crate) struct Branches {
+    /// Documents in which one may be, to be looked after.
+    pub(crate) due: BTreeSet<DocumentId>,
+    /// Those in which one was found.
+    pub(crate) losing: BTreeSet<DocumentId>,
+    /// Those on which the authority was asked to rule in this opening, by their device.
+    asked: BTreeMap<DeviceId, BTreeSet<(DocumentId, ActorId, u64)>>,
+}
+
+impl Branches {
+    /// All on which there are rulings, at an opening.
+    pub(crate) fn of(directory: &Directory) -> Branches {
+        Branches {
+            due: directory.branched().collect(),
+            ..Branches::default()
+        }
+    }
+}
 
 /// Where a line that has come parts from the one that is held.
 #[derive(Clone, Copy, Debug)]
@@ -77,15 +107,14 @@ impl<S: Store> Node<S> {
     pub(crate) fn note_fork(
         &mut self,
         turn: &mut Turn<S::Snapshot>,
-        from: Option<LinkId>,
+        from: LinkId,
         document: DocumentId,
         fork: Fork,
     ) {
         if !self.is_centre() {
             return;
         }
-        let link = from.and_then(|id| self.links.get(&id));
-        if let Some(link) = link
+        if let Some(link) = self.links.get(&from)
             && let Some(them) = link.them
             && link.device == fork.device
         {
@@ -100,7 +129,10 @@ impl<S: Store> Node<S> {
         let mut known = self.directory.branches(document);
         let is_ruled = known.any(|known| (known.actor, known.seq) == (ruling.actor, ruling.seq));
         drop(known);
-        if !is_ruled && self.asked.insert((document, fork.actor, fork.seq)) {
+        let asked = self.branches.asked.entry(fork.device).or_default();
+        let is_asked = asked.contains(&(document, fork.actor, fork.seq));
+        if !is_ruled && !is_asked && asked.len() < RULINGS_PER_DEVICE_MAX {
+            asked.insert((document, fork.actor, fork.seq));
             turn.outputs
                 .push(Output::Rule(Box::new(Statement::Branch(ruling))));
         }
@@ -111,12 +143,14 @@ impl<S: Store> Node<S> {
         &mut self,
         turn: &mut Turn<S::Snapshot>,
     ) -> Result<(), StoreError> {
-        let waiting: Vec<DocumentId> = self.branched.iter().copied().collect();
+        let waiting: Vec<DocumentId> = self.branches.due.iter().copied().collect();
         for document in waiting {
+            let has_room = self.desk.rewriting.len() < REWRITING_AT_ONCE;
+            let may_open = self.trying.suspect().is_none() && !self.trying.is_aside(&document);
             // What is being written there now would build on what is to be taken out.
-            let is_idle = !self.is_at_work_on(document) && self.trying.suspect().is_none();
-            if is_idle && !self.is_being_dropped(document) {
-                self.branched.remove(&document);
+            let is_idle = !self.is_at_work_on(document) && !self.is_being_dropped(document);
+            if has_room && may_open && is_idle {
+                self.branches.due.remove(&document);
                 unless_damaged(self.look_at_branches(turn, document))?;
             }
         }
@@ -133,6 +167,7 @@ impl<S: Store> Node<S> {
         };
         let directory = self.directory();
         let rulings: Vec<BranchRuling> = directory.branches(document).collect();
+        let lines = lines_of(&turn.draft, document, &row)?;
         let mut losing = Vec::new();
         for ruling in rulings {
             let slot = row.actors.iter().position(|actor| *actor == ruling.actor);
@@ -140,16 +175,19 @@ impl<S: Store> Node<S> {
                 continue;
             };
             self.draw_anew(turn, document, slot)?;
-            let held = line_of(&turn.draft, document, &row, slot)?;
-            let held = held.iter().find(|(seq, _)| *seq == ruling.seq);
+            let held = lines.get(&slot).and_then(|line| line.get(&ruling.seq));
             let stands =
                 |hash: &ChangeHash| self.branch_name(document, ruling.actor, hash) == ruling.stands;
-            if held.is_some_and(|(_, hash)| !stands(hash)) {
+            if held.is_some_and(|hash| !stands(hash)) {
                 losing.push((ruling.actor, ruling.seq));
             }
         }
-        let is_aside = self.trying.is_aside(&document);
-        if losing.is_empty() || is_aside || directory.is_revoked(&self.device) {
+        if losing.is_empty() {
+            self.branches.losing.remove(&document);
+            return Ok(());
+        }
+        self.branches.losing.insert(document);
+        if directory.is_revoked(&self.device) {
             return Ok(());
         }
         self.desk.rewriting.insert(document);
@@ -181,7 +219,8 @@ impl<S: Store> Node<S> {
         );
         if line.device == self.device && line.actor == now {
             self.nonce = turn.nonce();
-            self.nonces.remove(&document);
+            // Those of documents that were dropped and came back are the other's too.
+            self.nonces.clear();
         }
         Ok(())
     }
@@ -220,8 +259,14 @@ impl<S: Store> Node<S> {
         let row = turn.draft.document(document)?;
         let is_as_it_was = row.is_some_and(|row| row.arrivals == branched.arrivals);
         if !is_as_it_was || self.is_at_work_on(document) || self.is_being_dropped(document) {
-            self.branched.insert(document);
+            self.branches.due.insert(document);
             return Ok(());
+        }
+        if !branched.runs.is_empty() {
+            turn.draft
+                .put_bytes(Table::Stale, document.0, 0, Vec::new());
+            self.stale.insert(document);
+            self.hand_in_again(document);
         }
         for run in &branched.runs {
             if let Err(reason) = self.keep_run(turn, document, run)? {
@@ -231,13 +276,7 @@ impl<S: Store> Node<S> {
             }
         }
         if branched.is_partly {
-            self.branched.insert(document);
-        }
-        if !branched.runs.is_empty() {
-            turn.draft
-                .put_bytes(Table::Stale, document.0, 0, Vec::new());
-            self.stale.insert(document);
-            self.hand_in_again(document);
+            self.branches.due.insert(document);
         }
         if !branched.is_whole {
             return Ok(());
@@ -322,7 +361,10 @@ impl<S: Store> Node<S> {
         document: DocumentId,
         lost: &BTreeSet<ChangeHash>,
     ) -> Result<(), StoreError> {
-        let cut = removal::take_out(&mut turn.draft, document, lost)?;
+        let Some(cut) = removal::take_out(&mut turn.draft, document, lost)? else {
+            return Ok(());
+        };
+        self.branches.losing.remove(&document);
         for (slot, last) in cut {
             let line = (document, slot);
             match self.outbox.get(&line) {
@@ -365,19 +407,22 @@ impl<S: Store> Node<S> {
     }
 }
 
-/// The changes that are here of an author's line in a document, by number.
-pub(crate) fn line_of<P: Snapshot>(
+/// The changes of a document's authors, by slot and number.
+pub(crate) type Lines = BTreeMap<u64, BTreeMap<u64, ChangeHash>>;
+
+/// The changes that are here of every author's line in a document. Reads the whole index.
+pub(crate) fn lines_of<P: Snapshot>(
     draft: &Draft<P>,
     document: DocumentId,
     row: &DocumentRow,
-    slot: u64,
-) -> Result<Vec<(u64, ChangeHash)>, StoreError> {
-    let mut line = Vec::new();
+) -> Result<Lines, StoreError> {
+    let mut lines = Lines::new();
     for position in 0..row.arrivals {
-        if let Some(index) = draft.index(document, position)? {
-            let of = index.changes.iter().filter(|change| change.slot == slot);
-            line.extend(of.map(|change| (change.seq, change.hash)));
+        let index = draft.index(document, position)?;
+        for change in index.into_iter().flat_map(|index| index.changes) {
+            let line = lines.entry(change.slot).or_default();
+            line.insert(change.seq, change.hash);
         }
     }
-    Ok(line)
+    Ok(lines)
 }

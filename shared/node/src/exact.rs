@@ -25,7 +25,7 @@ use crate::{
     link::{Link, Talk},
     node::Node,
     output::{Lane, Notice, Output},
-    rows::DocumentRow,
+    rows::{DocumentRow, ExceptionRow},
     turn::Turn,
     views::members_from,
 };
@@ -129,10 +129,18 @@ impl<S: Store> Node<S> {
             // Where an exchange of what lies beyond the other's lines was not enough, one of these may
             // part from ours before that: the centre can tell where, once it has all of ours.
             let has_failed = talk.failures > 0;
+            let parts = |row: &ExceptionRow| {
+                let reasons = [
+                    Reason::Equivocation,
+                    Reason::WrongSequence,
+                    Reason::NotEqual,
+                ];
+                reasons.contains(&row.reason)
+            };
             let exceptions = &talk.exceptions;
             let repairs = differ.documents.into_iter().map(|differs| {
-                let is_whole = has_failed || exceptions.contains_key(&differs.document);
-                match is_centre && is_whole {
+                let may_part = exceptions.get(&differs.document).is_some_and(parts);
+                match is_centre && (has_failed || may_part) {
                     true => Repair::whole(differs.document),
                     false => differs.into(),
                 }

@@ -200,13 +200,9 @@ impl<S: Store> Node<S> {
             return Ok(());
         };
         talk.equal_except(exceptions.clone(), turn.now);
-        let directory = &self.directory;
-        let mut is_open = exceptions
-            .values()
-            .filter(|row| row.reason == Reason::Equivocation);
-        let is_open = is_open.any(|row| directory.branches(row.document).next().is_none());
         // The side that leads looks; if the other began a round before, it would only put that off.
-        if leads && (is_open || exceptions.values().any(|row| may_come(row.reason))) {
+        let may_end = |reason: Reason| may_come(reason) || reason == Reason::Equivocation;
+        if leads && exceptions.values().any(|row| may_end(row.reason)) {
             // What it builds on may be here by then, or which of two branches stands.
             talk.look_again = Some(turn.soon(COMES_MS));
         }

@@ -287,7 +287,7 @@ impl<S: Store> Node<S> {
                 .put(Table::Statement, Vec::new(), place, statement.signed());
             self.statements += 1;
             self.ruled.extend(statement.ruled());
-            self.branched.extend(statement.branched());
+            self.branches.due.extend(statement.branched());
             self.directory_changed = true;
         }
         Ok(new)

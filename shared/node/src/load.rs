@@ -238,12 +238,12 @@ impl<S: Store> Node<S> {
             None => nothing(Reason::CannotOpen),
         };
         for fork in &admission.forks {
-            self.note_fork(turn, Some(id), document, *fork);
+            self.note_fork(turn, id, document, *fork);
         }
         if admission.admitted {
             outcome.admitted += 1;
-            if self.directory.branches(document).next().is_some() {
-                self.branched.insert(document);
+            if self.branches.losing.contains(&document) {
+                self.branches.due.insert(document);
             }
             // Summaries of what is written now come first; those of what was missed wait until it
             // is all here.

@@ -8,8 +8,7 @@ use std::{
 
 use domain::SUMMARY_VERSION;
 use names::{
-    ActorId, DeviceId, DocumentId, Incarnation, Moment, Nonce, Reason, ScopeId, StoreId, TenantId,
-    WriterId,
+    DeviceId, DocumentId, Incarnation, Moment, Nonce, Reason, ScopeId, StoreId, TenantId, WriterId,
 };
 use protocol::{
     codec,
@@ -23,6 +22,7 @@ use store::{Batch, Snapshot, Store, StoreError, Table};
 
 use crate::{
     backups,
+    branch::Branches,
     copies::{self, Contact},
     desk::Desk,
     draft::{damaged, decode_row, read_range, read_row},
@@ -106,10 +106,8 @@ pub struct Node<S> {
     pub(crate) nonces: BTreeMap<DocumentId, Nonce>,
     /// Documents on whose placements this turn has brought a ruling.
     pub(crate) ruled: BTreeSet<DocumentId>,
-    /// Documents in which a branch may not stand, to be looked after.
-    pub(crate) branched: BTreeSet<DocumentId>,
-    /// Branches on which the authority was asked to rule in this opening.
-    pub(crate) asked: BTreeSet<(DocumentId, ActorId, u64)>,
+    /// Branches that may not stand.
+    pub(crate) branches: Branches,
     /// What the centre still has to rule, and whether the authority was asked in this opening.
     pub(crate) owed: BTreeMap<(DocumentId, u64), Owed>,
     pub(crate) counters: BTreeMap<Reason, u64>,
@@ -180,7 +178,7 @@ impl<S: Store> Node<S> {
             backed_changed: false,
             contacts: BTreeMap::new(),
             copies,
-            branched: directory.branched().collect(),
+            branches: Branches::of(&directory),
             directory: Arc::new(directory),
             directory_changed: false,
             statements: kept,
@@ -197,7 +195,6 @@ impl<S: Store> Node<S> {
             parted,
             nonces: BTreeMap::new(),
             ruled: BTreeSet::new(),
-            asked: BTreeSet::new(),
             owed,
             counters: BTreeMap::new(),
             commits: 0,

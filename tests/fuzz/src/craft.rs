@@ -14,7 +14,7 @@ use names::{
 use node::{Identity, Verifier};
 use protocol::{
     DeviceKey, Directory, Rights, SignedPlacement, SignedStatement, Statement,
-    directory::{Device, DeviceKind, Grant, Issue, Ruling, Site, Worker},
+    directory::{BranchName, BranchRuling, Device, DeviceKind, Grant, Issue, Ruling, Site, Worker},
     signed::{Head, Signature, SignedHead},
 };
 use sha2::{Digest as _, Sha256};
@@ -84,6 +84,12 @@ fn state() -> Vec<SignedStatement> {
             document: DocumentId([4; 16]),
             previous: None,
             stands: protocol::PlacementId([5; 16]),
+        }),
+        Statement::Branch(BranchRuling {
+            document: DocumentId([4; 16]),
+            actor: ActorId([6; 16]),
+            seq: 7,
+            stands: BranchName([8; 16]),
         }),
     ];
     said.extend((1..=EDGES).map(|number| device(number, DeviceKind::Edge)));

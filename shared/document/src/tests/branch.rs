@@ -4,7 +4,10 @@ use crate::testing::{Branches, branches};
 /// Writes a branch again, its authors renamed as `Branches` says. What Automerge offers is more than
 /// pre-flight lets into our documents, which is left out here.
 fn rewritten(branches: &Branches) -> Vec<Vec<u8>> {
-    let mut rewriting = Rewriting::default();
+    rewritten_by(&mut Rewriting::default(), branches)
+}
+
+fn rewritten_by(rewriting: &mut Rewriting, branches: &Branches) -> Vec<Vec<u8>> {
     let chunks = branches.branch.iter().map(|chunk| {
         let change = Change::try_from(&chunk[..]).unwrap();
         let actor = ActorId(change.actor_id().to_bytes().try_into().unwrap());
@@ -65,6 +68,37 @@ fn both_branches_stand_beside_each_other_afterwards() {
         document.apply_changes(changes).unwrap();
         assert_eq!(document.get_changes(&[]).len(), chunks.len(), "seed {seed}");
         automerge::Automerge::load(&document.save()).unwrap();
+    }
+}
+
+/// While a branch and what stands for it are both there, somebody may write who has seen both.
+#[test]
+fn what_builds_on_both_builds_on_one_afterwards() {
+    use automerge::{ROOT, transaction::Transactable};
+    for seed in 0..20 {
+        let branches = branches(seed);
+        let mut rewriting = Rewriting::default();
+        let again = rewritten_by(&mut rewriting, &branches);
+        let chunks = branches.before.iter().chain(&branches.branch).chain(&again);
+        let changes = chunks.map(|chunk| Change::try_from(&chunk[..]).unwrap());
+        let mut document = automerge::AutoCommit::new();
+        document.apply_changes(changes).unwrap();
+        document.set_actor(automerge_actor(ActorId([50; 16])));
+        document.put(ROOT, "k0", "of both").unwrap();
+        document.commit();
+        let change = document.get_last_local_change().unwrap();
+        let line = Line {
+            actor: ActorId([60; 16]),
+            first_op: change.start_op().get(),
+            seq: 1,
+        };
+        let deps = change.deps().len();
+        let once = expanded(&rewriting.write(change.raw_bytes(), line).unwrap());
+        assert_eq!(once.deps.len() * 2, deps, "seed {seed}: {:?}", once.deps);
+        let mut replaced: Vec<_> = once.operations[0].pred.iter().collect();
+        let all = replaced.len();
+        replaced.dedup();
+        assert_eq!(replaced.len(), all, "seed {seed}");
     }
 }
 

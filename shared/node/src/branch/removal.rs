@@ -24,18 +24,21 @@ struct Left {
     named: BTreeSet<ChangeHash>,
     /// The slots of authors of whom something is taken out.
     cut: BTreeSet<u64>,
+    /// Changes that a signed head closes.
+    closed: BTreeSet<ChangeHash>,
 }
 
 /// Takes changes out of a document, with which goes all that builds on them. Answers how far each
-/// author's line goes now that was cut. Nothing is written unless everything could be read.
+/// author's line goes now that was cut; none, and writes nothing, where the last that would be left of
+/// a line is closed by no head that is here: nobody could take it from here any more.
 ///
 /// # Errors
 /// When a row of the document is damaged, or the store cannot be read.
-pub(super) fn take_out<P: Snapshot>(
+pub(crate) fn take_out<P: Snapshot>(
     draft: &mut Draft<P>,
     document: DocumentId,
     lost: &BTreeSet<ChangeHash>,
-) -> Result<BTreeMap<u64, u64>, StoreError> {
+) -> Result<Option<BTreeMap<u64, u64>>, StoreError> {
     let row = draft.document(document)?;
     let mut row = row.ok_or_else(|| damaged(Table::Document))?;
     let mut left = Left::read(draft, document, &row, lost)?;
@@ -49,6 +52,10 @@ pub(super) fn take_out<P: Snapshot>(
         .iter()
         .map(|slot| (*slot, last.get(slot).copied()))
         .collect();
+    let mut ends = cut.values().flatten();
+    if !ends.all(|(_, hash)| left.closed.contains(hash)) {
+        return Ok(None);
+    }
     draft.cut_lines(document, &cut)?;
     // What is left of the newest stands under a new number, as if it had been folded into one that came
     // now: so nothing that was made from what was here fits what is.
@@ -74,10 +81,8 @@ pub(super) fn take_out<P: Snapshot>(
     row.bytes = left.changes.iter().map(|change| change.bytes).sum();
     draft.put_document(document, &row)?;
     let reach = |line: Option<(u64, ChangeHash)>| line.map_or(0, |(seq, _)| seq);
-    Ok(cut
-        .into_iter()
-        .map(|(slot, line)| (slot, reach(line)))
-        .collect())
+    let reached = cut.into_iter().map(|(slot, line)| (slot, reach(line)));
+    Ok(Some(reached.collect()))
 }
 
 impl Left {
@@ -107,6 +112,9 @@ impl Left {
         lost: &BTreeSet<ChangeHash>,
     ) -> Result<(), StoreError> {
         let hashes = index.hashes();
+        let closings = bundle.closings.iter();
+        let closed = closings.filter_map(|closing| hashes.get(usize::from(closing.change)));
+        self.closed.extend(closed);
         let is_cut = hashes.iter().any(|hash| lost.contains(hash));
         let all = deps(&bundle, &hashes).map_err(|_| damaged(Table::Bundle))?;
         for (change, deps) in index.changes.iter().zip(all) {

@@ -7,7 +7,7 @@ use std::{
 
 use document::{Rewriting, preflight::Header};
 use names::{
-    ActorId, ChangeHash, DeviceId, DocumentId, EntryId, Nonce, Reason, TenantId,
+    ActorId, ChangeHash, DeviceId, DocumentId, EntryId, Kind, Nonce, Reason, TenantId,
     limits::TURN_BYTES_MAX,
 };
 use protocol::{
@@ -80,6 +80,7 @@ impl Rewrite {
         let mut writer = Writer {
             asked: self,
             document,
+            kind: row.kind,
             whole: &whole,
             known: whole.chunks.iter().map(|(hash, _)| *hash).collect(),
             lines: BTreeMap::new(),
@@ -167,8 +168,11 @@ struct Line {
     nonce: Nonce,
     /// The number of the first of them.
     first: u64,
-    /// Those since the last head, as they are written again.
+    /// Those since the last head, as they are written again, and what they build on.
     open: Vec<Vec<u8>>,
+    deps: BTreeSet<ChangeHash>,
+    /// Their own names.
+    names: BTreeSet<ChangeHash>,
 }
 
 /// A document on its way through [`Rewrite::run`], change by change.
@@ -176,6 +180,8 @@ struct Writer<'r> {
     asked: &'r Rewrite,
     document: DocumentId,
     whole: &'r Whole,
+    kind: Kind,
+    /// The changes that are here, or come with the runs.
     known: BTreeSet<ChangeHash>,
     lines: BTreeMap<ActorId, Line>,
     rewriting: Rewriting,
@@ -207,6 +213,8 @@ impl Writer<'_> {
             return Ok(());
         }
         line.open.push(again.chunk);
+        line.deps.extend(&again.header.deps);
+        line.names.insert(again.header.hash);
         let Some(head) = self.whole.heads.get(hash) else {
             return Ok(());
         };
@@ -220,8 +228,12 @@ impl Writer<'_> {
                 ..head.clone()
             },
         };
+        let (deps, names) = (
+            std::mem::take(&mut line.deps),
+            std::mem::take(&mut line.names),
+        );
         if !is_here {
-            self.add(run);
+            self.add(run, &deps, names);
         }
         Ok(())
     }
@@ -239,16 +251,25 @@ impl Writer<'_> {
             nonce,
             first: header.seq,
             open: Vec::new(),
+            deps: BTreeSet::new(),
+            names: BTreeSet::new(),
         })
     }
 
-    /// Takes a run along, if there is room: those that build on what was left out are left out too, as
-    /// they come after it.
-    fn add(&mut self, run: Run) {
+    /// Takes a run along, if there is room, and if what it builds on is here or comes with it: it may
+    /// build on what another device has still to write again.
+    fn add(&mut self, run: Run, deps: &BTreeSet<ChangeHash>, names: BTreeSet<ChangeHash>) {
+        let fixed = |dep: &&ChangeHash| document::genesis::fixed(self.kind, dep).is_none();
+        let mut deps = deps.iter().filter(fixed);
+        if !deps.all(|dep| self.known.contains(dep) || names.contains(dep)) {
+            self.branched.is_whole = false;
+            return;
+        }
         self.changes += run.chunks.len();
         self.bytes += run.chunks.iter().map(Vec::len).sum::<usize>();
         let is_room = self.changes <= REWRITTEN_MAX && self.bytes <= TURN_BYTES_MAX;
         if is_room || self.branched.runs.is_empty() {
+            self.known.extend(names);
             self.branched.runs.push(run);
         } else {
             self.branched.is_partly = true;

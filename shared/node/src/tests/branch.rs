@@ -1,6 +1,15 @@
 //! Copies of a running program, which write as one author until they are known to be two.
 
+use std::collections::BTreeSet;
+
+use protocol::bundle::Bundle;
+use store::Table;
+
 use super::*;
+use crate::{
+    branch::{lines_of, removal::take_out},
+    draft::Draft,
+};
 
 const BATH: &str = "site:bath";
 
@@ -234,4 +243,60 @@ fn a_branch_that_does_not_stand_is_kept_until_whoever_wrote_it_has_written_it_ag
     world.run();
     world.run();
     world.assert_all_have(case, &notes);
+}
+
+/// The centre sends what the other copy wrote under the same number. That this is at the centre says
+/// nothing of what was written here.
+#[test]
+fn a_refused_branch_is_never_shown_as_having_arrived() {
+    let (mut world, case, twin) = copied();
+    world.is_silent = true;
+    world.connect(1);
+    world.connect(twin);
+    let first = world.note_by(1, "w-1", case, "by one");
+    world.run_for(2);
+    let second = world.note_by(twin, "w-1", case, "by the other");
+    world.note_by(1, "w-1", case, "by one again");
+    for _ in 0..20 {
+        world.run_for(1);
+        let state = |index: usize, saved: &Saved| {
+            let snapshot = world.places[index].node.snapshot().unwrap();
+            views::entry_state(&snapshot, saved.entry).unwrap()
+        };
+        assert_eq!(state(twin, &second), Some(views::EntryState::SavedHere));
+        assert_ne!(state(1, &first), None);
+    }
+    assert_eq!(world.places[twin].node.waiting(), 1);
+}
+
+/// What is left of a line must be closed by a head, or nobody could take it from here any more.
+#[test]
+fn nothing_is_taken_out_that_leaves_changes_without_a_head() {
+    let (mut world, case, _) = copied();
+    world.note_by(2, "w-2", case, "after");
+    let draft = || Draft::new(world.places[2].node.snapshot().unwrap());
+    let row = draft().document(case).unwrap().unwrap();
+    let lines = lines_of(&draft(), case, &row).unwrap();
+    let (slot, line) = lines.iter().find(|(_, line)| line.len() == 2).unwrap();
+    let (_, other) = lines.iter().find(|(_, line)| line.len() == 1).unwrap();
+    let last = BTreeSet::from([line[&2]]);
+    let mut whole = draft();
+    let cut = take_out(&mut whole, case, &last).unwrap();
+    assert_eq!(cut, Some(BTreeMap::from([(*slot, 1)])));
+    let left = whole.document(case).unwrap().unwrap();
+    assert_eq!(
+        (left.changes, left.hashes()),
+        (row.changes - 1, vec![other[&1]])
+    );
+    let mut without = draft();
+    for arrival in 0..row.arrivals {
+        let kept = without.row::<Bundle>(Table::Bundle, case.as_ref(), arrival);
+        if let Some(mut bundle) = kept.unwrap() {
+            bundle.closings.clear();
+            without.put(Table::Bundle, case.0, arrival, &bundle);
+        }
+    }
+    assert_eq!(take_out(&mut without, case, &last).unwrap(), None);
+    let left = without.document(case).unwrap().unwrap();
+    assert_eq!(left.changes, row.changes);
 }

@@ -327,18 +327,27 @@ impl<S: Store> Node<S> {
             return Ok(());
         }
         for bundle in bundles {
+            let document = bundle.document();
+            let Some(row) = unless_damaged(turn.draft.document(document))?.flatten() else {
+                continue;
+            };
             let mut here = BTreeMap::new();
             for line in bundle.lines() {
                 let last = line.runs.last().map(|(_, head)| head);
                 let Some(last) = last.filter(|head| head.device == self.device) else {
                     continue;
                 };
-                let kept = admit::line(&turn.draft, bundle.document(), line.actor);
+                // A number alone does not tell: it may be of another branch, which was refused.
+                let is_here = turn.draft.change(document, &row, &last.hash);
+                if unless_damaged(is_here)?.flatten().is_none() {
+                    continue;
+                }
+                let kept = admit::line(&turn.draft, document, line.actor);
                 let kept = unless_damaged(kept)?.flatten();
                 here.extend(kept.map(|(slot, _)| (slot, last.seq)));
             }
             let later = self.backed.later();
-            self.arrived_at(turn, bundle.document(), &here, later)?;
+            self.arrived_at(turn, document, &here, later)?;
         }
         Ok(())
     }
