@@ -423,10 +423,7 @@ impl World {
         if of.running.is_none() {
             return false;
         }
-        // What a revoked device wrote beside a copy of itself waits for a person for ever.
-        let mut others = self.plan.faults.iter();
-        let is_revoked = others.any(|other| other.kind == FaultKind::Revoke);
-        let as_it_runs = plan.lasts_ms % 2 == 0 && !is_revoked;
+        let as_it_runs = plan.lasts_ms % 2 == 0;
         beside.become_copy_of(of, as_it_runs);
         self.has_twin |= as_it_runs;
         self.agenda

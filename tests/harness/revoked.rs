@@ -310,12 +310,15 @@ impl World {
         }
         let waits = self.parts_that_wait();
         let is_let_in = self.plan.revocation.let_in_after_ms.is_some();
+        // What it wrote beside a copy of itself, as one author, waits for ever.
+        let is_let_in = is_let_in && !self.has_twin;
         (is_let_in && waits > 0).then(|| format!("{waits} parts wait to be let in"))
     }
 
     /// Whether an entry waits unread at the centre, for a person who never comes.
     pub(crate) fn waits_for_a_person(&self, line: &Kept, centre: &Evidence) -> bool {
-        self.plan.revocation.let_in_after_ms.is_none()
+        let waits = self.has_twin || self.plan.revocation.let_in_after_ms.is_none();
+        waits
             && match line.change {
                 Some(change) => centre.handed_in.contains(&(line.document, change)),
                 // It was recorded before, by a change that is kept so, or of which nobody was told.
