@@ -49,6 +49,7 @@ mod recount;
 mod repair;
 pub mod review;
 mod rows;
+mod scopes;
 mod send;
 mod standing;
 mod summaries;

@@ -25,12 +25,13 @@ use crate::{
     branch::Branches,
     copies::{self, Contact},
     desk::Desk,
-    draft::{damaged, decode_row, read_range, read_row},
+    draft::{damaged, read_range, read_row},
     input::LinkId,
     link::Link,
     outbox::Outbox,
     repair::SKETCHED_FROM,
-    rows::{BackedRow, CopyRow, MetaRow, ScopeRow, Stage, TransferRow},
+    rows::{BackedRow, CopyRow, MetaRow, Stage, TransferRow},
+    scopes,
     transfer::{Owed, read_transfers},
     trying::Trying,
     verify::Verifier,
@@ -154,10 +155,10 @@ impl<S: Store> Node<S> {
         let outbox = Outbox::read(&snapshot, identity.device.device_id())?;
         stale.extend(read_stale(&snapshot)?);
         let trying = Trying::read(&snapshot, &mut batch)?;
-        let log_heads = read_log_heads(&snapshot)?;
         let copies = copies::read(&snapshot)?;
         let backed = backups::read(&snapshot)?;
         let readable = directory.scopes_of(&identity.device.device_id());
+        let log_heads = scopes::read(&snapshot, &mut batch, meta.writer, &readable)?;
         let (parted, owed) = read_transfers(&snapshot, |scope| readable.contains(scope))?;
         // What has left is in no list.
         stale.retain(|document| {
@@ -318,19 +319,6 @@ fn read_statements<P: Snapshot>(
             let _ = signed.and_then(|signed| directory.admit(&signed));
         }
     }
-}
-
-fn read_log_heads<P: Snapshot>(snapshot: &P) -> Result<BTreeMap<ScopeId, Cursor>, StoreError> {
-    let mut heads = BTreeMap::new();
-    store::each(snapshot, Table::Scope, |row| {
-        let name = std::str::from_utf8(&row.name).ok();
-        let scope = name.and_then(|name| name.parse::<ScopeId>().ok());
-        let kept = decode_row::<ScopeRow>(Table::Scope, &row.value);
-        if let (Some(scope), Ok(kept)) = (scope, kept) {
-            heads.insert(scope, kept.heads);
-        }
-    })?;
-    Ok(heads)
 }
 
 /// Who the store is in this opening; who it will be, when it is new.

@@ -18,6 +18,7 @@ mod lines;
 mod repair;
 mod restored;
 mod review;
+mod scopes;
 mod standing;
 mod transfer;
 mod trying;

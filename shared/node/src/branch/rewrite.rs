@@ -104,7 +104,8 @@ impl Rewrite {
             mut branched,
             ..
         } = writer;
-        branched.is_whole &= !branched.is_partly;
+        let mut own = lines.values();
+        branched.is_whole &= !branched.is_partly && own.all(|line| line.open.is_empty());
         branched.entries = entries(snapshot, document, &row, &lines)?;
         Ok(branched)
     }
