@@ -184,6 +184,9 @@ impl<S: Store> Node<S> {
             if admission.admitted {
                 ran.admitted += 1;
                 self.stale.insert(bundle.document());
+                if self.branches.losing.contains(&bundle.document()) {
+                    self.branches.due.insert(bundle.document());
+                }
             } else if admission.nothing.is_none() && admission.refused.is_empty() {
                 ran.held += 1;
             }

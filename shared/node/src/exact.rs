@@ -19,6 +19,7 @@ use crate::{
     admit,
     compare::ROUNDS_AHEAD_MAX,
     draft::{read_row, unless_damaged},
+    except::is_to_be_ruled,
     gather::Repair,
     input::{LinkId, Side},
     lines::read_line,
@@ -121,6 +122,7 @@ impl<S: Store> Node<S> {
                 self.centre_has(turn, difference)?;
             }
         }
+        let directory = self.directory();
         let talk = self
             .links
             .get_mut(&id)
@@ -130,12 +132,8 @@ impl<S: Store> Node<S> {
             // part from ours before that: the centre can tell where, once it has all of ours.
             let has_failed = talk.failures > 0;
             let parts = |row: &ExceptionRow| {
-                let reasons = [
-                    Reason::Equivocation,
-                    Reason::WrongSequence,
-                    Reason::NotEqual,
-                ];
-                reasons.contains(&row.reason)
+                let reasons = [Reason::WrongSequence, Reason::NotEqual];
+                reasons.contains(&row.reason) || is_to_be_ruled(&directory, row)
             };
             let exceptions = &talk.exceptions;
             let repairs = differ.documents.into_iter().map(|differs| {

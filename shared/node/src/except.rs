@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use names::{DocumentId, Moment, Reason, ScopeId, limits::EXCEPTIONS_MAX};
 use protocol::{
     digest::{Element, LtHash},
+    directory::Directory,
     message::{Done, Excepted},
 };
 use store::{Snapshot, Store, StoreError, Table};
@@ -34,6 +35,11 @@ const COMES_MS: i64 = 300_000;
 
 /// Exact looks at what may still pass before it is left at that: some seconds' worth.
 const LOOKS_AT_PASSING: u32 = 3;
+
+/// Whether a document is one in which two branches stand on either side, and nobody has ruled which.
+pub(crate) fn is_to_be_ruled(directory: &Directory, row: &ExceptionRow) -> bool {
+    row.reason == Reason::Equivocation && directory.branches(row.document).next().is_none()
+}
 
 /// The documents that two sides differ in, and why.
 pub(crate) type Exceptions = BTreeMap<DocumentId, ExceptionRow>;
@@ -201,8 +207,9 @@ impl<S: Store> Node<S> {
         };
         talk.equal_except(exceptions.clone(), turn.now);
         // The side that leads looks; if the other began a round before, it would only put that off.
-        let may_end = |reason: Reason| may_come(reason) || reason == Reason::Equivocation;
-        if leads && exceptions.values().any(|row| may_end(row.reason)) {
+        let directory = &self.directory;
+        let may_end = |row: &ExceptionRow| may_come(row.reason) || is_to_be_ruled(directory, row);
+        if leads && exceptions.values().any(may_end) {
             // What it builds on may be here by then, or which of two branches stands.
             talk.look_again = Some(turn.soon(COMES_MS));
         }

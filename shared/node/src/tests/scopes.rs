@@ -61,7 +61,6 @@ fn a_damaged_scope_is_worked_out_again_and_nobody_is_kept_from_writing() {
     assert_eq!((world.entries(0, cases[0]), world.entries(3, new)), (3, 1));
 }
 
-/// A row of a scope in which no document is left has nothing to be worked out from.
 #[test]
 fn a_sound_row_is_left_as_it_is() {
     let mut world = four_edges();
