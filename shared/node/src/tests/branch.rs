@@ -36,6 +36,15 @@ impl World {
             .unwrap()
     }
 
+    /// A note by the same worker at each of these places.
+    fn note_at(&mut self, places: &[usize], case: DocumentId) -> Vec<(usize, Saved, String)> {
+        let notes = places.iter().map(|index| {
+            let text = format!("at {index}");
+            (*index, self.note_by(*index, "w-1", case, &text), text)
+        });
+        notes.collect()
+    }
+
     fn text(&mut self, index: usize, case: DocumentId) -> String {
         let place = &mut self.places[index];
         let snapshot = place.node.snapshot().unwrap();
@@ -174,11 +183,7 @@ fn two_copies_that_run_side_by_side_are_noticed() {
 fn a_centre_that_has_forgotten_its_ruling_takes_it_back_and_follows_it() {
     let (mut world, case, twin) = copied();
     let copy = world.places[0].node.store.clone();
-    let mut notes = Vec::new();
-    for index in [1, twin] {
-        let text = format!("at {index}");
-        notes.push((index, world.note_by(index, "w-1", case, &text), text));
-    }
+    let notes = world.note_at(&[1, twin], case);
     world.connect(1);
     // The copy does not hear of the ruling that it calls for.
     world.is_silent = true;
@@ -207,11 +212,7 @@ fn a_centre_that_has_forgotten_its_ruling_takes_it_back_and_follows_it() {
 fn a_branch_that_does_not_stand_is_kept_until_whoever_wrote_it_has_written_it_again() {
     let (mut world, case, twin) = copied();
     let copy = world.places[0].node.store.clone();
-    let mut notes = Vec::new();
-    for index in [1, twin] {
-        let text = format!("at {index}");
-        notes.push((index, world.note_by(index, "w-1", case, &text), text));
-    }
+    let mut notes = world.note_at(&[1, twin], case);
     let unaware = world.places[twin].node.store.clone();
     world.connect(1);
     world.connect(twin);

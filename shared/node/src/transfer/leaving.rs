@@ -328,15 +328,20 @@ impl<S: Store> Node<S> {
         }
         for bundle in bundles {
             let document = bundle.document();
+            let lines = bundle.lines().iter();
+            let lines = lines.filter_map(|line| Some((line, &line.runs.last()?.1)));
+            let mut own = lines
+                .filter(|(_, last)| last.device == self.device)
+                .peekable();
+            // Mostly it is what others wrote.
+            if own.peek().is_none() {
+                continue;
+            }
             let Some(row) = unless_damaged(turn.draft.document(document))?.flatten() else {
                 continue;
             };
             let mut here = BTreeMap::new();
-            for line in bundle.lines() {
-                let last = line.runs.last().map(|(_, head)| head);
-                let Some(last) = last.filter(|head| head.device == self.device) else {
-                    continue;
-                };
+            for (line, last) in own {
                 // A number alone does not tell: it may be of another branch, which was refused.
                 let is_here = turn.draft.change(document, &row, &last.hash);
                 if unless_damaged(is_here)?.flatten().is_none() {
